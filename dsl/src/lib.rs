@@ -1,0 +1,19 @@
+//! The Rulebox rule language, edition 1: source text to diagnostics, or to a WebAssembly module and its manifest.
+//!
+//! ```text
+//! text -> tokens -> ast -> typed tree -> ir -> module
+//!                              `-> interp: the oracle for everything after the typed tree
+//! ```
+//!
+//! The crate is pure: no files, no clock, no network, and nothing that runs a module.
+
+#![forbid(unsafe_code)]
+
+pub mod ast;
+pub mod diagnostic;
+pub mod limits;
+pub mod manifest;
+pub mod span;
+pub mod typed;
+
+pub use limits::Limits;

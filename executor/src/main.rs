@@ -1,0 +1,2 @@
+//! Rulebox.
+fn main() {}
