@@ -60,9 +60,7 @@ impl<'s> LineIndex<'s> {
     /// Reads the line starts of a source.
     pub fn new(source: &'s str) -> Self {
         let newlines = source.bytes().enumerate().filter(|&(_, b)| b == b'\n');
-        let starts = std::iter::once(0)
-            .chain(newlines.filter_map(|(i, _)| u32::try_from(i + 1).ok()))
-            .collect();
+        let starts = std::iter::once(0).chain(newlines.filter_map(|(i, _)| u32::try_from(i + 1).ok())).collect();
         Self { source, starts }
     }
 
@@ -74,10 +72,7 @@ impl<'s> LineIndex<'s> {
         let before = self.source.as_bytes().get(start..at).unwrap_or_default();
         // Count the bytes that begin a character: right even if `at` is inside one.
         let column = before.iter().filter(|&&b| b & 0xc0 != 0x80).count() + 1;
-        Position {
-            line: u32::try_from(line).unwrap_or(u32::MAX),
-            column: u32::try_from(column).unwrap_or(u32::MAX),
-        }
+        Position { line: u32::try_from(line).unwrap_or(u32::MAX), column: u32::try_from(column).unwrap_or(u32::MAX) }
     }
 }
 

@@ -43,12 +43,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A diagnostic at one place.
     pub fn new(code: Code, message: impl Into<String>, span: Span, label: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            labels: vec![Label { span, text: label.into() }],
-            help: None,
-        }
+        Self { code, message: message.into(), labels: vec![Label { span, text: label.into() }], help: None }
     }
 
     /// Adds what to do.
