@@ -143,6 +143,7 @@ pub struct Stmt {
 }
 
 /// What a statement does.
+#[expect(missing_docs, reason = "the documentation of a variant names its fields")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum StmtKind {
     /// `let name = value`.
@@ -246,6 +247,7 @@ pub struct Expr {
 }
 
 /// What an expression is.
+#[expect(missing_docs, reason = "the documentation of a variant names its fields")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
     /// A number, `%` applied, never negative.

@@ -11,6 +11,7 @@
 
 pub mod ast;
 pub mod diagnostic;
+pub mod generate;
 pub mod limits;
 pub mod manifest;
 pub mod span;

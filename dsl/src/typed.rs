@@ -274,6 +274,7 @@ pub struct Memory {
 }
 
 /// What a call with memory computes.
+#[expect(missing_docs, reason = "the documentation of a variant names its fields")]
 #[derive(Clone, Debug)]
 pub enum MemoryKind {
     /// A function of the last values of one series.
@@ -369,6 +370,7 @@ pub struct Statement {
 }
 
 /// What a verdict asks for.
+#[expect(missing_docs, reason = "the documentation of a variant names its fields")]
 #[derive(Clone, Debug)]
 pub enum Action {
     /// Open nothing new.
@@ -442,6 +444,7 @@ pub struct Stmt {
 }
 
 /// What a statement of step 3 does.
+#[expect(missing_docs, reason = "the documentation of a variant names its fields")]
 #[derive(Clone, Debug)]
 pub enum StmtKind {
     /// A let that is not a series.
@@ -470,6 +473,7 @@ pub struct Expr {
 }
 
 /// What an expression is.
+#[expect(missing_docs, reason = "the documentation of a variant names its fields")]
 #[derive(Clone, Debug)]
 pub enum ExprKind {
     /// A finite number.
