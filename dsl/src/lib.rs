@@ -10,11 +10,13 @@
 #![forbid(unsafe_code)]
 
 pub mod ast;
+pub mod calendar;
 pub mod diagnostic;
 pub mod generate;
 pub mod limits;
 pub mod manifest;
 pub mod span;
+pub mod time;
 pub mod typed;
 
 pub use limits::Limits;
