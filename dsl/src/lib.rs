@@ -10,12 +10,17 @@
 #![forbid(unsafe_code)]
 
 pub mod ast;
+pub mod bars;
 pub mod calendar;
 pub mod diagnostic;
 pub mod generate;
 pub mod limits;
 pub mod manifest;
+pub mod message;
+pub mod number;
+pub mod outcome;
 pub mod span;
+pub mod testing;
 pub mod time;
 pub mod typed;
 
