@@ -1,0 +1,422 @@
+//! An instance: one module in a fresh store, with its params set, its buffers known and its state at bar 0.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use rulebox_abi::BufferKind;
+use wasmtime::{Extern, Memory, PoolConcurrencyLimitError, Store, Trap, TypedFunc};
+
+use crate::limiter::Guest;
+use crate::limits::Limits;
+use crate::memory::{Breach, Buffer, Layout, Region};
+use crate::module::{Loaded, Module};
+use crate::outcome::{InputError, RunError, Violation, ViolationKind};
+use crate::trap::{AbortCalled, TrapCode};
+
+/// What a module takes and gives: how many columns of each kind. Made from its manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Params.
+    pub params: usize,
+    /// Input columns.
+    pub inputs: usize,
+    /// Whether bars need a time.
+    pub uses_time: bool,
+    /// Out columns.
+    pub outs: usize,
+    /// Columns of message values.
+    pub message_values: usize,
+    /// Whether there is a fraction to keep.
+    pub keep: bool,
+}
+
+/// What a run has used so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunReport {
+    /// Fuel of the calls of `rulebox_eval`.
+    pub fuel: u64,
+    /// Fuel of everything else.
+    pub setup_fuel: u64,
+    /// The most bytes of linear memory.
+    pub memory_peak: usize,
+    /// Time spent inside the run, not between its calls.
+    pub elapsed: Duration,
+}
+
+/// One run of a module. Drop it to give its memory back; it is of no use after an error.
+pub struct Instance {
+    pub(crate) shape: Shape,
+    pub(crate) limits: Limits,
+    pub(crate) deadline_ticks: u64,
+    /// Gone after the first failure, and with it the memory of the pool.
+    pub(crate) live: Option<Live>,
+    report: RunReport,
+    pub(crate) fuel_left: u64,
+    setup_fuel_left: u64,
+}
+
+pub(crate) struct Live {
+    pub(crate) store: Store<Guest>,
+    pub(crate) memory: Memory,
+    pub(crate) eval: TypedFunc<i32, i32>,
+    state: Option<TypedFunc<(), i64>>,
+    /// What `rulebox_state` said the first time.
+    state_region: Option<Region>,
+    pub(crate) buffers: Buffers,
+}
+
+/// Where the columns are. `None`: the module does not read that one.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    pub(crate) inputs: Vec<Option<Region>>,
+    pub(crate) time: Option<Region>,
+    pub(crate) local_day: Option<Region>,
+    pub(crate) minute_of_day: Option<Region>,
+    pub(crate) weekday: Option<Region>,
+    pub(crate) verdicts: Region,
+    pub(crate) fired: Region,
+    pub(crate) outs: Vec<Region>,
+    pub(crate) message_values: Vec<Region>,
+    pub(crate) keep: Option<Region>,
+}
+
+/// Why a call failed, before it is put into an outcome.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Wasm(wasmtime::Error),
+    Breach(Breach),
+    FuelExhausted,
+    ParamsRefused(i32),
+}
+
+impl From<wasmtime::Error> for Failure {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Wasm(error)
+    }
+}
+
+impl From<Breach> for Failure {
+    fn from(breach: Breach) -> Self {
+        Self::Breach(breach)
+    }
+}
+
+/// Which of a run's two tanks a call burns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tank {
+    Setup,
+    Eval,
+}
+
+/// Gives a store `fuel` to burn. One more than it may use, since Wasmtime stops a module that has used all it has;
+/// so that a bound which is met to the unit passes.
+pub(crate) fn fill(store: &mut Store<Guest>, fuel: u64) -> wasmtime::Result<()> {
+    store.set_fuel(fuel.saturating_add(1))
+}
+
+/// What is left of the fuel that [`fill`] gave. Nothing at all means that the last unit, which was not the run's, is
+/// gone too: code without loops and calls is not stopped by Wasmtime, but here.
+pub(crate) fn drain(store: &Store<Guest>) -> Result<u64, Failure> {
+    store.get_fuel()?.checked_sub(1).ok_or(Failure::FuelExhausted)
+}
+
+impl Module {
+    /// Starts the module in a fresh store: instantiates it, sets its params, asks for its buffers, resets it.
+    ///
+    /// # Errors
+    /// [`RunError::Violation`] if it breaks a limit or the ABI, [`RunError::ParamsRefused`] if `rulebox_init` says
+    /// no, [`RunError::Busy`] if the pool is empty, [`RunError::Input`] if there are too few or too many params.
+    pub fn start(&self, shape: &Shape, params: &[f64], limits: &Limits) -> Result<Instance, RunError> {
+        if params.len() != shape.params {
+            return Err(InputError::Params { expected: shape.params, got: params.len() }.into());
+        }
+        let began = Instant::now();
+        let config = &self.loaded.shared.config;
+        let deadline_ticks = limits.deadline_ticks(config.tick);
+        let mut instance = Instance {
+            shape: shape.clone(),
+            limits: *limits,
+            deadline_ticks,
+            live: None,
+            report: RunReport { fuel: 0, setup_fuel: 0, memory_peak: 0, elapsed: Duration::ZERO },
+            fuel_left: limits.fuel,
+            setup_fuel_left: limits.setup_fuel,
+        };
+        let mut store = Store::try_new(&self.loaded.shared.engine, Guest::new(limits, config))
+            .map_err(|e| RunError::Engine(e.into()))?;
+        store.limiter(|guest| guest);
+        // One deadline for the whole setup: a module does not get another for each of its columns.
+        store.set_epoch_deadline(deadline_ticks);
+        let result = fill(&mut store, limits.setup_fuel)
+            .map_err(Failure::from)
+            .and_then(|()| set_up(&self.loaded, &mut store, shape, params, limits));
+        let left = drain(&store);
+        instance.setup_fuel_left = left.as_ref().copied().unwrap_or(0);
+        instance.account(&store, began);
+        match result.and_then(|parts| left.map(|_| parts)) {
+            Ok(parts) => {
+                instance.live = Some(parts.into_live(store));
+                Ok(instance)
+            }
+            Err(failure) => Err(instance.fail(&store, Tank::Setup, failure)),
+        }
+    }
+}
+
+/// A set-up module, without the store that the setup borrows.
+struct Parts {
+    memory: Memory,
+    eval: TypedFunc<i32, i32>,
+    state: Option<TypedFunc<(), i64>>,
+    buffers: Buffers,
+}
+
+impl Parts {
+    fn into_live(self, store: Store<Guest>) -> Live {
+        let Self { memory, eval, state, buffers } = self;
+        Live { store, memory, eval, state, state_region: None, buffers }
+    }
+}
+
+fn set_up(
+    loaded: &Loaded,
+    store: &mut Store<Guest>,
+    shape: &Shape,
+    params: &[f64],
+    limits: &Limits,
+) -> Result<Parts, Failure> {
+    let instance = loaded.pre.instantiate(&mut *store)?;
+    let exports = &loaded.exports;
+    // The gate has checked kinds and types; an engine that disagrees is an error of the engine.
+    let missing = || Failure::Wasm(wasmtime::Error::msg("an export that the gate has seen is missing"));
+    let func = |store: &mut Store<Guest>, export| {
+        instance.get_module_export(&mut *store, export).and_then(Extern::into_func).ok_or_else(missing)
+    };
+    let memory =
+        instance.get_module_export(&mut *store, &exports.memory).and_then(Extern::into_memory).ok_or_else(missing)?;
+    let init = func(store, &exports.init)?.typed::<i32, i32>(&*store)?;
+    let buffer = func(store, &exports.buffer)?.typed::<(i32, i32, i32), i32>(&*store)?;
+    let reset = func(store, &exports.reset)?.typed::<(), ()>(&*store)?;
+    let eval = func(store, &exports.eval)?.typed::<i32, i32>(&*store)?;
+    let state = match &exports.state {
+        Some(export) => Some(func(store, export)?.typed::<(), i64>(&*store)?),
+        None => None,
+    };
+
+    let mut ask = Ask { store, memory, buffer, layout: Layout::default(), rows: limits.chunk() };
+    let params_region = if params.is_empty() { None } else { ask.params(params.len())? };
+    if let Some(region) = params_region {
+        let bytes = region.write(memory.data_mut(&mut *ask.store), region.bytes())?;
+        for (cell, value) in bytes.chunks_exact_mut(8).zip(params) {
+            cell.copy_from_slice(&value.to_le_bytes());
+        }
+    }
+    let params_len = i32::try_from(params.len()).unwrap_or(i32::MAX);
+    match init.call(&mut *ask.store, params_len)? {
+        0 => {}
+        refused if refused < 0 => return Err(Failure::ParamsRefused(refused)),
+        odd => return Err(Breach::Init(odd).into()),
+    }
+    let buffers = ask.buffers(shape)?;
+    ask.layout.check_disjoint()?;
+    reset.call(&mut *store, ())?;
+    Ok(Parts { memory, eval, state, buffers })
+}
+
+/// Asks a module for its buffers, one after the other.
+struct Ask<'a> {
+    store: &'a mut Store<Guest>,
+    memory: Memory,
+    buffer: TypedFunc<(i32, i32, i32), i32>,
+    layout: Layout,
+    rows: u32,
+}
+
+impl Ask<'_> {
+    fn region(&mut self, buffer: Buffer, rows: usize) -> Result<Option<Region>, Failure> {
+        let bytes = rows.saturating_mul(buffer.kind.row_bytes() as usize);
+        // A shape that no memory could hold is out of bounds whatever the module says.
+        let asked = i32::try_from(bytes).unwrap_or(i32::MAX);
+        let index = i32::try_from(buffer.index).unwrap_or(i32::MAX);
+        let address = self.buffer.call(&mut *self.store, (buffer.kind as i32, index, asked))?;
+        // The size is read after the call: it may have grown the memory.
+        let region = Region::of_buffer(buffer, address, bytes, self.memory.data_size(&*self.store))?;
+        if let Some(region) = region {
+            self.layout.add(region, buffer);
+        }
+        Ok(region)
+    }
+
+    fn params(&mut self, count: usize) -> Result<Option<Region>, Failure> {
+        self.region(Buffer { kind: BufferKind::Params, index: 0 }, count)
+    }
+
+    /// A column that the host writes; a module may leave it out.
+    fn taken(&mut self, kind: BufferKind, index: usize) -> Result<Option<Region>, Failure> {
+        self.region(Buffer { kind, index }, self.rows as usize)
+    }
+
+    /// A column that the host reads; it must be there.
+    fn given(&mut self, kind: BufferKind, index: usize) -> Result<Region, Failure> {
+        let buffer = Buffer { kind, index };
+        Ok(self.region(buffer, self.rows as usize)?.ok_or(Breach::NoBuffer(buffer))?)
+    }
+
+    fn time(&mut self, shape: &Shape, kind: BufferKind) -> Result<Option<Region>, Failure> {
+        if shape.uses_time { self.taken(kind, 0) } else { Ok(None) }
+    }
+
+    fn buffers(&mut self, shape: &Shape) -> Result<Buffers, Failure> {
+        Ok(Buffers {
+            inputs: (0..shape.inputs).map(|i| self.taken(BufferKind::Input, i)).collect::<Result<_, _>>()?,
+            time: self.time(shape, BufferKind::Time)?,
+            local_day: self.time(shape, BufferKind::LocalDay)?,
+            minute_of_day: self.time(shape, BufferKind::MinuteOfDay)?,
+            weekday: self.time(shape, BufferKind::Weekday)?,
+            verdicts: self.given(BufferKind::Verdicts, 0)?,
+            fired: self.given(BufferKind::Fired, 0)?,
+            outs: (0..shape.outs).map(|i| self.given(BufferKind::Out, i)).collect::<Result<_, _>>()?,
+            message_values: (0..shape.message_values)
+                .map(|i| self.given(BufferKind::MessageValue, i))
+                .collect::<Result<_, _>>()?,
+            keep: if shape.keep { Some(self.given(BufferKind::Keep, 0)?) } else { None },
+        })
+    }
+}
+
+impl Instance {
+    /// What the run has used so far.
+    pub fn report(&self) -> RunReport {
+        self.report
+    }
+
+    /// Gives the calls of `rulebox_eval` this much fuel from here on: the next request of a session. What the
+    /// report counts goes on.
+    pub fn refuel(&mut self, fuel: u64) {
+        self.limits.fuel = self.report.fuel.saturating_add(fuel);
+        self.fuel_left = fuel;
+    }
+
+    /// Everything that must be kept to resume the run in another instance.
+    ///
+    /// # Errors
+    /// [`InputError::NoState`] if the module cannot; a violation if it lies about where its state is.
+    pub fn save_state(&mut self) -> Result<Vec<u8>, RunError> {
+        self.with_state(|memory, region| Ok(region.read(memory, region.bytes())?.to_vec()))
+    }
+
+    /// Puts saved state back into an instance that was started with the same params. The bytes must be the ones that
+    /// were saved (authenticate them): others can make the module's results wrong, but reach nothing outside it.
+    ///
+    /// # Errors
+    /// As [`Instance::save_state`], and [`InputError::StateLength`] if the state is another module's.
+    pub fn restore_state(&mut self, state: &[u8]) -> Result<(), RunError> {
+        self.with_state(|memory, region| {
+            if region.bytes() != state.len() {
+                return Ok(Err(InputError::StateLength { expected: region.bytes(), got: state.len() }.into()));
+            }
+            region.write(memory, region.bytes())?.copy_from_slice(state);
+            Ok(Ok(()))
+        })?
+    }
+
+    /// Calls `rulebox_state` and hands out the memory and the checked region.
+    fn with_state<T>(&mut self, use_it: impl FnOnce(&mut [u8], Region) -> Result<T, Failure>) -> Result<T, RunError> {
+        let began = Instant::now();
+        let mut live = self.live.take().ok_or(RunError::Stopped)?;
+        let Some(state) = live.state.clone() else {
+            self.live = Some(live);
+            return Err(InputError::NoState.into());
+        };
+        live.store.set_epoch_deadline(self.deadline_ticks);
+        let result = (|| {
+            fill(&mut live.store, self.setup_fuel_left)?;
+            let packed = state.call(&mut live.store, ())?;
+            let left = drain(&live.store)?;
+            let memory = live.memory.data_mut(&mut live.store);
+            let region = Region::of_state(packed, self.limits.state_bytes, memory.len())?;
+            if live.state_region.is_some_and(|before| before != region) {
+                return Err(Breach::StateMoved.into());
+            }
+            live.state_region = Some(region);
+            Ok((left, use_it(memory, region)?))
+        })();
+        self.setup_fuel_left = result.as_ref().map_or(0, |(left, _)| *left);
+        self.account(&live.store, began);
+        match result {
+            Ok((_, value)) => {
+                self.live = Some(live);
+                Ok(value)
+            }
+            Err(failure) => Err(self.fail(&live.store, Tank::Setup, failure)),
+        }
+    }
+
+    /// Brings the report up to date.
+    pub(crate) fn account(&mut self, store: &Store<Guest>, began: Instant) {
+        self.report.fuel = self.limits.fuel.saturating_sub(self.fuel_left);
+        self.report.setup_fuel = self.limits.setup_fuel.saturating_sub(self.setup_fuel_left);
+        self.report.memory_peak = store.data().memory_peak;
+        self.report.elapsed += began.elapsed();
+    }
+
+    /// Puts a failure into an outcome. The caller drops the store.
+    pub(crate) fn fail(&self, store: &Store<Guest>, tank: Tank, failure: Failure) -> RunError {
+        let (kind, trap, detail) = match failure {
+            Failure::ParamsRefused(code) => return RunError::ParamsRefused(code),
+            Failure::Breach(breach) => (ViolationKind::AbiBreach, None, breach.to_string()),
+            Failure::FuelExhausted => (ViolationKind::FuelExhausted, None, self.out_of_fuel(tank)),
+            Failure::Wasm(error) => {
+                if let Some(refused) = store.data().refused {
+                    (ViolationKind::MemoryLimit, None, refused.to_string())
+                } else if let Some(trap) = error.downcast_ref::<Trap>() {
+                    self.trapped(*trap, tank)
+                } else if error.is::<AbortCalled>() {
+                    (ViolationKind::Trap, Some(TrapCode::Abort), TrapCode::Abort.explanation().to_owned())
+                } else if error.is::<PoolConcurrencyLimitError>() {
+                    return RunError::Busy;
+                } else {
+                    return RunError::Engine(error.into());
+                }
+            }
+        };
+        RunError::Violation(Box::new(Violation {
+            kind,
+            trap,
+            fuel_used: self.report.fuel,
+            fuel_limit: self.limits.fuel,
+            memory_peak: self.report.memory_peak,
+            memory_limit: store.data().memory_limit,
+            elapsed: self.report.elapsed,
+            detail,
+        }))
+    }
+
+    fn out_of_fuel(&self, tank: Tank) -> String {
+        match tank {
+            Tank::Setup => format!("the setup used all of its {} units of fuel", self.limits.setup_fuel),
+            Tank::Eval => format!("the run used all of its {} units of fuel", self.limits.fuel),
+        }
+    }
+
+    fn trapped(&self, trap: Trap, tank: Tank) -> (ViolationKind, Option<TrapCode>, String) {
+        match trap {
+            Trap::OutOfFuel => (ViolationKind::FuelExhausted, None, self.out_of_fuel(tank)),
+            Trap::Interrupt => {
+                let deadline = self.limits.deadline.max(Limits::MIN_DEADLINE).as_millis();
+                (ViolationKind::DeadlineExceeded, None, format!("a call took more than {deadline} ms"))
+            }
+            Trap::StackOverflow => (ViolationKind::StackOverflow, None, "recursion used all of the stack".to_owned()),
+            other => {
+                let code = TrapCode::of(other);
+                (ViolationKind::Trap, Some(code), format!("the module {}", code.explanation()))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").field("shape", &self.shape).field("report", &self.report).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,143 @@
+//! A module that passed the gate: compiled, linked and ready to start.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rulebox_abi::export;
+use sha2::{Digest as _, Sha256};
+use wasmtime::{InstancePre, ModuleExport};
+
+use crate::engine::{Sandbox, Shared};
+use crate::limiter::Guest;
+use crate::limits::ModuleLimits;
+use crate::outcome::{Refusal, ViolationKind};
+use crate::validate;
+
+/// SHA-256 of a module's bytes: its identity everywhere.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest(pub [u8; 32]);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(module: &[u8]) -> Self {
+        Self(Sha256::digest(module).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A loaded module. Cheap to clone; the machine code goes with the last clone.
+#[derive(Clone)]
+pub struct Module {
+    pub(crate) loaded: Arc<Loaded>,
+}
+
+pub(crate) struct Loaded {
+    /// Keeps the ticker running for as long as something can run.
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pre: InstancePre<Guest>,
+    pub(crate) exports: Exports,
+    digest: Digest,
+    module_bytes: usize,
+    machine_code_bytes: usize,
+}
+
+/// Where the exports are, so that no start looks them up by name.
+pub(crate) struct Exports {
+    pub(crate) memory: ModuleExport,
+    pub(crate) init: ModuleExport,
+    pub(crate) buffer: ModuleExport,
+    pub(crate) reset: ModuleExport,
+    pub(crate) eval: ModuleExport,
+    pub(crate) state: Option<ModuleExport>,
+}
+
+impl Exports {
+    fn find(module: &wasmtime::Module) -> Option<Self> {
+        let find = |name| module.get_export_index(name);
+        Some(Self {
+            memory: find(export::MEMORY)?,
+            init: find(export::INIT)?,
+            buffer: find(export::BUFFER)?,
+            reset: find(export::RESET)?,
+            eval: find(export::EVAL)?,
+            state: find(export::STATE),
+        })
+    }
+}
+
+impl Sandbox {
+    /// Checks a module and compiles it. Compiled rules pass the same gate as everybody's modules.
+    ///
+    /// Takes CPU time that [`ModuleLimits`] bounds (tens of milliseconds for a common rule): not for async threads.
+    ///
+    /// # Errors
+    /// A refusal that says which limit or rule the module breaks.
+    pub fn load(&self, bytes: &[u8], limits: &ModuleLimits) -> Result<Module, Refusal> {
+        validate::module(bytes, limits, self.config())?;
+        let module = wasmtime::Module::from_binary(&self.shared.engine, bytes).map_err(|e| not_compiled(&e))?;
+        let pre = self.shared.linker.instantiate_pre(&module).map_err(|e| not_compiled(&e))?;
+        let exports = Exports::find(&module).ok_or_else(|| Refusal {
+            kind: ViolationKind::ModuleInvalid,
+            detail: "an export of the ABI is missing".to_owned(),
+        })?;
+        let image = module.image_range();
+        Ok(Module {
+            loaded: Arc::new(Loaded {
+                shared: Arc::clone(&self.shared),
+                pre,
+                exports,
+                digest: Digest::of(bytes),
+                module_bytes: bytes.len(),
+                machine_code_bytes: image.end.addr().saturating_sub(image.start.addr()),
+            }),
+        })
+    }
+}
+
+/// The gate let it through, and the engine would not have it: a limit of Cranelift's that the gate does not know.
+fn not_compiled(error: &wasmtime::Error) -> Refusal {
+    Refusal {
+        kind: ViolationKind::ModuleTooComplex,
+        detail: format!("the engine cannot compile it: {}", validate::shown(&format!("{error:#}"), 300)),
+    }
+}
+
+impl Module {
+    /// SHA-256 of its bytes.
+    pub fn digest(&self) -> Digest {
+        self.loaded.digest
+    }
+
+    /// Whether its state can be saved and restored.
+    pub fn has_state(&self) -> bool {
+        self.loaded.exports.state.is_some()
+    }
+
+    /// Bytes of machine code and tables that it occupies while it is loaded.
+    pub fn machine_code_bytes(&self) -> usize {
+        self.loaded.machine_code_bytes
+    }
+
+    /// Bytes of the module as it was uploaded.
+    pub fn module_bytes(&self) -> usize {
+        self.loaded.module_bytes
+    }
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module").field("digest", &self.loaded.digest).finish_non_exhaustive()
+    }
+}

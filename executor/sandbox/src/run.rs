@@ -1,0 +1,235 @@
+//! Running bars: columns into the guest's memory, one call, checked results out, chunk by chunk.
+
+use std::time::Instant;
+
+use rulebox_abi::columns::{InputColumns, OutputRows, OutputSink, TimeColumns};
+use rulebox_abi::{MISSING_BITS, Verdict};
+
+use crate::instance::{Buffers, Failure, Instance, Live, RunReport, Shape, Tank, drain, fill};
+use crate::limits::Limits;
+use crate::memory::{Breach, Region};
+use crate::module::Module;
+use crate::outcome::{InputError, RunError};
+
+impl Module {
+    /// One whole run in a fresh store: [`Module::start`] and [`Instance::eval`].
+    ///
+    /// # Errors
+    /// As those two. The sink has then seen the chunks before the failure.
+    pub fn run(
+        &self,
+        shape: &Shape,
+        params: &[f64],
+        input: &InputColumns<'_>,
+        limits: &Limits,
+        sink: &mut dyn OutputSink,
+    ) -> Result<RunReport, RunError> {
+        let mut instance = self.start(shape, params, limits)?;
+        instance.eval(input, 0, sink)?;
+        Ok(instance.report())
+    }
+}
+
+/// The columns of one chunk while a sink looks at them, kept between chunks for their allocations alone.
+#[derive(Default)]
+struct Slices {
+    outs: Vec<&'static [u8]>,
+    message_values: Vec<&'static [u8]>,
+}
+
+impl Instance {
+    /// Runs these bars, in calls of at most [`Limits::chunk_rows`], and hands the results of each call to the sink,
+    /// which borrows them from the guest's memory. `first_row` is the number that the sink gets for the first bar.
+    /// State carries over from call to call.
+    ///
+    /// # Errors
+    /// [`RunError::Violation`] if the module breaks a limit or the ABI, [`RunError::Input`] if the columns do not fit
+    /// its shape, [`RunError::Stopped`] after an earlier violation.
+    pub fn eval(
+        &mut self,
+        input: &InputColumns<'_>,
+        first_row: usize,
+        sink: &mut dyn OutputSink,
+    ) -> Result<(), RunError> {
+        check_input(&self.shape, input)?;
+        let began = Instant::now();
+        let mut live = self.live.take().ok_or(RunError::Stopped)?;
+        let result = self.chunks(&mut live, input, first_row, sink);
+        self.account(&live.store, began);
+        match result {
+            Ok(()) => {
+                self.live = Some(live);
+                Ok(())
+            }
+            Err(failure) => Err(self.fail(&live.store, Tank::Eval, failure)),
+        }
+    }
+
+    fn chunks(
+        &mut self,
+        live: &mut Live,
+        input: &InputColumns<'_>,
+        first_row: usize,
+        sink: &mut dyn OutputSink,
+    ) -> Result<(), Failure> {
+        let chunk = self.limits.chunk() as usize;
+        let mut slices = Slices::default();
+        let mut start = 0;
+        while start < input.rows {
+            let rows = chunk.min(input.rows - start);
+            write_inputs(live.memory.data_mut(&mut live.store), &live.buffers, input, start, rows)?;
+            self.call(live, rows)?;
+            // Asked for again after the call, which may have grown it.
+            let memory = live.memory.data_mut(&mut live.store);
+            check_verdicts(memory, live.buffers.verdicts, rows)?;
+            for out in &live.buffers.outs {
+                canonicalise(out.write(memory, rows * 8)?);
+            }
+            slices = hand_out(memory, &live.buffers, rows, first_row + start, slices, sink)?;
+            start += rows;
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, live: &mut Live, rows: usize) -> Result<(), Failure> {
+        fill(&mut live.store, self.fuel_left)?;
+        live.store.set_epoch_deadline(self.deadline_ticks);
+        let rows = i32::try_from(rows).unwrap_or(i32::MAX);
+        let result = live.eval.call(&mut live.store, rows);
+        let left = drain(&live.store);
+        self.fuel_left = left.as_ref().copied().unwrap_or(0);
+        // A trap says more than the fuel that is missing after it.
+        let code = result?;
+        left?;
+        if code == 0 { Ok(()) } else { Err(Breach::Eval(code).into()) }
+    }
+}
+
+fn check_input(shape: &Shape, input: &InputColumns<'_>) -> Result<(), InputError> {
+    let rows = input.rows;
+    if input.inputs.len() != shape.inputs {
+        return Err(InputError::Inputs { expected: shape.inputs, got: input.inputs.len() });
+    }
+    let long_enough = |got: usize| if got == rows { Ok(()) } else { Err(InputError::Rows { rows, got }) };
+    input.inputs.iter().try_for_each(|column| long_enough(column.len()))?;
+    if !shape.uses_time {
+        return Ok(());
+    }
+    let TimeColumns { time, local_day, minute_of_day, weekday } = input.time.ok_or(InputError::NoTime)?;
+    long_enough(time.len())?;
+    [local_day, minute_of_day, weekday].iter().try_for_each(|column| long_enough(column.len()))
+}
+
+/// Copies rows `start .. start + rows` of a column, as little-endian bytes.
+fn write_column<T: Copy, const N: usize>(
+    memory: &mut [u8],
+    region: Option<Region>,
+    column: &[T],
+    (start, rows): (usize, usize),
+    bytes_of: impl Fn(T) -> [u8; N],
+) -> Result<(), Breach> {
+    let Some(region) = region else { return Ok(()) };
+    let cells = region.write(memory, rows * N)?;
+    let values = column.get(start..start + rows).unwrap_or_default();
+    for (cell, value) in cells.chunks_exact_mut(N).zip(values) {
+        cell.copy_from_slice(&bytes_of(*value));
+    }
+    Ok(())
+}
+
+fn write_inputs(
+    memory: &mut [u8],
+    buffers: &Buffers,
+    input: &InputColumns<'_>,
+    start: usize,
+    rows: usize,
+) -> Result<(), Breach> {
+    let range = (start, rows);
+    for (region, column) in buffers.inputs.iter().zip(input.inputs) {
+        write_column(memory, *region, column, range, f64::to_le_bytes)?;
+    }
+    let Some(time) = input.time else { return Ok(()) };
+    write_column(memory, buffers.time, time.time, range, i64::to_le_bytes)?;
+    write_column(memory, buffers.local_day, time.local_day, range, i32::to_le_bytes)?;
+    write_column(memory, buffers.minute_of_day, time.minute_of_day, range, i32::to_le_bytes)?;
+    write_column(memory, buffers.weekday, time.weekday, range, i32::to_le_bytes)
+}
+
+fn check_verdicts(memory: &[u8], region: Region, rows: usize) -> Result<(), Breach> {
+    let verdicts = region.read(memory, rows)?;
+    let largest = Verdict::Fault as u8;
+    // The common answer in one pass without branches, the place only when it is needed.
+    if verdicts.iter().fold(0, |most, &verdict| verdict.max(most)) <= largest {
+        return Ok(());
+    }
+    match verdicts.iter().enumerate().find(|(_, verdict)| **verdict > largest) {
+        Some((row, &verdict)) => Err(Breach::Verdict { row, verdict }),
+        None => Ok(()),
+    }
+}
+
+/// Makes every NaN of a column the one that means "missing". Compiled rules write no other; the bits of a foreign
+/// module's NaNs depend on the processor, and results must not.
+fn canonicalise(column: &mut [u8]) {
+    for cell in column.as_chunks_mut::<8>().0 {
+        let value = f64::from_le_bytes(*cell);
+        let bits = if value.is_nan() { MISSING_BITS } else { value.to_bits() };
+        *cell = bits.to_le_bytes();
+    }
+}
+
+/// An empty vector in the allocation of another. `collect` keeps it, since the two element types are as large.
+fn emptied<'b>(mut slices: Vec<&[u8]>) -> Vec<&'b [u8]> {
+    slices.clear();
+    slices.into_iter().map(|_| [].as_slice()).collect()
+}
+
+fn hand_out(
+    memory: &[u8],
+    buffers: &Buffers,
+    rows: usize,
+    first_row: usize,
+    slices: Slices,
+    sink: &mut dyn OutputSink,
+) -> Result<Slices, Breach> {
+    let (mut outs, mut message_values) = (emptied(slices.outs), emptied(slices.message_values));
+    for region in &buffers.outs {
+        outs.push(region.read(memory, rows * 8)?);
+    }
+    for region in &buffers.message_values {
+        message_values.push(region.read(memory, rows * 8)?);
+    }
+    let output = OutputRows {
+        rows,
+        verdicts: buffers.verdicts.read(memory, rows)?,
+        fired: buffers.fired.read(memory, rows * 4)?,
+        outs: &outs,
+        message_values: &message_values,
+        keep: buffers.keep.map_or(Ok([].as_slice()), |region| region.read(memory, rows * 8))?,
+    };
+    sink.rows(first_row, &output);
+    Ok(Slices { outs: emptied(outs), message_values: emptied(message_values) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_nan_becomes_the_missing_one_and_nothing_else_changes() {
+        let bits = [0x7ff0_0000_0000_0001, 0xfff8_0000_0000_0000, MISSING_BITS, 0x7ff0_0000_0000_0000, 1, 1 << 63];
+        let mut bytes: Vec<u8> = bits.iter().flat_map(|b: &u64| b.to_le_bytes()).collect();
+        canonicalise(&mut bytes);
+        let after: Vec<u64> = bytes.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().unwrap())).collect();
+        assert_eq!(after, [MISSING_BITS, MISSING_BITS, MISSING_BITS, 0x7ff0_0000_0000_0000, 1, 1 << 63]);
+    }
+
+    #[test]
+    fn emptied_vectors_keep_their_allocation() {
+        let full: Vec<&[u8]> = vec![&[1], &[2], &[3]];
+        let (address, capacity) = (full.as_ptr().addr(), full.capacity());
+        let empty: Vec<&'static [u8]> = emptied(full);
+        assert!(empty.is_empty());
+        assert_eq!((empty.as_ptr().addr(), empty.capacity()), (address, capacity));
+    }
+}

@@ -1,0 +1,34 @@
+//! Advice for modules that are invalid here alone: toolchains turn proposals on by default that Rulebox has off.
+
+use wasmparser::{Validator, WasmFeatures};
+
+use super::invalid;
+use crate::engine::FEATURES;
+use crate::outcome::Refusal;
+
+/// Proposals that compilers emit unasked, by the name that their flags have.
+const EMITTED: [(WasmFeatures, &str); 6] = [
+    (WasmFeatures::BULK_MEMORY, "bulk memory"),
+    (WasmFeatures::REFERENCE_TYPES, "reference types"),
+    (WasmFeatures::MULTI_VALUE, "multi-value"),
+    (WasmFeatures::EXTENDED_CONST, "extended constants"),
+    (WasmFeatures::TAIL_CALL, "tail calls"),
+    (WasmFeatures::SIMD, "SIMD"),
+];
+
+/// If a module is valid but for such proposals, says which and how to turn them off.
+pub(super) fn hint(bytes: &[u8]) -> Option<Refusal> {
+    let valid_with = |features| Validator::new_with_features(features).validate_all(bytes).is_ok();
+    let all = EMITTED.iter().fold(FEATURES, |features, (feature, _)| features.union(*feature));
+    if !valid_with(all) {
+        return None;
+    }
+    // Needed is what the module is invalid without. Reference types bring parts of bulk memory.
+    let needed: Vec<_> =
+        EMITTED.iter().filter(|(feature, _)| !valid_with(all.difference(*feature))).map(|(_, name)| *name).collect();
+    let names = if needed.is_empty() { "proposals that overlap".to_owned() } else { needed.join(", ") };
+    Some(invalid(format!(
+        "it uses {names}, which is off here; build it without (Rust: --target wasm32v1-none; C: clang -mcpu=mvp; \
+         AssemblyScript: --disable bulk-memory)"
+    )))
+}
