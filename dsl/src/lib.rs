@@ -14,6 +14,7 @@ pub mod bars;
 pub mod calendar;
 pub mod diagnostic;
 pub mod generate;
+pub mod interp;
 pub mod limits;
 pub mod manifest;
 pub mod message;
