@@ -1,6 +1,10 @@
 //! The manifest: what a host must know of a compiled rule. JSON in the answer of a check, and in the custom section
 //! [`rulebox_abi::MANIFEST_SECTION`] of the module.
 
+mod describe;
+
+pub use describe::describe;
+
 use serde::{Deserialize, Serialize};
 
 /// What a module takes, gives and costs.
