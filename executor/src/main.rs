@@ -1,2 +1,2 @@
-//! Rulebox.
+//! The `rulebox` binary.
 fn main() {}

@@ -1,0 +1,14 @@
+//! Rulebox: compiles tenants' trading rules to WebAssembly, keeps them as immutable versions, and runs them over
+//! account bars inside a sandbox, behind an HTTP API.
+//!
+//! ```text
+//! request -> api -> service -> {store, execution} -> domain
+//! ```
+//!
+//! `axum` appears only in [`api`], [`auth`] and [`app`]; `sqlx` only in [`store`]; `wasmtime` nowhere: it is the
+//! sandbox crate's.
+
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod config;
