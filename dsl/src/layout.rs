@@ -30,11 +30,11 @@ pub struct Columns {
 impl Columns {
     /// First byte of column `index`.
     pub const fn at(&self, index: u32) -> u32 {
-        self.base + index * STRIDE
+        self.base.saturating_add(index.saturating_mul(STRIDE))
     }
 
     /// Bytes from one column to the next.
-    pub const fn stride(&self) -> u32 {
+    pub const fn stride() -> u32 {
         STRIDE
     }
 }
@@ -57,8 +57,13 @@ impl Layout {
         let mut next = FIRST;
         let params = count(rule.params.len());
         if params > 0 {
-            layout.buffers.push(Columns { kind: BufferKind::Params, base: next, count: 1, bytes: params * 8 });
-            next = (next + params * 8).next_multiple_of(64);
+            layout.buffers.push(Columns {
+                kind: BufferKind::Params,
+                base: next,
+                count: 1,
+                bytes: params.saturating_mul(8),
+            });
+            next = next.saturating_add(params.saturating_mul(8)).checked_next_multiple_of(64).unwrap_or(u32::MAX);
         }
         let time = u32::from(rule.uses_time());
         let keep = rule.statements.iter().any(|s| matches!(s.action, Some(Action::Reduce { .. })));
@@ -76,7 +81,8 @@ impl Layout {
         ] {
             if count > 0 {
                 layout.buffers.push(Columns { kind, base: next, count, bytes: MAX_ROWS * kind.row_bytes() });
-                next += count * STRIDE;
+                next =
+                    next.saturating_add(count.saturating_mul(STRIDE)).checked_next_multiple_of(64).unwrap_or(u32::MAX);
             }
         }
         layout.state = next;
@@ -95,14 +101,19 @@ impl Layout {
 
     /// Adds `words` 8-byte values to the state: the address of the first.
     pub fn add_state(&mut self, words: u32) -> u32 {
-        let address = self.state + self.state_bytes;
-        self.state_bytes += words * 8;
+        let address = self.state.saturating_add(self.state_bytes);
+        self.state_bytes = self.state_bytes.saturating_add(words.saturating_mul(8));
         address
     }
 
     /// Pages of the memory. The reset writes whole lines of 64 bytes, so the last one is inside too.
-    pub fn pages(&self) -> u32 {
-        (self.state + self.state_bytes.next_multiple_of(64)).div_ceil(PAGE)
+    pub fn pages(&self) -> u64 {
+        (u64::from(self.state) + u64::from(self.state_bytes).next_multiple_of(64)).div_ceil(u64::from(PAGE))
+    }
+
+    /// Bytes of the memory.
+    pub fn bytes(&self) -> u64 {
+        self.pages() * u64::from(PAGE)
     }
 }
 

@@ -12,9 +12,13 @@
 pub mod ast;
 pub mod bars;
 pub mod calendar;
+pub mod codegen;
+pub mod cost;
 pub mod diagnostic;
 pub mod generate;
 pub mod interp;
+pub(crate) mod ir;
+pub(crate) mod layout;
 pub mod limits;
 pub mod manifest;
 pub mod message;

@@ -5,16 +5,7 @@
 //! is reached. Nothing is reassociated, and no identity is used: `x + 0` is not `x` if `x` is -0.
 
 use super::{Binary, Expr, Reg, Stmt, StmtKind, Type, Unary};
-
-/// The smaller of two that are not NaN, -0 being smaller than +0: `f64.min`.
-pub fn minimum(a: f64, b: f64) -> f64 {
-    if a < b || (a == b && a.is_sign_negative()) { a } else { b }
-}
-
-/// The larger of two that are not NaN: `f64.max`.
-pub fn maximum(a: f64, b: f64) -> f64 {
-    if a > b || (a == b && a.is_sign_positive()) { a } else { b }
-}
+use crate::number::{maximum, minimum};
 
 /// A unary operation.
 pub fn unary(op: Unary, operand: Expr) -> Expr {

@@ -32,11 +32,15 @@ impl Hoist<'_> {
             }
             StmtKind::If { condition, then, otherwise } => {
                 self.expr(condition);
-                then.iter_mut().chain(otherwise).for_each(|s| self.stmt(s));
+                for stmt in then.iter_mut().chain(otherwise) {
+                    self.stmt(stmt);
+                }
             }
             StmtKind::Fault(_) => {}
             StmtKind::Loop { body, again, .. } => {
-                body.iter_mut().for_each(|s| self.stmt(s));
+                for stmt in body {
+                    self.stmt(stmt);
+                }
                 self.expr(again);
             }
         }
@@ -69,7 +73,9 @@ impl Hoist<'_> {
                 self.expr(otherwise);
             }
             Expr::Seq(stmts, value) => {
-                stmts.iter_mut().for_each(|s| self.stmt(s));
+                for stmt in stmts {
+                    self.stmt(stmt);
+                }
                 self.expr(value);
             }
         }
@@ -89,13 +95,9 @@ impl Hoist<'_> {
 const fn result_type(e: &Expr) -> Type {
     match e {
         Expr::Unary(op, _) => match op {
-            Unary::Neg
-            | Unary::Abs
-            | Unary::Sqrt
-            | Unary::Floor
-            | Unary::Ceil
-            | Unary::FromI32
-            | Unary::FromI64 => Type::F64,
+            Unary::Neg | Unary::Abs | Unary::Sqrt | Unary::Floor | Unary::Ceil | Unary::FromI32 | Unary::FromI64 => {
+                Type::F64
+            }
             Unary::TruncateU | Unary::Wrap | Unary::Not | Unary::IsZero64 => Type::I32,
             Unary::Extend => Type::I64,
         },

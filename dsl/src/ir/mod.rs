@@ -202,7 +202,6 @@ pub enum Unary {
 
 /// Operations of two operands. Comparisons give an I32 of 0 or 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named after the instructions")]
 pub enum Binary {
     // F64
     Add,
@@ -217,7 +216,7 @@ pub enum Binary {
     Le,
     Gt,
     Ge,
-    // I32; comparisons signed but for `LtU32`
+    // I32; comparisons signed
     Add32,
     Sub32,
     Mul32,
@@ -232,7 +231,6 @@ pub enum Binary {
     Le32,
     Gt32,
     Ge32,
-    LtU32,
     // I64
     Add64,
     Sub64,

@@ -89,11 +89,8 @@ impl Lower<'_> {
         }
         let truth = self.register(Type::I32, Home::Bar);
         let is_true = fold::binary(Binary::Eq, got.clone(), Expr::F64(1.0));
-        let with_missing = if input.ty.optional {
-            fold::select(known(Base::Num, got), is_true, missing(Base::Bool))
-        } else {
-            is_true
-        };
+        let with_missing =
+            if input.ty.optional { fold::select(known(Base::Num, got), is_true, missing(Base::Bool)) } else { is_true };
         to.push(self.set(truth, with_missing));
         self.inputs.push(Expr::Get(truth));
     }

@@ -16,8 +16,9 @@ pub(super) struct HeldState {
     values: u32,
 }
 
+/// The bit of a statement; the checker allows 32.
 const fn bit(id: usize) -> i32 {
-    1_i32.wrapping_shl(id as u32)
+    (1_u32 << (id % 32)).cast_signed()
 }
 
 impl Lower<'_> {
@@ -162,8 +163,8 @@ impl Lower<'_> {
         for (i, (column, value)) in (0_u32..).zip(placeholders(statement)) {
             let cell = self.cell(value, to);
             to.push(match hold {
-                Some(held) => {
-                    let offset = held.values + i * 8;
+                Some(state) => {
+                    let offset = state.values + i * 8;
                     self.stmt(StmtKind::Store { width: Width::F64, address: Expr::I32(0), offset, value: cell })
                 }
                 None => self.store_row(BufferKind::MessageValue, column, cell),

@@ -5,10 +5,8 @@ use rulebox_abi::BufferKind;
 use super::{Binary, Expr, Lower, Reg, Stmt, Type, Unary};
 use super::{abs, add, and, base_type, div, finite, known, missing, mul, not, sub, type_of};
 use crate::ir::fold;
+use crate::number::{TOLERANCE, maximum};
 use crate::typed::{self, ArithOp, Base, CompareOp, ExprKind, FaultId, Function};
-
-/// The relative and, up to 1, absolute tolerance of comparisons.
-const TOLERANCE: f64 = 1e-12;
 
 /// Right operands of `and` and `or` up to this many operations are computed in any case if they cannot fault: a
 /// branch would cost more than it saves.
@@ -234,9 +232,7 @@ impl Lower<'_> {
 
     fn is_invariant(&self, atom: &Expr) -> bool {
         match atom {
-            Expr::Get(reg) => {
-                self.registers.get(reg.0 as usize).is_some_and(|r| r.home == crate::ir::Home::Invariant)
-            }
+            Expr::Get(reg) => self.registers.get(reg.0 as usize).is_some_and(|r| r.home == crate::ir::Home::Invariant),
             other => self.is_atom(other),
         }
     }
@@ -245,7 +241,7 @@ impl Lower<'_> {
     /// instruction of the machine.
     fn larger(&mut self, a: Expr, b: Expr) -> Expr {
         if let (Expr::F64(a), Expr::F64(b)) = (&a, &b) {
-            return Expr::F64(fold::maximum(*a, *b));
+            return Expr::F64(maximum(*a, *b));
         }
         let mut stmts = Vec::new();
         let (a, a_reg) = self.atom(a, Type::F64, &mut stmts);

@@ -215,16 +215,15 @@ impl Lower<'_> {
         let result = self.register(Type::F64, Home::Bar);
 
         let mut code = Vec::new();
-        let (count, number, count_reg) = match min {
-            None => (size.n.clone(), size.number.clone(), None),
-            Some(_) => {
-                let reg = self.scratch(Type::I32);
-                let bar = self.bar_number();
-                let filling = fold::binary(Binary::LtU64, Expr::Get(bar), size.n64.clone());
-                let so_far = fold::binary(Binary::Add32, fold::unary(Unary::Wrap, Expr::Get(bar)), Expr::I32(1));
-                code.push(self.set(reg, fold::select(filling, so_far, size.n.clone())));
-                (Expr::Get(reg), fold::unary(Unary::FromI32, Expr::Get(reg)), Some(reg))
-            }
+        let (count, number, count_reg) = if min.is_none() {
+            (size.n.clone(), size.number.clone(), None)
+        } else {
+            let reg = self.scratch(Type::I32);
+            let bar = self.bar_number();
+            let filling = fold::binary(Binary::LtU64, Expr::Get(bar), size.n64.clone());
+            let so_far = fold::binary(Binary::Add32, fold::unary(Unary::Wrap, Expr::Get(bar)), Expr::I32(1));
+            code.push(self.set(reg, fold::select(filling, so_far, size.n.clone())));
+            (Expr::Get(reg), fold::unary(Unary::FromI32, Expr::Get(reg)), Some(reg))
         };
         code.push(self.set(result, Expr::F64(0.0)));
         self.each(ring, count.clone(), size.max, &mut code, |_, value| (result, add(Expr::Get(result), value)));

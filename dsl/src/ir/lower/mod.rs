@@ -16,7 +16,7 @@ use super::{Binary, Expr, Home, Initial, MISSING_BOOL, Program, Reg, Register, S
 use super::{fold, hoist};
 use crate::layout::{Layout, ring_slots};
 use crate::span::{LineIndex, Span};
-use crate::typed::{Base, FaultId, Rule, Ty};
+use crate::typed::{Base, FaultId, ParamKind, Rule, Ty};
 
 /// State registers beyond this many stay in memory: each is a local alive across the whole of a bar, and the time to
 /// compile grows with locals times branches.
@@ -125,14 +125,14 @@ impl<'r> Lower<'r> {
         lower.latch = lower.state(Type::I32, 0);
         for (i, param) in rule.params.iter().enumerate() {
             let index = u32::try_from(i).unwrap_or(u32::MAX);
-            let reg = lower.register(type_of(lower.param_ty(param.kind)), Home::Invariant);
+            let reg = lower.register(param_type(param.kind), Home::Invariant);
             let load = Expr::Load {
                 ty: Type::F64,
                 address: Box::new(Expr::I32(0)),
                 offset: lower.layout.column(BufferKind::Params, 0).unwrap_or(0) + index * 8,
             };
             let value = match param.kind {
-                crate::typed::ParamKind::Bool => fold::binary(Binary::Ne, load, Expr::F64(0.0)),
+                ParamKind::Bool => fold::binary(Binary::Ne, load, Expr::F64(0.0)),
                 _ => load,
             };
             lower.invariants.push((reg, value));
@@ -149,11 +149,6 @@ impl<'r> Lower<'r> {
         lower.histories = rule.histories.iter().map(|h| lower.history_home(h)).collect();
         lower.declare_holds();
         lower
-    }
-
-    fn param_ty(&self, kind: crate::typed::ParamKind) -> Ty {
-        let base = if kind == crate::typed::ParamKind::Bool { Base::Bool } else { Base::Num };
-        Ty { base, optional: false }
     }
 
     fn register(&mut self, ty: Type, home: Home) -> Reg {
@@ -308,6 +303,13 @@ const fn base_type(base: Base) -> Type {
     match base {
         Base::Num => Type::F64,
         Base::Bool | Base::Clock => Type::I32,
+    }
+}
+
+const fn param_type(kind: ParamKind) -> Type {
+    match kind {
+        ParamKind::Bool => Type::I32,
+        ParamKind::Num | ParamKind::Int => Type::F64,
     }
 }
 
