@@ -1,0 +1,190 @@
+//! Names, types and limits: the syntax tree becomes a typed tree, or diagnostics.
+//!
+//! Every error is reported, each once: an expression that is wrong has no type, and nothing more is said of what is
+//! made of it. The checker recurses as deep as the tree, which the parser has bounded.
+
+mod call;
+mod declare;
+mod expr;
+mod mark;
+mod memory;
+mod message;
+mod scope;
+mod stmt;
+mod suggest;
+mod test;
+
+use crate::Limits;
+use crate::ast;
+use crate::calendar::Calendar;
+use crate::diagnostic::{Code, Diagnostic, Level};
+use crate::span::Span;
+use crate::typed::{self, Clock, Fault, FaultId, FaultKind, Rule, TimeFaults};
+use scope::Scope;
+
+/// Checks a file. No rule if there is an error; with a rule there may be warnings.
+pub fn check(file: &ast::File, source: &str, limits: &Limits) -> (Option<Rule>, Vec<Diagnostic>) {
+    let mut checker = Checker::new(file, source, limits);
+    checker.edition(file);
+    checker.clock(file);
+    checker.rule(&file.rule);
+    checker.tests(&file.tests);
+    checker.finish()
+}
+
+/// What is known of the rule so far.
+struct Checker<'a> {
+    source: &'a str,
+    limits: &'a Limits,
+    diagnostics: Vec<Diagnostic>,
+    scope: Scope,
+    rule: Rule,
+    /// What first made the rule use time.
+    uses_time: bool,
+    /// Expressions and statements so far.
+    nodes: usize,
+    /// Bytes that windows and history keep so far.
+    kept: usize,
+    /// Limits already reported, each once.
+    reported: Vec<Code>,
+}
+
+impl<'a> Checker<'a> {
+    fn new(file: &ast::File, source: &'a str, limits: &'a Limits) -> Self {
+        let rule = Rule {
+            name: file.rule.name.value.clone(),
+            edition: 1,
+            clock: Clock { zone: "UTC".to_owned(), day_start: 0 },
+            time: None,
+            inputs: Vec::new(),
+            params: Vec::new(),
+            histories: Vec::new(),
+            memories: Vec::new(),
+            lets: Vec::new(),
+            vars: Vec::new(),
+            outs: Vec::new(),
+            statements: Vec::new(),
+            message_values: 0,
+            advance: Vec::new(),
+            body: Vec::new(),
+            faults: Vec::new(),
+            tests: Vec::new(),
+        };
+        Self {
+            source,
+            limits,
+            diagnostics: Vec::new(),
+            scope: Scope::default(),
+            rule,
+            uses_time: false,
+            nodes: 0,
+            kept: 0,
+            reported: Vec::new(),
+        }
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Reports an error of one place and gives nothing, for use in the tail of a function.
+    fn error<T>(&mut self, code: Code, message: impl Into<String>, span: Span, label: impl Into<String>) -> Option<T> {
+        self.report(Diagnostic::new(code, message, span, label));
+        None
+    }
+
+    /// Reports a limit the first time that it is passed.
+    fn over_limit(&mut self, code: Code, message: String, span: Span) {
+        if !self.reported.contains(&code) {
+            self.reported.push(code);
+            self.report(Diagnostic::new(code, message, span, "over the limit here"));
+        }
+    }
+
+    fn text(&self, span: Span) -> &'a str {
+        self.source.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    fn fault(&mut self, kind: FaultKind, span: Span) -> FaultId {
+        let id = FaultId(index(self.rule.faults.len()));
+        self.rule.faults.push(Fault { kind, span });
+        id
+    }
+
+    /// Counts one expression or statement.
+    fn node(&mut self, span: Span) {
+        self.nodes += 1;
+        if self.nodes == self.limits.nodes + 1 {
+            let most = self.limits.nodes;
+            self.over_limit(Code::TOO_LARGE, format!("the rule has more than {most} expressions and statements"), span);
+        }
+    }
+
+    /// Counts bytes that the rule keeps from bar to bar.
+    fn keep(&mut self, values: usize, span: Span) {
+        self.kept = self.kept.saturating_add(values.saturating_mul(8));
+        if self.kept > self.limits.state_bytes {
+            let most = self.limits.state_bytes;
+            self.over_limit(Code::TOO_MUCH_STATE, format!("windows and history keep more than {most} bytes"), span);
+        }
+    }
+
+    fn edition(&mut self, file: &ast::File) {
+        if let Some(edition) = file.edition.as_ref().filter(|e| e.value != 1) {
+            let message = format!("there is no edition {}", edition.value);
+            self.report(Diagnostic::new(Code::UNKNOWN_EDITION, message, edition.span, "").help("write `edition 1`"));
+        }
+    }
+
+    fn clock(&mut self, file: &ast::File) {
+        let Some(line) = &file.clock else { return };
+        self.rule.clock = Clock { zone: line.zone.value.clone(), day_start: line.day.value };
+        if Calendar::new(&line.zone.value, line.day.value).is_err() {
+            let shown: String = line.zone.value.chars().take(60).collect();
+            let mut diagnostic =
+                Diagnostic::new(Code::UNKNOWN_ZONE, format!("there is no time zone \"{shown}\""), line.zone.span, "");
+            if let Some(near) = suggest::zone(&line.zone.value) {
+                diagnostic = diagnostic.help(format!("did you mean \"{near}\"?"));
+            }
+            self.report(diagnostic);
+        }
+    }
+
+    fn finish(mut self) -> (Option<Rule>, Vec<Diagnostic>) {
+        if self.uses_time {
+            let span = self.rule.inputs.first().map_or(Span::default(), |i| i.span);
+            let missing = self.fault(FaultKind::TimeMissing, span);
+            let backwards = self.fault(FaultKind::TimeBackwards, span);
+            self.rule.time = Some(TimeFaults { missing, backwards });
+        }
+        let wrong = self.diagnostics.iter().any(|d| d.level() == Level::Error);
+        if !wrong {
+            self.warn_unused();
+        }
+        self.diagnostics.sort_by_key(|d| d.labels.first().map(|l| (l.span.start, l.span.end)));
+        ((!wrong).then_some(self.rule), self.diagnostics)
+    }
+
+    fn warn_unused(&mut self) {
+        let unused: Vec<_> = self.scope.unused().map(|e| (e.name.clone(), e.span, e.what())).collect();
+        for (name, span, what) in unused {
+            self.report(Diagnostic::new(Code::UNUSED, format!("the {what} `{name}` is never read"), span, ""));
+        }
+    }
+}
+
+/// A table's length as an index; tables are bounded far below `u32::MAX`.
+fn index(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// A type in the words of an author.
+fn type_name(ty: typed::Ty) -> &'static str {
+    match (ty.base, ty.optional) {
+        (typed::Base::Num, false) => "num",
+        (typed::Base::Num, true) => "num?",
+        (typed::Base::Bool, false) => "bool",
+        (typed::Base::Bool, true) => "bool?",
+        (typed::Base::Clock, _) => "clock",
+    }
+}
