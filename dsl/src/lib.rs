@@ -14,9 +14,13 @@ pub mod bars;
 pub mod builtins;
 pub mod calendar;
 pub mod check;
+pub mod codegen;
+pub mod cost;
 pub mod diagnostic;
 pub mod generate;
 pub mod interp;
+pub(crate) mod ir;
+pub(crate) mod layout;
 pub mod limits;
 pub mod manifest;
 pub mod message;
@@ -30,7 +34,8 @@ pub mod typed;
 
 pub use limits::Limits;
 
-use diagnostic::{Diagnostic, Diagnostics, Level};
+use diagnostic::{Code, Diagnostic, Diagnostics, Level};
+use span::Span;
 
 /// A rule that is right, and what there is to say of it all the same.
 #[derive(Clone, Debug)]
@@ -62,4 +67,37 @@ pub fn check_source(source: &str, limits: &Limits) -> Result<Checked, Diagnostic
             Err(Diagnostics(diagnostics))
         }
     }
+}
+
+/// A rule and its module.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The rule.
+    pub rule: typed::Rule,
+    /// The WebAssembly module, its manifest in a custom section.
+    pub module: Vec<u8>,
+    /// The same manifest.
+    pub manifest: manifest::Manifest,
+    /// Warnings, in the order of the text.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads and checks a source, and generates its module.
+///
+/// # Errors
+/// Every error that was found, in the order of the text.
+pub fn compile(source: &str, limits: &Limits) -> Result<Compiled, Diagnostics> {
+    let Checked { rule, warnings } = check_source(source, limits)?;
+    let whole = || rule.inputs.first().map_or(Span::default(), |input| input.span);
+    let refused = |message: String| {
+        let diagnostic = Diagnostic::new(Code::TOO_MUCH_STATE, message, whole(), "");
+        Diagnostics(vec![diagnostic.help("use fewer or smaller windows, and fewer columns")])
+    };
+    let codegen::Compiled { module, manifest } =
+        codegen::generate(&rule, source).map_err(|error| refused(error.to_string()))?;
+    if manifest.state_bytes as usize > limits.state_bytes {
+        let (kept, most) = (manifest.state_bytes, limits.state_bytes);
+        return Err(refused(format!("the rule keeps {kept} bytes from bar to bar, more than {most}")));
+    }
+    Ok(Compiled { rule, module, manifest, warnings })
 }

@@ -1,0 +1,210 @@
+//! Statements and expressions of the intermediate form: one instruction an operation.
+
+use wasm_encoder::Instruction;
+
+use super::code::{Code, Label, Trips};
+use crate::ir::{Binary, Expr, Home, Program, Reg, Stmt, StmtKind, Type, Unary, Width};
+
+/// Where the registers of a program are in a function.
+pub(super) struct Emitter<'p> {
+    program: &'p Program,
+    /// The local of each register that has one.
+    locals: Vec<Option<u32>>,
+    /// Where a bar that faults goes, with the fault's id plus one on the stack.
+    pub fault: Option<Label>,
+}
+
+impl<'p> Emitter<'p> {
+    /// Gives every register its local.
+    pub fn new(program: &'p Program, code: &mut Code) -> Self {
+        let locals = program.registers.iter().map(|register| match register.home {
+            Home::Memory(_) => None,
+            Home::Bar | Home::Scratch | Home::Invariant | Home::State(_) => Some(code.local(register.ty)),
+        });
+        Self { program, locals: locals.collect(), fault: None }
+    }
+
+    pub fn local(&self, reg: Reg) -> Option<u32> {
+        self.locals.get(reg.0 as usize).copied().flatten()
+    }
+
+    /// Leaves the value of a register on the stack.
+    pub fn get(&self, reg: Reg, code: &mut Code) {
+        if let Some(local) = self.local(reg) {
+            code.get(local);
+        } else if let Some(register) = self.program.registers.get(reg.0 as usize)
+            && let Home::Memory(address) = register.home
+        {
+            code.i32(0).load(register.ty, address);
+        }
+    }
+
+    /// Sets a register to what `value` leaves on the stack.
+    pub fn set(&self, reg: Reg, code: &mut Code, value: impl FnOnce(&mut Code)) {
+        if let Some(local) = self.local(reg) {
+            value(code);
+            code.set(local);
+        } else if let Some(register) = self.program.registers.get(reg.0 as usize)
+            && let Home::Memory(address) = register.home
+        {
+            code.i32(0);
+            value(code);
+            code.store(width(register.ty), address);
+        }
+    }
+
+    pub fn stmts(&self, stmts: &[Stmt], code: &mut Code) {
+        for stmt in stmts {
+            let outer = code.at_line(stmt.line);
+            self.stmt(&stmt.kind, code);
+            code.at_line(outer);
+        }
+    }
+
+    fn stmt(&self, stmt: &StmtKind, code: &mut Code) {
+        match stmt {
+            StmtKind::Set(reg, value) => self.set(*reg, code, |code| self.expr(value, code)),
+            StmtKind::Store { width, address, offset, value } => {
+                self.expr(address, code);
+                self.expr(value, code);
+                code.store(*width, *offset);
+            }
+            StmtKind::If { condition, then, otherwise } => {
+                self.expr(condition, code);
+                code.if_(None);
+                self.stmts(then, code);
+                if !otherwise.is_empty() {
+                    code.else_();
+                    self.stmts(otherwise, code);
+                }
+                code.end();
+            }
+            StmtKind::Fault(id) => {
+                if let Some(fault) = self.fault {
+                    code.i32(id.0.wrapping_add(1).cast_signed()).br(fault);
+                }
+            }
+            StmtKind::Loop { trips, body, again } => {
+                let label = code.loop_(Trips::Most(u64::from(*trips)));
+                self.stmts(body, code);
+                self.expr(again, code);
+                code.br_if(label);
+                code.end();
+            }
+        }
+    }
+
+    pub fn expr(&self, e: &Expr, code: &mut Code) {
+        match e {
+            Expr::F64(v) => {
+                code.f64(*v);
+            }
+            Expr::I32(v) => {
+                code.i32(*v);
+            }
+            Expr::I64(v) => {
+                code.i64(*v);
+            }
+            Expr::Get(reg) => self.get(*reg, code),
+            Expr::Unary(op, operand) => {
+                self.expr(operand, code);
+                code.op(unary(*op));
+            }
+            Expr::Binary(op, left, right) => {
+                self.expr(left, code);
+                self.expr(right, code);
+                code.op(binary(*op));
+            }
+            Expr::Select { condition, then, otherwise } => {
+                self.expr(then, code);
+                self.expr(otherwise, code);
+                self.expr(condition, code);
+                code.op(Instruction::Select);
+            }
+            Expr::If { ty, condition, then, otherwise } => {
+                self.expr(condition, code);
+                code.if_(Some(*ty));
+                self.expr(then, code);
+                code.else_();
+                self.expr(otherwise, code);
+                code.end();
+            }
+            Expr::Load { ty, address, offset } => {
+                self.expr(address, code);
+                code.load(*ty, *offset);
+            }
+            Expr::Seq(stmts, value) => {
+                self.stmts(stmts, code);
+                self.expr(value, code);
+            }
+            Expr::At(line, value) => {
+                let outer = code.at_line(*line);
+                self.expr(value, code);
+                code.at_line(outer);
+            }
+        }
+    }
+}
+
+pub(super) const fn width(ty: Type) -> Width {
+    match ty {
+        Type::I32 => Width::I32,
+        Type::I64 => Width::I64,
+        Type::F64 => Width::F64,
+    }
+}
+
+const fn unary(op: Unary) -> Instruction<'static> {
+    match op {
+        Unary::Neg => Instruction::F64Neg,
+        Unary::Abs => Instruction::F64Abs,
+        Unary::Sqrt => Instruction::F64Sqrt,
+        Unary::Floor => Instruction::F64Floor,
+        Unary::Ceil => Instruction::F64Ceil,
+        Unary::FromI32 => Instruction::F64ConvertI32S,
+        Unary::FromI64 => Instruction::F64ConvertI64S,
+        Unary::TruncateU => Instruction::I32TruncSatF64U,
+        Unary::Wrap => Instruction::I32WrapI64,
+        Unary::Extend => Instruction::I64ExtendI32U,
+        Unary::Not => Instruction::I32Eqz,
+        Unary::IsZero64 => Instruction::I64Eqz,
+    }
+}
+
+const fn binary(op: Binary) -> Instruction<'static> {
+    match op {
+        Binary::Add => Instruction::F64Add,
+        Binary::Sub => Instruction::F64Sub,
+        Binary::Mul => Instruction::F64Mul,
+        Binary::Div => Instruction::F64Div,
+        Binary::Min => Instruction::F64Min,
+        Binary::Max => Instruction::F64Max,
+        Binary::Eq => Instruction::F64Eq,
+        Binary::Ne => Instruction::F64Ne,
+        Binary::Lt => Instruction::F64Lt,
+        Binary::Le => Instruction::F64Le,
+        Binary::Gt => Instruction::F64Gt,
+        Binary::Ge => Instruction::F64Ge,
+        Binary::Add32 => Instruction::I32Add,
+        Binary::Sub32 => Instruction::I32Sub,
+        Binary::Mul32 => Instruction::I32Mul,
+        Binary::And32 => Instruction::I32And,
+        Binary::Or32 => Instruction::I32Or,
+        Binary::Xor32 => Instruction::I32Xor,
+        Binary::Shl32 => Instruction::I32Shl,
+        Binary::ShrU32 => Instruction::I32ShrU,
+        Binary::Eq32 => Instruction::I32Eq,
+        Binary::Ne32 => Instruction::I32Ne,
+        Binary::Lt32 => Instruction::I32LtS,
+        Binary::Le32 => Instruction::I32LeS,
+        Binary::Gt32 => Instruction::I32GtS,
+        Binary::Ge32 => Instruction::I32GeS,
+        Binary::Add64 => Instruction::I64Add,
+        Binary::Sub64 => Instruction::I64Sub,
+        Binary::Eq64 => Instruction::I64Eq,
+        Binary::Ne64 => Instruction::I64Ne,
+        Binary::Lt64 => Instruction::I64LtS,
+        Binary::LtU64 => Instruction::I64LtU,
+        Binary::GeU64 => Instruction::I64GeU,
+    }
+}

@@ -1,0 +1,240 @@
+//! The proved cost of a rule: the most fuel that its code can use.
+//!
+//! It is read from the instructions that go into the module, not from the rule, so it cannot drift from them. Fuel is
+//! counted as Wasmtime 48 does (`default_operator_cost` of `wasmtime-environ`, `fuel_*` of
+//! `wasmtime-internal-cranelift`): one unit on entry of a function, then one for each instruction that is executed,
+//! but for those of [`instruction`] that are free. A test runs each kind of instruction and compares.
+//!
+//! # The longest path
+//!
+//! Code is structured, so one walk over it finds the longest path: it keeps the cost of the longest path to here and,
+//! for each open block, of the longest path that branches to its end. A loop of at most n trips costs n - 1 times its
+//! longest way back, and then the longest way out.
+//!
+//! The loops over bars are different: how often they run is not known, and a fault goes from the one into the other.
+//! Let b be the longest way back in any of them. A call that runs k bars in the first and m in the second goes back
+//! k - 1 and m - 1 times, and k + m is the number of bars, plus one if a fault went across. So its cost is at most
+//! that of the longest path that goes back never, plus b for each bar but one:
+//! `(path - b) + bars * b`, where `path - b` is the cost of a call and b that of a bar.
+
+use std::collections::BTreeMap;
+
+use wasm_encoder::Instruction;
+
+use crate::codegen::code::{Code, Op, Trips};
+use crate::manifest::LineCost;
+
+/// Fuel of an instruction where it is executed.
+pub const fn instruction(instruction: &Instruction<'_>) -> u64 {
+    match instruction {
+        Instruction::Nop
+        | Instruction::Drop
+        | Instruction::Block(_)
+        | Instruction::Loop(_)
+        | Instruction::Unreachable
+        | Instruction::Return
+        | Instruction::Else
+        | Instruction::End => 0,
+        _ => 1,
+    }
+}
+
+/// Fuel of entering a function.
+pub const ENTRY: u64 = 1;
+
+/// Cost of `rulebox_eval`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EvalCost {
+    /// Of one bar.
+    pub bar: u64,
+    /// Of a call beside its bars.
+    pub call: u64,
+    /// Share of each source line in a bar, each at its own worst.
+    pub lines: Vec<LineCost>,
+}
+
+/// Proves the cost of a function without loops over bars.
+pub(crate) fn of_call(code: &Code) -> u64 {
+    longest(code.ops()).path
+}
+
+/// Proves the cost of `rulebox_eval`.
+pub(crate) fn of_eval(code: &Code) -> EvalCost {
+    let Longest { path, bar } = longest(code.ops());
+    let lines = lines(code.ops()).into_iter().filter(|&(line, fuel)| line > 0 && fuel > 0);
+    EvalCost { bar, call: path.saturating_sub(bar), lines: lines.map(|(line, fuel)| LineCost { line, fuel }).collect() }
+}
+
+struct Longest {
+    /// From entry to exit, going back never in loops over bars.
+    path: u64,
+    /// The longest way back in a loop over bars.
+    bar: u64,
+}
+
+/// An open block, loop or `if`. `None` is a place that cannot be reached.
+struct Frame {
+    kind: FrameKind,
+    /// Longest path to its start.
+    entry: Option<u64>,
+    /// Longest path that branches to its label: the start of a loop, the end of anything else.
+    branch: Option<u64>,
+}
+
+enum FrameKind {
+    Block,
+    If,
+    Else,
+    /// With the branches to the labels around it that stand before it.
+    Loop {
+        trips: Trips,
+        outer: Vec<Option<u64>>,
+    },
+}
+
+/// Walks the code once.
+fn longest(ops: &[Op]) -> Longest {
+    let mut frames = vec![Frame { kind: FrameKind::Block, entry: None, branch: None }];
+    let mut here = Some(ENTRY);
+    let mut bar = 0;
+    for op in ops {
+        here = here.map(|cost| cost.saturating_add(instruction(&op.instruction)));
+        let mut open = |kind| frames.push(Frame { kind, entry: here, branch: None });
+        match &op.instruction {
+            Instruction::Block(_) => open(FrameKind::Block),
+            Instruction::If(_) => open(FrameKind::If),
+            Instruction::Loop(_) => {
+                let trips = op.trips.unwrap_or(Trips::Most(u64::MAX));
+                // Set aside, so that at its end the branches that leave the loop are known.
+                let outer = frames.iter_mut().map(|f| f.branch.take()).collect();
+                frames.push(Frame { kind: FrameKind::Loop { trips, outer }, entry: here, branch: None });
+            }
+            Instruction::Else => {
+                if let Some(frame) = frames.last_mut() {
+                    frame.branch = frame.branch.max(here);
+                    frame.kind = FrameKind::Else;
+                    here = frame.entry;
+                }
+            }
+            Instruction::End => {
+                let Some(frame) = frames.pop() else { continue };
+                match frame.kind {
+                    FrameKind::Block | FrameKind::Else => here = here.max(frame.branch),
+                    FrameKind::If => here = here.max(frame.branch).max(frame.entry),
+                    FrameKind::Loop { trips, outer } => {
+                        let back = frame.branch.zip(frame.entry).map_or(0, |(back, entry)| back - entry);
+                        let again = match trips {
+                            Trips::Most(trips) => back.saturating_mul(trips.saturating_sub(1)),
+                            Trips::Bars => {
+                                bar = bar.max(back);
+                                0
+                            }
+                        };
+                        let later = |path: Option<u64>| path.map(|cost| cost.saturating_add(again));
+                        here = later(here);
+                        for (frame, before) in frames.iter_mut().zip(outer) {
+                            frame.branch = later(frame.branch).max(before);
+                        }
+                    }
+                }
+            }
+            Instruction::Br(depth) => {
+                branch(&mut frames, *depth as usize, here);
+                here = None;
+            }
+            Instruction::BrIf(depth) => branch(&mut frames, *depth as usize, here),
+            Instruction::Return | Instruction::Unreachable => {
+                let outermost = frames.len().saturating_sub(1);
+                branch(&mut frames, outermost, here);
+                here = None;
+            }
+            _ => {}
+        }
+    }
+    let returned = frames.first().and_then(|function| function.branch);
+    Longest { path: here.max(returned).unwrap_or(0), bar }
+}
+
+fn branch(frames: &mut [Frame], depth: usize, here: Option<u64>) {
+    if let Some(frame) = frames.len().checked_sub(depth + 1).and_then(|i| frames.get_mut(i)) {
+        frame.branch = frame.branch.max(here);
+    }
+}
+
+/// Fuel by line within some code; `None` after a branch.
+type Shares = Option<BTreeMap<u32, u64>>;
+
+/// The fuel of each line in one bar: of the branches of an `if`, the one that costs that line most; of a loop, all its
+/// trips. A path that leaves the bar early (a fault) is not followed.
+fn lines(ops: &[Op]) -> BTreeMap<u32, u64> {
+    /// What an open block, loop or `if` waits for.
+    struct Open {
+        /// Shares before it.
+        before: Shares,
+        /// Shares of the first branch of an `if`.
+        then: Option<Shares>,
+        is_if: bool,
+        trips: u64,
+    }
+    let mut open: Vec<Open> = Vec::new();
+    let mut here: Shares = Some(BTreeMap::new());
+    for op in ops {
+        let cost = instruction(&op.instruction);
+        if let Some(shares) = &mut here
+            && cost > 0
+        {
+            *shares.entry(op.line).or_default() += cost;
+        }
+        match &op.instruction {
+            Instruction::Block(_) | Instruction::If(_) | Instruction::Loop(_) => {
+                let trips = match op.trips {
+                    Some(Trips::Most(trips)) => trips,
+                    Some(Trips::Bars) | None => 1,
+                };
+                let is_if = matches!(op.instruction, Instruction::If(_));
+                let before = here.replace(BTreeMap::new());
+                open.push(Open { before, then: None, is_if, trips });
+            }
+            Instruction::Else => {
+                if let Some(frame) = open.last_mut() {
+                    frame.then = Some(here.replace(BTreeMap::new()));
+                }
+            }
+            Instruction::End => {
+                let Some(frame) = open.pop() else { continue };
+                let inside = match (frame.is_if, frame.then) {
+                    (true, Some(then)) => worst(then, here.take()),
+                    (true, None) => worst(here.take(), Some(BTreeMap::new())),
+                    // What follows a block may be reached by a branch; its cost is that of its lines all the same.
+                    (false, _) => Some(here.take().unwrap_or_default()),
+                };
+                here = match (frame.before, inside) {
+                    (Some(mut before), Some(inside)) => {
+                        for (line, fuel) in inside {
+                            let share = before.entry(line).or_default();
+                            *share = share.saturating_add(fuel.saturating_mul(frame.trips));
+                        }
+                        Some(before)
+                    }
+                    _ => None,
+                };
+            }
+            Instruction::Br(_) | Instruction::Return | Instruction::Unreachable => here = None,
+            _ => {}
+        }
+    }
+    here.unwrap_or_default()
+}
+
+fn worst(a: Shares, b: Shares) -> Shares {
+    match (a, b) {
+        (Some(mut a), Some(b)) => {
+            for (line, fuel) in b {
+                let share = a.entry(line).or_default();
+                *share = fuel.max(*share);
+            }
+            Some(a)
+        }
+        (one, None) | (None, one) => one,
+    }
+}

@@ -1,0 +1,326 @@
+//! Step 2 of a bar: calls with memory. Windows fold their ring afresh; what is exact in any order is kept up to date.
+
+use super::{Binary, Expr, Home, Lower, Reg, Ring, Stmt, StmtKind, Type, Unary, Width};
+use super::{add, and, div, finite, fold, missing, mul, not, sub};
+use crate::typed::{
+    self, Base, CompareOp, CumulativeFunction, FaultId, Memory, MemoryId, MemoryKind, Window, WindowFunction,
+    WindowSize,
+};
+
+/// The size of a window, in the forms that code needs.
+#[derive(Clone, Debug)]
+pub(super) struct Size {
+    /// As an I32 from the window's smallest to its largest size, whatever the params are.
+    pub n: Expr,
+    /// As an I64.
+    pub n64: Expr,
+    /// As a double.
+    pub number: Expr,
+    /// The largest it can be.
+    pub max: u32,
+}
+
+impl Lower<'_> {
+    pub(super) fn advance_memory(&mut self, id: MemoryId, to: &mut Vec<Stmt>) {
+        let rule = self.rule;
+        let Some(memory) = rule.memories.get(id.index()) else { return };
+        let outer = self.line;
+        self.line = self.line_of(memory.span);
+        let value = self.memory(memory, to);
+        if let Some(slot) = self.memories.get_mut(id.index()) {
+            *slot = value;
+        }
+        self.line = outer;
+    }
+
+    fn memory(&mut self, memory: &Memory, to: &mut Vec<Stmt>) -> Expr {
+        match &memory.kind {
+            MemoryKind::Window { function, value, window, min } => {
+                let size = self.size(*window);
+                match function {
+                    WindowFunction::Count => self.count(value, &size, *min, to),
+                    WindowFunction::Highest => self.extreme(true, value, &size, *min, to),
+                    WindowFunction::Lowest => self.extreme(false, value, &size, *min, to),
+                    _ => self.refold(*function, value, &size, *min, memory.fault, to),
+                }
+            }
+            MemoryKind::Smooth { function, value, window } => {
+                let size = self.size(*window);
+                self.smooth(*function, value, &size, memory.fault, to)
+            }
+            MemoryKind::Atr { high, low, close, window } => {
+                let size = self.size(*window);
+                self.atr([high, low, close], &size, memory.fault, to)
+            }
+            MemoryKind::Cumulative { function, value } => self.cumulative(*function, value, memory.fault, to),
+            MemoryKind::Streak { condition } => {
+                let condition = self.expr(condition);
+                let state = self.state(Type::F64, 0);
+                let longer = add(Expr::Get(state), Expr::F64(1.0));
+                to.push(self.set(state, fold::choose(Type::F64, condition, longer, Expr::F64(0.0))));
+                Expr::Get(state)
+            }
+            MemoryKind::BarsSince { condition } => {
+                let condition = self.expr(condition);
+                let state = self.state(Type::F64, rulebox_abi::MISSING_BITS);
+                let longer = add(Expr::Get(state), Expr::F64(1.0));
+                let known = super::known(Base::Num, Expr::Get(state));
+                let otherwise = fold::choose(Type::F64, known, longer, missing(Base::Num));
+                to.push(self.set(state, fold::choose(Type::F64, condition, Expr::F64(0.0), otherwise)));
+                Expr::Get(state)
+            }
+            MemoryKind::Crosses { above, left, right } => self.crosses(*above, left, right, to),
+        }
+    }
+
+    pub(super) fn size(&mut self, window: Window) -> Size {
+        let max = window.max;
+        let int = |n: u32| Expr::I32(i32::try_from(n).unwrap_or(i32::MAX));
+        match window.size {
+            WindowSize::Literal(n) => {
+                Size { n: int(n), n64: Expr::I64(i64::from(n)), number: Expr::F64(f64::from(n)), max }
+            }
+            WindowSize::Param(id) => {
+                let param = self.params.get(id.index()).map_or(Expr::F64(0.0), |r| Expr::Get(*r));
+                let n = self.invariant(Type::I32, fold::unary(Unary::TruncateU, param));
+                let below = fold::binary(Binary::Lt32, n.clone(), int(window.min));
+                let n = self.invariant(Type::I32, fold::select(below, int(window.min), n));
+                let over = fold::binary(Binary::Gt32, n.clone(), int(max));
+                let n = self.invariant(Type::I32, fold::select(over, int(max), n));
+                let n64 = self.invariant(Type::I64, fold::unary(Unary::Extend, n.clone()));
+                let number = self.invariant(Type::F64, fold::unary(Unary::FromI32, n.clone()));
+                Size { n, n64, number, max }
+            }
+        }
+    }
+
+    /// A value that is read more than once, in a register to the end of the call's code.
+    pub(super) fn argument(&mut self, value: &typed::Expr, ty: Type, to: &mut Vec<Stmt>) -> (Expr, Option<Reg>) {
+        let lowered = self.expr(value);
+        self.atom(lowered, ty, to)
+    }
+
+    pub(super) fn release_some(&mut self, regs: impl IntoIterator<Item = Option<Reg>>) {
+        for reg in regs.into_iter().flatten() {
+            self.release(reg);
+        }
+    }
+
+    fn push(&mut self, ring: Ring, width: Width, value: Expr, to: &mut Vec<Stmt>) {
+        let address = self.slot(ring, 0);
+        to.push(self.stmt(StmtKind::Store { width, address, offset: ring.base, value }));
+    }
+
+    /// The value of n bars ago: what leaves the window. Read before this bar's value is pushed, since a ring that is
+    /// just as long as the window has one slot for both.
+    fn leaving(&mut self, ring: Ring, ty: Type, size: &Size) -> Expr {
+        let bytes = fold::binary(Binary::Mul32, size.n.clone(), Expr::I32(8));
+        let bytes = self.invariant(Type::I32, bytes);
+        let at = fold::binary(Binary::Sub32, Expr::Get(self.position()), bytes);
+        Expr::Load { ty, address: Box::new(and(at, Expr::I32(ring.mask))), offset: ring.base }
+    }
+
+    /// Whether the window has enough values: `min` of them, or all.
+    fn enough(&mut self, size: &Size, min: Option<u32>) -> Expr {
+        let needed = match min {
+            Some(0 | 1) => return Expr::I32(1),
+            Some(min) => Expr::I64(i64::from(min) - 1),
+            None => self.one_less(size),
+        };
+        fold::binary(Binary::GeU64, Expr::Get(self.bar_number()), needed)
+    }
+
+    /// n - 1 as an I64.
+    pub(super) fn one_less(&mut self, size: &Size) -> Expr {
+        match size.n64 {
+            Expr::I64(n) => Expr::I64(n - 1),
+            ref n => self.invariant(Type::I64, fold::binary(Binary::Sub64, n.clone(), Expr::I64(1))),
+        }
+    }
+
+    fn when_enough(&mut self, size: &Size, min: Option<u32>, value: Expr, to: &mut Vec<Stmt>) -> Expr {
+        let enough = self.enough(size, min);
+        if enough == Expr::I32(1) {
+            return value;
+        }
+        let result = self.register(Type::F64, Home::Bar);
+        to.push(self.set(result, fold::select(enough, value, missing(Base::Num))));
+        Expr::Get(result)
+    }
+
+    /// `count`: integers, so a running count is exact.
+    fn count(&mut self, value: &typed::Expr, size: &Size, min: Option<u32>, to: &mut Vec<Stmt>) -> Expr {
+        let (now, now_reg) = self.argument(value, Type::I32, to);
+        let ring = self.ring(size.max, 0);
+        let count = self.state(Type::I32, 0);
+        let leaving = self.leaving(ring, Type::I32, size);
+        let grown = fold::binary(Binary::Add32, Expr::Get(count), now.clone());
+        to.push(self.set(count, fold::binary(Binary::Sub32, grown, leaving)));
+        self.push(ring, Width::I32, now, to);
+        self.release_some([now_reg]);
+        self.when_enough(size, min, fold::unary(Unary::FromI32, Expr::Get(count)), to)
+    }
+
+    /// `highest` and `lowest`: exact in any order, so the window is read again only when its extreme leaves it.
+    fn extreme(
+        &mut self,
+        highest: bool,
+        value: &typed::Expr,
+        size: &Size,
+        min: Option<u32>,
+        to: &mut Vec<Stmt>,
+    ) -> Expr {
+        let (now, now_reg) = self.argument(value, Type::F64, to);
+        let (better, best_of, worst) = if highest {
+            (Binary::Gt, Binary::Max, f64::NEG_INFINITY)
+        } else {
+            (Binary::Lt, Binary::Min, f64::INFINITY)
+        };
+        let ring = self.ring(size.max, 0);
+        let best = self.state(Type::F64, worst.to_bits());
+        let left = self.scratch(Type::F64);
+        let leaving = self.leaving(ring, Type::F64, size);
+        to.push(self.set(left, leaving));
+        self.push(ring, Width::F64, now.clone(), to);
+
+        let mut again = vec![self.set(best, Expr::F64(worst))];
+        let best_of_both = |value: Expr| fold::binary(best_of, Expr::Get(best), value);
+        self.each(ring, size.n.clone(), size.max, &mut again, |_, value| (best, best_of_both(value)));
+        let full = fold::binary(Binary::GeU64, Expr::Get(self.bar_number()), size.n64.clone());
+        // Equal, not identical: of two zeros, either may have been the extreme.
+        let was_best = fold::binary(Binary::Eq, Expr::Get(left), Expr::Get(best));
+        let mut not_better = Vec::new();
+        let keep = vec![self.set(best, best_of_both(now.clone()))];
+        self.branch(&mut not_better, and(full, was_best), again, keep);
+        let improves = fold::binary(better, now.clone(), Expr::Get(best));
+        self.branch(to, improves, vec![self.set(best, now)], not_better);
+        self.release_some([now_reg, Some(left)]);
+        self.when_enough(size, min, Expr::Get(best), to)
+    }
+
+    /// Windows whose result depends on the order of the additions: from the oldest to the newest, on every bar.
+    fn refold(
+        &mut self,
+        function: WindowFunction,
+        value: &typed::Expr,
+        size: &Size,
+        min: Option<u32>,
+        fault: Option<FaultId>,
+        to: &mut Vec<Stmt>,
+    ) -> Expr {
+        let (now, now_reg) = self.argument(value, Type::F64, to);
+        let ring = self.ring(size.max, 0);
+        self.push(ring, Width::F64, now, to);
+        self.release_some([now_reg]);
+        let result = self.register(Type::F64, Home::Bar);
+
+        let mut code = Vec::new();
+        let (count, number, count_reg) = if min.is_none() {
+            (size.n.clone(), size.number.clone(), None)
+        } else {
+            let reg = self.scratch(Type::I32);
+            let bar = self.bar_number();
+            let filling = fold::binary(Binary::LtU64, Expr::Get(bar), size.n64.clone());
+            let so_far = fold::binary(Binary::Add32, fold::unary(Unary::Wrap, Expr::Get(bar)), Expr::I32(1));
+            code.push(self.set(reg, fold::select(filling, so_far, size.n.clone())));
+            (Expr::Get(reg), fold::unary(Unary::FromI32, Expr::Get(reg)), Some(reg))
+        };
+        code.push(self.set(result, Expr::F64(0.0)));
+        self.each(ring, count.clone(), size.max, &mut code, |_, value| (result, add(Expr::Get(result), value)));
+        self.test(result, fault, &mut code);
+        match function {
+            WindowFunction::Sma => code.push(self.set(result, div(Expr::Get(result), number))),
+            WindowFunction::Stdev | WindowFunction::StdevSample => {
+                let mean = self.scratch(Type::F64);
+                let deviation = self.scratch(Type::F64);
+                code.push(self.set(mean, div(Expr::Get(result), number.clone())));
+                code.push(self.set(result, Expr::F64(0.0)));
+                self.each(ring, count, size.max, &mut code, |lower, value| {
+                    let set = vec![lower.set(deviation, sub(value, Expr::Get(mean)))];
+                    let square = mul(fold::seq(set, Expr::Get(deviation)), Expr::Get(deviation));
+                    (result, add(Expr::Get(result), square))
+                });
+                self.test(result, fault, &mut code);
+                let number = if function == WindowFunction::Stdev { number } else { sub(number, Expr::F64(1.0)) };
+                code.push(self.set(result, fold::unary(Unary::Sqrt, div(Expr::Get(result), number))));
+                self.release_some([Some(mean), Some(deviation)]);
+            }
+            _ => {}
+        }
+        self.release_some([count_reg]);
+        let enough = self.enough(size, min);
+        self.branch(to, enough, code, vec![self.set(result, missing(Base::Num))]);
+        Expr::Get(result)
+    }
+
+    /// Faults unless a register is finite.
+    pub(super) fn test(&mut self, reg: Reg, fault: Option<FaultId>, to: &mut Vec<Stmt>) {
+        if let Some(fault) = fault {
+            self.branch(to, finite(Expr::Get(reg)), Vec::new(), vec![self.fault(fault)]);
+        }
+    }
+
+    /// Folds the newest `count` values of a ring into a register, from the oldest on.
+    ///
+    /// INVARIANT: `count` is 1 to `max` for every state, for the loop ends when the position has moved `count` slots.
+    fn each(
+        &mut self,
+        ring: Ring,
+        count: Expr,
+        max: u32,
+        to: &mut Vec<Stmt>,
+        step: impl FnOnce(&mut Self, Expr) -> (Reg, Expr),
+    ) {
+        let at = self.scratch(Type::I32);
+        let end = self.scratch(Type::I32);
+        let position = self.position();
+        to.push(self.set(end, fold::binary(Binary::Add32, Expr::Get(position), Expr::I32(8))));
+        let bytes = fold::binary(Binary::Mul32, count, Expr::I32(8));
+        to.push(self.set(at, fold::binary(Binary::Sub32, Expr::Get(end), bytes)));
+        let address = and(Expr::Get(at), Expr::I32(ring.mask));
+        let value = Expr::Load { ty: Type::F64, address: Box::new(address), offset: ring.base };
+        let (reg, next) = step(self, value);
+        let body = vec![self.set(reg, next)];
+        let advance = self.set(at, fold::binary(Binary::Add32, Expr::Get(at), Expr::I32(8)));
+        let again = fold::binary(Binary::Ne32, fold::seq(vec![advance], Expr::Get(at)), Expr::Get(end));
+        to.push(self.stmt(StmtKind::Loop { trips: max, body, again }));
+        self.release(at);
+        self.release(end);
+    }
+
+    fn cumulative(
+        &mut self,
+        function: CumulativeFunction,
+        value: &typed::Expr,
+        fault: Option<FaultId>,
+        to: &mut Vec<Stmt>,
+    ) -> Expr {
+        let now = self.expr(value);
+        let (op, first) = match function {
+            CumulativeFunction::Max => (Binary::Max, f64::NEG_INFINITY),
+            CumulativeFunction::Min => (Binary::Min, f64::INFINITY),
+            CumulativeFunction::Sum => (Binary::Add, 0.0),
+        };
+        let state = self.state(Type::F64, first.to_bits());
+        to.push(self.set(state, fold::binary(op, Expr::Get(state), now)));
+        self.test(state, fault, to);
+        Expr::Get(state)
+    }
+
+    /// Keeps of the bar before only whether it was on the other side or equal: the opposite of having been on this
+    /// one. It was not, on the bar before bar 0.
+    fn crosses(&mut self, above: bool, left: &typed::Expr, right: &typed::Expr, to: &mut Vec<Stmt>) -> Expr {
+        let was_other = self.state(Type::I32, 0);
+        let (a, a_reg) = self.argument(left, Type::F64, to);
+        let (b, b_reg) = self.argument(right, Type::F64, to);
+        let op = if above { CompareOp::Gt } else { CompareOp::Lt };
+        let beyond = self.register(Type::I32, Home::Bar);
+        let compared = self.tolerant(op, &a, &b);
+        to.push(self.set(beyond, compared));
+        let result = self.register(Type::I32, Home::Bar);
+        to.push(self.set(result, and(Expr::Get(beyond), Expr::Get(was_other))));
+        to.push(self.set(was_other, not(Expr::Get(beyond))));
+        self.release_some([a_reg, b_reg]);
+        Expr::Get(result)
+    }
+}
