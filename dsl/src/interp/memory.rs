@@ -29,7 +29,8 @@ pub(super) struct Recall {
     bars: Option<u64>,
 }
 
-/// An exponential mean: the sma of the first n values, then smoothed.
+/// An exponential mean: the sma of the first n values, then smoothed. A value that is not finite makes the first mean
+/// that it is part of a fault.
 #[derive(Clone, Debug, Default)]
 struct Mean {
     /// The first values, until there are n.
@@ -132,7 +133,7 @@ impl Recall {
 
     fn rsi(&mut self, x: f64, size: usize, fault: Option<FaultId>) -> Result<Option<f64>, FaultId> {
         let Some((before, _)) = self.previous.replace((x, 0.0)) else { return Ok(None) };
-        let change = tested(x - before, fault)?;
+        let change = x - before;
         let (gain, loss) = (maximum(change, 0.0), maximum(-change, 0.0));
         let (gains, losses) = (self.mean.rma(gain, size, fault)?, self.losses.rma(loss, size, fault)?);
         let (Some(gains), Some(losses)) = (gains, losses) else { return Ok(None) };
@@ -149,10 +150,11 @@ impl Recall {
         fault: Option<FaultId>,
     ) -> Result<Option<f64>, FaultId> {
         let Some((before, _)) = self.previous.replace((close, 0.0)) else { return Ok(None) };
-        let range = tested(high - low, fault)?;
-        let up = tested((high - before).abs(), fault)?;
-        let down = tested((low - before).abs(), fault)?;
-        self.mean.rma(maximum(maximum(range, up), down), size, fault)
+        let (range, up, down) = (high - low, (high - before).abs(), (low - before).abs());
+        // The maximum of an infinity below 0 and something finite would hide it.
+        let finite = range.is_finite() && up.is_finite() && down.is_finite();
+        let true_range = if finite { maximum(maximum(range, up), down) } else { f64::INFINITY };
+        self.mean.rma(true_range, size, fault)
     }
 
     fn cumulative(&mut self, function: CumulativeFunction, x: f64, fault: Option<FaultId>) -> Result<f64, FaultId> {

@@ -8,6 +8,8 @@ mod hold;
 mod memory;
 mod output;
 mod stmt;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::collections::VecDeque;
