@@ -96,10 +96,8 @@ fn winner(manifest: &Manifest, verdict: Verdict, fired: u32) -> Option<&Statemen
         Verdict::Breach => StatementVerdict::Breach,
         Verdict::Ok | Verdict::Fault => return None,
     };
-    // `max_by_key` takes the last of equals: reversed, the first in the text.
-    let mut statements: Vec<_> = fired_statements(manifest, fired).filter(|s| s.verdict == severity).collect();
-    statements.reverse();
-    statements.into_iter().max_by_key(|s| s.action)
+    let statements = fired_statements(manifest, fired).filter(|statement| statement.verdict == severity);
+    statements.reduce(|best, next| if next.action > best.action { next } else { best })
 }
 
 /// The verdict of several rules over the same bar.

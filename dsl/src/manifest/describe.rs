@@ -210,3 +210,85 @@ impl<'r> Lookback<'r> {
         exprs.into_iter().map(|expr| self.expr(expr)).max().unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, check_source};
+
+    fn manifest(source: &str) -> Manifest {
+        let checked = check_source(source, &Limits::DEFAULT).unwrap_or_else(|errors| panic!("{errors}\n{source}"));
+        describe(&checked.rule, source)
+    }
+
+    #[test]
+    fn it_has_everything_a_host_reads_and_survives_json() {
+        let source = "clock \"America/Chicago\" day 17:00\n\
+            rule r(x: num in 0..10, b: bool?) {\n  param n: int = 2 in 1..4\n  param on: bool = true\n\
+            out half = x / 2\n  out was = b\n\
+            if new_day and on { breach reduce(0.5) for 15m \"{x:.2%} at {time_of_day} {{\" }\n  warn \"w\"\n}";
+        let m = manifest(source);
+        assert_eq!((m.abi, m.name.as_str(), m.edition, m.uses_time), (1, "r", Some(1), true));
+        assert_eq!(m.clock, ClockInfo { zone: "America/Chicago".to_owned(), day_start: 1020 });
+        assert_eq!(m.tzdata.as_deref(), Some(calendar::tzdata_version()));
+        let x = InputInfo { name: "x".to_owned(), ty: ValueType::Num, optional: false, range: Some([0.0, 10.0]) };
+        let b = InputInfo { name: "b".to_owned(), ty: ValueType::Bool, optional: true, range: None };
+        assert_eq!(m.inputs, [x, b]);
+        let n = ParamInfo { name: "n".to_owned(), ty: ValueType::Int, default: 2.0, range: Some([1.0, 4.0]) };
+        let on = ParamInfo { name: "on".to_owned(), ty: ValueType::Bool, default: 1.0, range: None };
+        assert_eq!(m.params, [n, on]);
+        let outs: Vec<_> = m.outs.iter().map(|out| (out.name.as_str(), out.ty)).collect();
+        assert_eq!(outs, [("half", ValueType::Num), ("was", ValueType::Bool)]);
+        let breach = &m.statements[0];
+        assert_eq!((breach.verdict, breach.action), (StatementVerdict::Breach, Some(Action::Reduce)));
+        assert_eq!((breach.hold, breach.line), (Some(HoldInfo::Millis(900_000)), Some(7)));
+        let value = |column, name: &str, ty, format| MessagePart::Value { column, name: name.to_owned(), ty, format };
+        let message = [
+            value(0, "x", ValueType::Num, ValueFormat::Percent(2)),
+            MessagePart::Text(" at ".to_owned()),
+            value(1, "time_of_day", ValueType::Clock, ValueFormat::Plain),
+            MessagePart::Text(" {".to_owned()),
+        ];
+        assert_eq!(breach.message, message);
+        assert_eq!((m.statements[1].verdict, m.statements[1].action), (StatementVerdict::Warn, None));
+        let missing = FaultInfo {
+            start: 41,
+            end: 56,
+            line: 2,
+            column: 8,
+            message: "the required input `x` is missing".to_owned(),
+        };
+        assert!(m.spans.contains(&missing), "{:?}", m.spans);
+        let json = serde_json::to_string(&m).unwrap();
+        assert_eq!(serde_json::from_str::<Manifest>(&json).unwrap(), m);
+    }
+
+    #[test]
+    fn a_rule_without_time_has_no_tzdata() {
+        assert_eq!(manifest("rule r(x) = x > 1").tzdata, None);
+    }
+
+    #[test]
+    fn lookback_adds_up_along_series() {
+        for (body, bars) in [
+            ("out y = x", 0),
+            ("out y = x[3]", 3),
+            ("out y = sma(x, 5)", 4),
+            ("out y = sma(x, n)", 9),
+            ("out y = ema(x, 5)", 4),
+            ("out y = rsi(x, 5)", 5),
+            ("out y = atr(x, x, x, 5)", 5),
+            ("out y = crosses_above(x, 1)", 1),
+            ("out y = cum_max(x)", 0),
+            ("let d = x - (x[1] ?? x)\n out y = stdev(d, 5)", 5),
+            ("let d = x - (x[1] ?? x)\n out y = d[2]", 3),
+            ("let s = sum(x, 3, min: 1)\n out y = highest(s, 4)", 5),
+            ("if x > 1 { if x > 2 { out y = x[7] } }", 7),
+            ("var v = 0\n v := max(v, x[2] ?? 0, highest(x, 4, min: 1))", 3),
+            ("breach reduce(clamp(x[6] ?? 1, 0, 1)) \"x\"", 6),
+        ] {
+            let source = format!("rule r(x) {{\n param n: int = 2 in 1..10\n {body}\n}}");
+            assert_eq!(manifest(&source).lookback, bars, "{body}");
+        }
+    }
+}
