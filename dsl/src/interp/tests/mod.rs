@@ -2,6 +2,7 @@
 
 mod clock;
 mod expressions;
+mod generated;
 mod inputs;
 mod memories;
 mod verdicts;
