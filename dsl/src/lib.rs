@@ -21,15 +21,18 @@ pub mod generate;
 pub mod interp;
 pub(crate) mod ir;
 pub(crate) mod layout;
+pub mod lexer;
 pub mod limits;
 pub mod manifest;
 pub mod message;
 pub mod number;
 pub mod outcome;
 pub mod parser;
+pub mod source;
 pub mod span;
 pub mod testing;
 pub mod time;
+pub mod token;
 pub mod typed;
 
 pub use limits::Limits;
@@ -60,12 +63,11 @@ pub fn check_source(source: &str, limits: &Limits) -> Result<Checked, Diagnostic
         rule = checked.filter(|_| readable);
     }
     diagnostics.sort_by_key(|d| d.labels.first().map(|label| label.span));
-    match rule {
-        Some(rule) => Ok(Checked { rule, warnings: diagnostics }),
-        None => {
-            diagnostics.truncate(limits.diagnostics);
-            Err(Diagnostics(diagnostics))
-        }
+    if let Some(rule) = rule {
+        Ok(Checked { rule, warnings: diagnostics })
+    } else {
+        diagnostics.truncate(limits.diagnostics);
+        Err(Diagnostics(diagnostics))
     }
 }
 

@@ -109,19 +109,19 @@ impl Checker<'_> {
         };
         let base = if kind == ParamKind::Bool { Base::Bool } else { Base::Num };
         let range = param.range.as_ref().and_then(|r| self.range(r, base).map(|ends| (ends, r.span)));
-        if let (ParamKind::Int, Some(((lo, hi), span))) = (kind, range) {
-            if lo.fract() != 0.0 || hi.fract() != 0.0 {
-                self.report(Diagnostic::new(Code::BAD_RANGE, "the range of an int has whole ends", span, ""));
-            }
+        if let (ParamKind::Int, Some(((lo, hi), span))) = (kind, range)
+            && (lo.fract() != 0.0 || hi.fract() != 0.0)
+        {
+            self.report(Diagnostic::new(Code::BAD_RANGE, "the range of an int has whole ends", span, ""));
         }
         let default = self.value_of(&param.default, kind, "the default", Code::BAD_DEFAULT);
-        if let (Some(value), Some(((lo, hi), span))) = (default, range) {
-            if !(lo..=hi).contains(&value) {
-                self.report(
-                    Diagnostic::new(Code::BAD_RANGE, "the default is outside the range", param.default.span, "")
-                        .related(span, "the range"),
-                );
-            }
+        if let (Some(value), Some(((lo, hi), span))) = (default, range)
+            && !(lo..=hi).contains(&value)
+        {
+            self.report(
+                Diagnostic::new(Code::BAD_RANGE, "the default is outside the range", param.default.span, "")
+                    .related(span, "the range"),
+            );
         }
         let name = param.name.value.clone();
         if free {

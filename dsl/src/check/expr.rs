@@ -75,7 +75,7 @@ impl Checker<'_> {
             _ => ("something in it may be missing".to_owned(), "0"),
         };
         let otherwise = if expr.ty.base == Base::Bool && otherwise == "0" { "false" } else { otherwise };
-        let value = if self.binds_tightly(expr) { text.to_owned() } else { format!("({text})") };
+        let value = if binds_tightly(expr) { text.to_owned() } else { format!("({text})") };
         let shown = shorten(text);
         self.report(
             Diagnostic::new(
@@ -87,13 +87,6 @@ impl Checker<'_> {
             .help(format!("write `({value} ?? {otherwise})`")),
         );
         None
-    }
-
-    fn binds_tightly(&self, expr: &Expr) -> bool {
-        !matches!(
-            expr.kind,
-            ExprKind::Arith { .. } | ExprKind::Neg { .. } | ExprKind::If { .. } | ExprKind::Default { .. }
-        )
     }
 
     pub(super) fn expr(&mut self, expr: &ast::Expr, place: Place<'_>) -> Option<Expr> {
@@ -374,4 +367,9 @@ pub(super) fn shorten(text: &str) -> String {
         shown = shown.chars().take(39).chain(['…']).collect();
     }
     shown
+}
+
+/// Whether `??` can follow a text without parentheses around it.
+fn binds_tightly(expr: &Expr) -> bool {
+    !matches!(expr.kind, ExprKind::Arith { .. } | ExprKind::Neg { .. } | ExprKind::If { .. } | ExprKind::Default { .. })
 }

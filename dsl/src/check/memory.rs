@@ -196,11 +196,13 @@ impl Checker<'_> {
     fn min(&mut self, args: &Args<'_>, window: Window) -> Option<Option<u32>> {
         let Some(arg) = args.named("min") else { return Some(None) };
         self.node(arg.span);
-        if let ast::ExprKind::Num(k) = arg.kind {
-            if self.is_whole_literal(arg) && k >= 1.0 && k <= f64::from(window.min) {
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a u32")]
-                return Some(Some(k as u32));
-            }
+        if let ast::ExprKind::Num(k) = arg.kind
+            && self.is_whole_literal(arg)
+            && k >= 1.0
+            && k <= f64::from(window.min)
+        {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most a u32")]
+            return Some(Some(k as u32));
         }
         let most = window.min;
         let message = format!("`min:` is a whole number from 1 to {most}, the smallest size of the window");
