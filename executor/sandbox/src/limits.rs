@@ -83,11 +83,9 @@ pub struct ModuleLimits {
     pub nesting: u32,
     /// Labels of all `br_table`s of a function together.
     pub branch_targets: u32,
-    /// What the joins of one function cost to compile. A local that is set inside a block, loop or `if` becomes a
-    /// value that each branch to its label must pass, so a frame costs (locals set inside) x (branches + 2).
-    pub join_work: u64,
-    /// What the values of one function cost to keep alive: (locals + deepest operand stack) x (basic blocks).
-    pub live_work: u64,
+    /// What the module costs to compile, in units of at most about a microsecond: operators, joins, edges and live
+    /// values, as the gate counts them (`validate/cost.rs`).
+    pub compile_work: u64,
 }
 
 impl Default for ModuleLimits {
@@ -110,8 +108,7 @@ impl Default for ModuleLimits {
             total_locals: 50_000,
             nesting: 300,
             branch_targets: 4_000,
-            join_work: 100_000,
-            live_work: 20_000_000,
+            compile_work: 2_000_000,
         }
     }
 }

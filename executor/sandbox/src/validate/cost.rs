@@ -1,13 +1,17 @@
 //! What a function costs to compile, counted while it is validated.
 //!
-//! Cranelift's time is not linear in the bytes of a function. Two products stand for what made it slow in
-//! measurements, and both can be counted in one pass:
+//! Cranelift's time is not linear in the bytes of a function: 200 nested loops around code that sets 2,000 locals are
+//! a few KB and 16 seconds. What made it slow in measurements can be counted in one pass, and is added up in units of
+//! about a microsecond (by the worst shapes found; most code takes a tenth of its count):
 //!
-//! - **Joins.** Where control flow meets (the end of a block or `if`, the head of a loop), every local that was set
-//!   inside the frame may have become another value, so each branch there passes one value for each such local:
-//!   (locals set inside) x (branches + 2). 200 nested loops around code that sets 2,000 locals are a few KB and
-//!   16 seconds.
-//! - **Live values.** Every local and every operand on the stack may have to be kept through every basic block.
+//! - **Operators**, each at its own weight: a loop brings checks of fuel and deadline, `memory.grow` a call.
+//! - **Exits** of one function, squared: branches, checks and whatever else leaves the straight line for good.
+//! - **Joins.** Where control flow meets (the end of a block or `if`, the head of a loop), a local that was set inside
+//!   the frame becomes a new value. One count for each pair of a frame and a local set inside it.
+//! - **Edges.** Each branch to a join passes one value for each such local, if it is read after the join. Little for a
+//!   local that was set once; where it was set again and again between the branches, each passes another value, and
+//!   the register allocator finds no place that suits all.
+//! - **Live values.** Every local and operand may have to be kept through every basic block.
 
 use wasmparser::{BrTable, Operator};
 
@@ -15,12 +19,61 @@ use super::complexity;
 use crate::limits::ModuleLimits;
 use crate::outcome::Refusal;
 
+/// A function of its own: prologue, checks, and an entry from the host if it is exported or in a table.
+const FUNCTION: u64 = 200;
+const JOIN: u64 = 40;
+/// One value passed along one edge, for each time that the local was set, to the most that it costs.
+const EDGE: u64 = 3;
+const EDGE_SETS: u64 = 10;
+/// Pairs of live value and basic block in a unit.
+const LIVE: u64 = 20;
+
+/// Pairs of exits of one function in a unit.
+const EXIT_PAIRS: u64 = 25;
+
+fn weight(operator: &Operator<'_>) -> u64 {
+    match operator {
+        Operator::Loop { .. } => 120,
+        Operator::If { .. } => 25,
+        Operator::BrIf { .. } | Operator::Br { .. } | Operator::Return | Operator::Unreachable => 60,
+        Operator::MemoryGrow { .. }
+        | Operator::CallIndirect { .. }
+        | Operator::GlobalGet { .. }
+        | Operator::GlobalSet { .. } => 100,
+        Operator::Call { .. } => 10,
+        Operator::I64TruncF64S
+        | Operator::I64TruncF64U
+        | Operator::I32TruncF64S
+        | Operator::I32TruncF64U
+        | Operator::I64TruncF32S
+        | Operator::I64TruncF32U
+        | Operator::I32TruncF32S
+        | Operator::I32TruncF32U
+        | Operator::F64ConvertI64U
+        | Operator::F32ConvertI64U => 8,
+        _ => 2,
+    }
+}
+
+/// Whether the straight line of a function can be left here.
+fn is_exit(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::Br { .. }
+            | Operator::BrIf { .. }
+            | Operator::Return
+            | Operator::Unreachable
+            | Operator::Else
+            | Operator::MemoryGrow { .. }
+            | Operator::CallIndirect { .. }
+    )
+}
+
 /// The work of all functions of a module so far.
 #[derive(Debug, Default)]
 pub(super) struct ModuleWork {
     locals: u64,
-    joins: u64,
-    live: u64,
+    units: u64,
 }
 
 /// The work of one function.
@@ -29,22 +82,35 @@ pub(super) struct FunctionWork<'a> {
     module: &'a mut ModuleWork,
     /// Open frames; the first is the function itself.
     frames: Vec<Frame>,
-    /// For each local, the number of the operator that set it last; 0 if none has.
-    last_set: Vec<u32>,
+    locals: Vec<Local>,
     operators: u32,
     basic_blocks: u64,
+    exits: u64,
     branch_targets: u32,
     deepest_stack: u64,
+    /// Units of edges.
+    edges: u64,
 }
 
 /// A block, loop or `if` that is open.
 struct Frame {
     /// Number of the operator that opened it.
     opened: u32,
-    /// Distinct locals set inside it, and inside frames inside it.
-    locals_set: u64,
+    is_loop: bool,
+    /// Distinct locals set inside it and inside frames inside it, with how often each had been set before.
+    locals_set: Vec<(u32, u64)>,
     /// Branches to its label.
     branches: u64,
+}
+
+#[derive(Clone, Default)]
+struct Local {
+    /// Number of the operator that set it last; 0 if none has.
+    last_set: u32,
+    /// How often it has been set.
+    sets: u64,
+    /// Units of edges to joins behind us, which pass it if it is read from here on.
+    pending: u64,
 }
 
 impl<'a> FunctionWork<'a> {
@@ -53,24 +119,40 @@ impl<'a> FunctionWork<'a> {
         complexity("params and locals in one function", locals, limits.locals)?;
         module.locals += u64::from(locals);
         complexity("params and locals in all functions", module.locals, u64::from(limits.total_locals))?;
-        Ok(Self {
+        let mut work = Self {
             limits,
             module,
-            frames: vec![Frame { opened: 0, locals_set: 0, branches: 0 }],
-            last_set: vec![0; locals as usize],
+            frames: Vec::new(),
+            locals: vec![Local::default(); locals as usize],
             operators: 0,
             basic_blocks: 1,
+            exits: 0,
             branch_targets: 0,
             deepest_stack: 0,
-        })
+            edges: 0,
+        };
+        work.frames.push(Frame { opened: 0, is_loop: false, locals_set: Vec::new(), branches: 0 });
+        work.add(FUNCTION)?;
+        Ok(work)
+    }
+
+    fn add(&mut self, units: u64) -> Result<(), Refusal> {
+        self.module.units = self.module.units.saturating_add(units);
+        complexity("units of work for the compiler", self.module.units, self.limits.compile_work)
     }
 
     /// Counts an operator, before it is validated.
     pub(super) fn operator(&mut self, operator: &Operator<'_>) -> Result<(), Refusal> {
         self.operators = self.operators.saturating_add(1);
+        self.add(weight(operator))?;
+        self.exits += u64::from(is_exit(operator));
         match operator {
-            Operator::Block { .. } | Operator::If { .. } | Operator::Loop { .. } => self.open(),
-            Operator::End => self.close(),
+            Operator::Block { .. } | Operator::If { .. } => self.open(false),
+            Operator::Loop { .. } => self.open(true),
+            Operator::End => {
+                self.close();
+                Ok(())
+            }
             Operator::Else => {
                 self.basic_blocks += 1;
                 Ok(())
@@ -80,8 +162,9 @@ impl<'a> FunctionWork<'a> {
                 Ok(())
             }
             Operator::BrTable { targets } => self.table(targets),
-            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
-                self.set(*local_index);
+            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => self.set(*local_index),
+            Operator::LocalGet { local_index } => {
+                self.get(*local_index);
                 Ok(())
             }
             _ => Ok(()),
@@ -94,25 +177,32 @@ impl<'a> FunctionWork<'a> {
     }
 
     /// Ends the function.
-    pub(super) fn finish(self) -> Result<(), Refusal> {
-        let values = self.last_set.len() as u64 + self.deepest_stack;
-        self.module.live = self.module.live.saturating_add(values.saturating_mul(self.basic_blocks));
-        complexity("(locals and operands) x (basic blocks)", self.module.live, self.limits.live_work)
+    pub(super) fn finish(mut self) -> Result<(), Refusal> {
+        let values = self.locals.len() as u64 + self.deepest_stack;
+        let live = values.saturating_mul(self.basic_blocks);
+        let exits = self.exits.saturating_mul(self.exits);
+        self.add((live / LIVE).saturating_add(self.edges).saturating_add(exits / EXIT_PAIRS))
     }
 
-    fn open(&mut self) -> Result<(), Refusal> {
-        self.frames.push(Frame { opened: self.operators, locals_set: 0, branches: 0 });
+    fn open(&mut self, is_loop: bool) -> Result<(), Refusal> {
+        self.frames.push(Frame { opened: self.operators, is_loop, locals_set: Vec::new(), branches: 0 });
         // The inside and what follows it; the checks of fuel and deadline in a loop are blocks too.
         self.basic_blocks += 3;
         complexity("blocks inside one another", self.frames.len() - 1, self.limits.nesting as usize)
     }
 
-    fn close(&mut self) -> Result<(), Refusal> {
-        // Nothing reads a local after the end of its function, so the last frame joins nothing.
-        let (Some(frame), false) = (self.frames.pop(), self.frames.is_empty()) else { return Ok(()) };
-        let work = frame.locals_set.saturating_mul(frame.branches + 2);
-        self.module.joins = self.module.joins.saturating_add(work);
-        complexity("(locals set in a block) x (branches to it)", self.module.joins, self.limits.join_work)
+    fn close(&mut self) {
+        let (Some(frame), false) = (self.frames.pop(), self.frames.is_empty()) else {
+            // Nothing reads a local after the end of its function.
+            return;
+        };
+        for &(local, sets_before) in &frame.locals_set {
+            let Some(local) = self.locals.get_mut(local as usize) else { continue };
+            let units = EDGE * (local.sets - sets_before).min(EDGE_SETS) * frame.branches;
+            // The next round of a loop may read it.
+            let sum = if frame.is_loop { &mut self.edges } else { &mut local.pending };
+            *sum = sum.saturating_add(units);
+        }
     }
 
     fn branch(&mut self, depth: u32) {
@@ -126,23 +216,36 @@ impl<'a> FunctionWork<'a> {
 
     fn table(&mut self, targets: &BrTable<'_>) -> Result<(), Refusal> {
         self.branch_targets = self.branch_targets.saturating_add(targets.len()).saturating_add(1);
+        self.exits += u64::from(targets.len()) + 1;
         complexity("branch targets in tables of one function", self.branch_targets, self.limits.branch_targets)?;
+        self.add(JOIN * (u64::from(targets.len()) + 1))?;
         self.branch(targets.default());
         targets.targets().filter_map(Result::ok).for_each(|depth| self.branch(depth));
         Ok(())
     }
 
     /// Notes that a local is set, in every open frame that has not seen it set yet. Those are the innermost ones: one
-    /// that has seen it lies inside others that have. So each step of the walk counts one of `locals_set`.
-    fn set(&mut self, local: u32) {
-        let Some(last) = self.last_set.get_mut(local as usize) else { return };
-        for frame in self.frames.iter_mut().rev() {
-            if *last > frame.opened {
+    /// that has seen it lies inside others that have. So each step of the walk is a join that counts.
+    fn set(&mut self, local: u32) -> Result<(), Refusal> {
+        let Some(state) = self.locals.get_mut(local as usize) else { return Ok(()) };
+        let mut joins = 0;
+        // The function itself joins nothing.
+        for frame in self.frames.iter_mut().skip(1).rev() {
+            if state.last_set > frame.opened {
                 break;
             }
-            frame.locals_set += 1;
+            frame.locals_set.push((local, state.sets));
+            joins += 1;
         }
-        *last = self.operators;
+        state.last_set = self.operators;
+        state.sets += 1;
+        self.add(JOIN * joins)
+    }
+
+    fn get(&mut self, local: u32) {
+        if let Some(local) = self.locals.get_mut(local as usize) {
+            self.edges = self.edges.saturating_add(std::mem::take(&mut local.pending));
+        }
     }
 }
 
@@ -152,68 +255,67 @@ mod tests {
 
     use super::*;
 
-    const EMPTY: BlockType = BlockType::Empty;
+    const BLOCK: Operator<'static> = Operator::Block { blockty: BlockType::Empty };
+    const LOOP: Operator<'static> = Operator::Loop { blockty: BlockType::Empty };
+    const END: Operator<'static> = Operator::End;
 
-    fn joins(locals: u32, operators: &[Operator<'_>]) -> u64 {
+    fn set(local_index: u32) -> Operator<'static> {
+        Operator::LocalSet { local_index }
+    }
+
+    fn get(local_index: u32) -> Operator<'static> {
+        Operator::LocalGet { local_index }
+    }
+
+    fn branch(relative_depth: u32) -> Operator<'static> {
+        Operator::BrIf { relative_depth }
+    }
+
+    /// Pairs of a frame and a local set in it; and values passed along edges, times how often they were set.
+    fn count(locals: u32, operators: &[Operator<'_>]) -> (u64, u64) {
         let limits = ModuleLimits::default();
         let mut module = ModuleWork::default();
         let mut function = FunctionWork::new(&limits, &mut module, locals).unwrap();
         for operator in operators {
             function.operator(operator).unwrap();
         }
-        function.finish().unwrap();
-        module.joins
+        let edges = function.edges / EDGE;
+        let plain: u64 = operators.iter().map(weight).sum();
+        ((module.units - plain - FUNCTION) / JOIN, edges)
     }
 
     #[test]
     fn a_local_counts_once_in_each_frame_around_it() {
-        let set = |local_index| Operator::LocalSet { local_index };
-        let (block, loops) = (Operator::Block { blockty: EMPTY }, Operator::Loop { blockty: EMPTY });
-        // loop { 0; block { 0; 1; 0 } 1 }: the block has seen two, the loop two, and nothing branches.
-        let nested = [
-            loops.clone(),
-            set(0),
-            block.clone(),
-            set(0),
-            set(1),
-            set(0),
-            Operator::End,
-            set(1),
-            Operator::End,
-            Operator::End,
-        ];
-        assert_eq!(joins(2, &nested), 2 * 2 + 2 * 2);
-        // Set before the block alone: no join.
-        assert_eq!(joins(1, &[set(0), block.clone(), Operator::End, Operator::End]), 0);
-        // A sibling counts again.
-        let siblings = [block.clone(), set(0), Operator::End, block, set(0), Operator::End, set(0), Operator::End];
-        assert_eq!(joins(1, &siblings), 4);
-        // Each branch to the label passes the local once more.
-        let branches = [
-            loops,
-            set(0),
-            Operator::BrIf { relative_depth: 0 },
-            Operator::BrIf { relative_depth: 0 },
-            Operator::BrIf { relative_depth: 1 },
-            Operator::End,
-            Operator::End,
-        ];
-        assert_eq!(joins(1, &branches), 4);
+        // loop { 0; block { 0; 1; 0 } 1 }: the block has seen two, the loop two.
+        assert_eq!(count(2, &[LOOP, set(0), BLOCK, set(0), set(1), set(0), END, set(1), END, END]).0, 4);
+        assert_eq!(count(1, &[set(0), BLOCK, END, END]).0, 0, "set before the block alone");
+        assert_eq!(count(1, &[BLOCK, set(0), END, BLOCK, set(0), END, set(0), END]).0, 2, "a sibling counts again");
+    }
+
+    #[test]
+    fn an_edge_counts_for_what_is_read_behind_it() {
+        assert_eq!(count(1, &[BLOCK, set(0), branch(0), branch(0), END, END]).1, 0, "never read again");
+        assert_eq!(count(1, &[BLOCK, set(0), branch(0), branch(0), END, get(0), get(0), END]).1, 2, "counted once");
+        assert_eq!(count(1, &[BLOCK, set(0), branch(0), set(0), branch(0), END, get(0), END]).1, 4, "set twice");
+        assert_eq!(count(1, &[set(0), set(0), BLOCK, set(0), branch(0), END, get(0), END]).1, 1, "once inside");
+        assert_eq!(count(2, &[BLOCK, set(0), branch(0), END, get(1), END]).1, 0, "another local");
+        assert_eq!(count(1, &[LOOP, set(0), branch(0), branch(1), END, END]).1, 1, "the next round may read it");
     }
 
     #[test]
     fn live_values_are_bounded_in_all_functions_together() {
-        let limits = ModuleLimits { live_work: 100, ..ModuleLimits::default() };
+        let limits = ModuleLimits { compile_work: 3 * FUNCTION, ..ModuleLimits::default() };
         let mut module = ModuleWork::default();
-        let mut one = || {
-            let mut function = FunctionWork::new(&limits, &mut module, 5).unwrap();
-            function.operator(&Operator::Block { blockty: EMPTY }).unwrap();
-            function.stack(7);
+        let mut one = |height| {
+            let mut function = FunctionWork::new(&limits, &mut module, 5)?;
+            function.operator(&BLOCK)?;
+            function.stack(height);
             function.stack(2);
             function.finish()
         };
-        assert!(one().is_ok(), "12 values in 4 blocks");
-        assert!(one().is_ok());
-        assert!(one().is_err());
+        // 505 values in 4 blocks: 101 units.
+        assert!(one(500).is_ok());
+        assert!(one(0).is_ok());
+        assert!(one(500).is_err());
     }
 }
