@@ -1,0 +1,5 @@
+(table 1 funcref)
+(elem (i32.const 0) $other)
+(func $other (param f64))
+(func (export "rulebox_eval") (param $rows i32) (result i32)
+  (call_indirect (result i32) (i32.const 0)))

@@ -1,0 +1,3 @@
+;; Neither success nor failure.
+(func (export "rulebox_eval") (param $rows i32) (result i32)
+  (i32.const 1))

@@ -1,0 +1,1 @@
+(import "env" "abort" (func (param i32)))

@@ -1,0 +1,1 @@
+(import "env" "now" (func (result i64)))

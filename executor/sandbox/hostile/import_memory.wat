@@ -1,0 +1,1 @@
+(import "env" "memory" (memory 1))

@@ -1,0 +1,1 @@
+(import "env" "table" (table 1 funcref))

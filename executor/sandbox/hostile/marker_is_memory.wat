@@ -1,0 +1,1 @@
+(memory (export "memory") (export "rulebox_abi_1") 2)

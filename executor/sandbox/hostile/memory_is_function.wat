@@ -1,0 +1,2 @@
+(memory 2)
+(func (export "memory"))

@@ -1,0 +1,2 @@
+;; Declares all the memory that there can be.
+(memory (export "memory") 65536)

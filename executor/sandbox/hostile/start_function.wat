@@ -1,0 +1,2 @@
+(func $begin)
+(start $begin)

@@ -1,0 +1,1 @@
+(func $f (result i32) (return_call $f))

@@ -1,0 +1,2 @@
+;; Traps in the setup.
+(func (export "rulebox_reset") (unreachable))

@@ -1,0 +1,150 @@
+//! Small modules that would take long to compile. Each is refused before the compiler sees it; and the worst that pass
+//! take a bounded time.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use rulebox_sandbox::selftest::frame;
+use rulebox_sandbox::{ModuleLimits, ViolationKind};
+
+use crate::{assert_well, sandbox};
+
+fn eval(locals: usize, body: &str) -> String {
+    let locals = if locals == 0 { String::new() } else { format!("(local {})", "i32 ".repeat(locals)) };
+    format!("(func (export \"rulebox_eval\") (param i32) (result i32) {locals}\n{body}\n(i32.const 0))")
+}
+
+/// Sets every local to something of its own.
+fn set_all(locals: usize) -> String {
+    (1..=locals).fold(String::new(), |mut text, i| {
+        let _ = write!(text, "(local.set {i} (i32.add (local.get {i}) (i32.const 1)))");
+        text
+    })
+}
+
+/// Reads every local.
+fn use_all(locals: usize) -> String {
+    (1..=locals).fold(String::new(), |mut text, i| {
+        let _ = write!(text, "(i32.store (i32.const 16) (local.get {i}))");
+        text
+    })
+}
+
+fn nested_loops(depth: usize, locals: usize) -> String {
+    let body = format!("{}{}{}", "(loop ".repeat(depth), set_all(locals), "(br_if 0 (local.get 0)))".repeat(depth));
+    eval(locals, &(body + &use_all(locals)))
+}
+
+/// A table jumps to the end of every block, and each end joins the locals as they were with those as they became.
+fn ladder(depth: usize, locals: usize) -> String {
+    let targets = (0..=depth).fold(String::new(), |text, i| text + &format!("{i} "));
+    let body = format!(
+        "{} local.get 0 br_table {targets} end {} {}",
+        "block ".repeat(depth + 1),
+        set_all(locals),
+        "end ".repeat(depth)
+    );
+    eval(locals, &(body + &use_all(locals)))
+}
+
+/// Branches to one label, and between them locals that change: each branch passes other values.
+fn changing_edges(branches: usize, locals: usize, sets: usize) -> String {
+    let mut body = String::from("block ");
+    let every = branches / (locals * sets);
+    for i in 0..branches {
+        body.push_str("(br_if 0 (local.get 0))");
+        if i % every == 0 {
+            let (to, from) = (1 + i / every % locals, 1 + i / every * 7 % locals);
+            let _ = write!(body, "(local.set {to} (i32.add (local.get {from}) (i32.const 3)))");
+        }
+    }
+    eval(locals, &(body + " end " + &use_all(locals)))
+}
+
+fn functions(count: usize, body: &str) -> String {
+    format!("(func {body})").repeat(count)
+}
+
+fn many(count: usize, text: &str) -> String {
+    eval(0, &text.repeat(count))
+}
+
+#[test]
+fn compile_bombs_are_refused_before_they_are_compiled() {
+    let sandbox = sandbox();
+    let bombs = [
+        ("100,000 functions", functions(100_000, "")),
+        ("3,000 functions", functions(3_000, "")),
+        ("one function with 50,000 locals", eval(50_000, "")),
+        ("50,000 locals in all", functions(1_000, &format!("(local {})", "f64 ".repeat(50)))),
+        ("10,000 nested blocks", eval(0, &format!("{}{}", "block ".repeat(10_000), " end".repeat(10_000)))),
+        ("a br_table of 100,000 labels", eval(0, &format!("block local.get 0 br_table {} end", "0 ".repeat(100_000)))),
+        ("65,536 types", "(type (func))".repeat(65_536)),
+        ("a type of 500 params", format!("(type (func (param {})))", "i64 ".repeat(500))),
+        ("10,000 globals", "(global i32 (i32.const 0))".repeat(10_000)),
+        (
+            "a table segment of 100,000",
+            format!("(table 1000 funcref)(func $f)(elem (i32.const 0) {})", "$f ".repeat(100_000)),
+        ),
+        ("100,000 data segments", "(data (i32.const 0) \"\")".repeat(100_000)),
+        (
+            "10,000 exports",
+            (0..10_000).fold("(func $f)".to_owned(), |t, i| t + &format!("(export \"e{i}\" (func $f))")),
+        ),
+        ("200 nested loops that set 2,000 locals", nested_loops(200, 2_000)),
+        ("a ladder of 200 joins of 500 locals", ladder(200, 500)),
+        ("5,000 edges that pass 100 changing locals", changing_edges(5_000, 100, 10)),
+        ("10,000 loops", many(10_000, "(loop (br_if 0 (local.get 0)))")),
+        ("20,000 growths", many(20_000, "(drop (memory.grow (i32.const 1)))")),
+    ];
+    for (name, text) in bombs {
+        let bytes = frame::assemble(&text).unwrap();
+        let began = Instant::now();
+        let refusal = sandbox.load(&bytes, &ModuleLimits::default()).unwrap_err();
+        println!("{name}: {} bytes, {:?}: {}", bytes.len(), began.elapsed(), refusal.detail);
+        // The types of 2 MB and the like are refused by their size already.
+        assert!(
+            matches!(refusal.kind, ViolationKind::ModuleTooComplex | ViolationKind::ModuleTooLarge),
+            "{name}: {refusal}"
+        );
+        assert!(began.elapsed() < Duration::from_millis(500), "{name}: refused late");
+    }
+    assert_well(&sandbox);
+}
+
+#[test]
+fn a_module_over_its_bytes_is_not_even_read() {
+    let sandbox = sandbox();
+    let refusal = sandbox.load(&vec![0; 2 << 20], &ModuleLimits::default()).unwrap_err();
+    assert_eq!(refusal.kind, ViolationKind::ModuleTooLarge);
+    assert_eq!(refusal.detail, "the module has 2097152 bytes, and may have 1048576");
+}
+
+#[test]
+fn the_worst_modules_that_pass_compile_in_bounded_time() {
+    let sandbox = sandbox();
+    let worst = [
+        ("1,900 functions with a loop", functions(1_900, "(loop (br_if 0 (i32.const 1)))")),
+        ("nested loops", nested_loops(45, 1_000)),
+        ("a ladder", ladder(200, 220)),
+        ("edges", changing_edges(3_000, 100, 1)),
+        ("4,900 loops", many(4_900, "(loop (br_if 0 (local.get 0)))")),
+        ("6,200 ways out", many(6_200, "(br_if 0 (i32.const 0) (local.get 0)) drop")),
+        ("5,800 growths", many(5_800, "(local.set 0 (memory.grow (local.get 0)))")),
+        ("5,800 indirect calls", format!("(table 1 funcref){}", many(5_800, "(call_indirect (i32.const 0))"))),
+        ("25,000 ifs", many(25_000, "(if (local.get 0) (then (i32.store (i32.const 8) (local.get 0))))")),
+        ("half a MiB of loads", many(40_000, "(i32.store (i32.load (local.get 0)) (i32.load (local.get 0)))")),
+        ("300 nested blocks", eval(0, &format!("{}{}", "block ".repeat(300), " end".repeat(300)))),
+    ];
+    for (name, text) in worst {
+        let bytes = frame::assemble(&text).unwrap();
+        let began = Instant::now();
+        let loaded = sandbox.load(&bytes, &ModuleLimits::default());
+        let took = began.elapsed();
+        println!("{name}: {} bytes, {took:?}", bytes.len());
+        assert!(loaded.is_ok(), "{name}: {loaded:?}");
+        // About two seconds on one core; the rest is for a machine that does other things as well.
+        assert!(took < Duration::from_secs(10), "{name} took {took:?}");
+    }
+    assert_well(&sandbox);
+}
