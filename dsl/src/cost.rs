@@ -61,7 +61,7 @@ pub(crate) fn of_call(code: &Code) -> u64 {
 /// Proves the cost of `rulebox_eval`.
 pub(crate) fn of_eval(code: &Code) -> EvalCost {
     let Longest { path, bar } = longest(code.ops());
-    let lines = lines(code.ops()).into_iter().filter(|&(line, fuel)| line > 0 && fuel > 0);
+    let lines = lines(first_bars_loop(code.ops())).into_iter().filter(|&(line, fuel)| line > 0 && fuel > 0);
     EvalCost { bar, call: path.saturating_sub(bar), lines: lines.map(|(line, fuel)| LineCost { line, fuel }).collect() }
 }
 
@@ -159,6 +159,22 @@ fn branch(frames: &mut [Frame], depth: usize, here: Option<u64>) {
     if let Some(frame) = frames.len().checked_sub(depth + 1).and_then(|i| frames.get_mut(i)) {
         frame.branch = frame.branch.max(here);
     }
+}
+
+/// The inside of the first loop over bars: the bars that do not follow a fault.
+fn first_bars_loop(ops: &[Op]) -> &[Op] {
+    let start = ops.iter().position(|op| op.trips == Some(Trips::Bars)).map_or(ops.len(), |at| at + 1);
+    let inside = ops.get(start..).unwrap_or_default();
+    let mut depth = 1_usize;
+    let end = inside.iter().position(|op| {
+        match op.instruction {
+            Instruction::Block(_) | Instruction::Loop(_) | Instruction::If(_) => depth += 1,
+            Instruction::End => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    inside.get(..end.unwrap_or(0)).unwrap_or_default()
 }
 
 /// Fuel by line within some code; `None` after a branch.

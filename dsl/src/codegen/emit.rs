@@ -10,7 +10,7 @@ pub(super) struct Emitter<'p> {
     program: &'p Program,
     /// The local of each register that has one.
     locals: Vec<Option<u32>>,
-    /// Where a bar that faults goes, with the fault's id plus one on the stack.
+    /// Where a bar that faults goes, with the fault's id on the stack.
     pub fault: Option<Label>,
 }
 
@@ -81,7 +81,7 @@ impl<'p> Emitter<'p> {
             }
             StmtKind::Fault(id) => {
                 if let Some(fault) = self.fault {
-                    code.i32(id.0.wrapping_add(1).cast_signed()).br(fault);
+                    code.i32(id.0.cast_signed()).br(fault);
                 }
             }
             StmtKind::Loop { trips, body, again } => {

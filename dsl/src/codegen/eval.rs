@@ -52,7 +52,7 @@ pub(super) fn eval(program: &Program) -> Code {
     emitter.fault = Some(fault);
     emitter.get(program.latch, &mut code);
     emitter.get(program.latch, &mut code);
-    code.br_if(fault).op(Instruction::Drop);
+    code.i32(0).op(Instruction::I32GeS).br_if(fault).op(Instruction::Drop);
     let bars = code.loop_(Trips::Bars);
     emitter.stmts(&program.bar, &mut code);
     code.get(row).i32(8).op(Instruction::I32Add).set(row);
@@ -90,7 +90,7 @@ fn fill(program: &Program, latch: u32, row: u32, end: u32, code: &mut Code) {
     let outs = layout.buffers().iter().find(|c| c.kind == BufferKind::Out).map_or(0, |c| c.count);
     let bars = code.loop_(Trips::Bars);
     code.get(row).i32(1).op(Instruction::I32ShrU);
-    code.get(latch).i32(1).op(Instruction::I32Sub).store(Width::I32, column(BufferKind::Fired, 0));
+    code.get(latch).store(Width::I32, column(BufferKind::Fired, 0));
     code.get(row).i32(3).op(Instruction::I32ShrU);
     code.i32(Verdict::Fault as i32).store(Width::Byte, column(BufferKind::Verdicts, 0));
     for out in 0..outs {

@@ -83,7 +83,7 @@ pub struct Program {
     pub bar: Vec<Stmt>,
     /// The byte offset of this bar in a column of f64; advanced by the loop over the bars.
     pub row: Reg,
-    /// Id of the fault that has latched, plus one; 0 if there is none. In the state.
+    /// Id of the fault that has latched; below 0 if there is none. In the state.
     pub latch: Reg,
     /// State that is not zero at bar 0.
     pub initial: Vec<Initial>,

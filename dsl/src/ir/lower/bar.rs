@@ -30,12 +30,13 @@ impl Lower<'_> {
         self.body(&rule.body, true, &mut body);
         self.line = 0;
         let mut tail = Vec::new();
+        self.store_outs(&mut tail);
         self.verdict(&mut tail);
         self.push_histories(&mut tail);
         let mut start_body = Vec::new();
         self.start_fired(&mut start_body);
-        for out in std::mem::take(&mut self.conditional_outs) {
-            start_body.push(self.store_row(BufferKind::Out, out, missing(Base::Num)));
+        for reg in std::mem::take(&mut self.conditional_outs) {
+            start_body.push(self.set(reg, missing(Base::Num)));
         }
         self.advance_clock(&mut tail);
         self.start_bar(&mut bar);
@@ -165,6 +166,16 @@ impl Lower<'_> {
         if let Some(bar) = self.on_demand.bar {
             to.push(self.set(bar, fold::binary(Binary::Add64, Expr::Get(bar), Expr::I64(1))));
         }
+    }
+
+    /// Writes the outs. At the end, so that a bar that faults has not spent on them what missing outs cost.
+    fn store_outs(&mut self, to: &mut Vec<Stmt>) {
+        let rule = self.rule;
+        for ((id, value), out) in (0_u32..).zip(std::mem::take(&mut self.outs)).zip(&rule.outs) {
+            self.line = self.line_of(out.span);
+            to.push(self.store_row(BufferKind::Out, id, value));
+        }
+        self.line = 0;
     }
 
     /// Writes the bar's verdict and fired statements.

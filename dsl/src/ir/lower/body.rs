@@ -82,14 +82,31 @@ impl Lower<'_> {
                 to.push(self.set(reg, value));
             }
             typed::StmtKind::Out(id, value) => {
-                if !top {
-                    self.conditional_outs.push(id.0);
-                }
                 let cell = self.cell(value, to);
-                to.push(self.store_row(BufferKind::Out, id.0, cell));
+                let stored = if top && self.is_fixed(&cell) {
+                    cell
+                } else {
+                    let reg = self.register(Type::F64, Home::Bar);
+                    to.push(self.set(reg, cell));
+                    if !top {
+                        self.conditional_outs.push(reg);
+                    }
+                    Expr::Get(reg)
+                };
+                if let Some(out) = self.outs.get_mut(id.index()) {
+                    *out = stored;
+                }
             }
             typed::StmtKind::If { condition, then, otherwise } => {
                 let condition = self.expr(condition);
+                if let ([only], []) = (then.as_slice(), otherwise.as_slice())
+                    && let typed::StmtKind::Verdict(id) = only.kind
+                    && self.only_fires(id)
+                {
+                    self.line = self.line_of(only.span);
+                    self.fire_if(id, condition, to);
+                    return;
+                }
                 let (mut yes, mut no) = (Vec::new(), Vec::new());
                 self.body(then, false, &mut yes);
                 self.body(otherwise, false, &mut no);
@@ -132,6 +149,24 @@ impl Lower<'_> {
         }
         let number = fold::unary(Unary::FromI32, atom.clone());
         fold::select(known(value.ty.base, atom), number, missing(Base::Num))
+    }
+
+    /// Whether a statement does nothing but set its bit.
+    fn only_fires(&self, id: StatementId) -> bool {
+        let statement = self.rule.statements.get(id.index());
+        statement.is_some_and(|s| {
+            s.hold.is_none() && !matches!(s.action, Some(Action::Reduce { .. })) && placeholders(s).next().is_none()
+        })
+    }
+
+    /// Sets the bit of a statement to a condition, without a branch.
+    fn fire_if(&mut self, id: StatementId, condition: Expr, to: &mut Vec<Stmt>) {
+        let Some(fired) = self.fired else { return };
+        let condition = match id.0 {
+            0 => condition,
+            bit => fold::binary(Binary::Shl32, condition, Expr::I32(bit.cast_signed())),
+        };
+        to.push(self.set(fired, fold::binary(Binary::Or32, Expr::Get(fired), condition)));
     }
 
     fn fire(&mut self, id: StatementId, to: &mut Vec<Stmt>) {

@@ -89,7 +89,10 @@ struct Lower<'r> {
     histories: Vec<HistoryHome>,
     holds: Vec<Option<body::HeldState>>,
     keeps: Vec<Option<Reg>>,
-    conditional_outs: Vec<u32>,
+    /// What the column of each out gets at the end of the bar.
+    outs: Vec<Expr>,
+    /// Registers of outs whose line may not run.
+    conditional_outs: Vec<Reg>,
     on_demand: OnDemand,
 }
 
@@ -118,11 +121,12 @@ impl<'r> Lower<'r> {
             histories: Vec::new(),
             holds: Vec::new(),
             keeps: Vec::new(),
+            outs: vec![missing(Base::Num); rule.outs.len()],
             conditional_outs: Vec::new(),
             on_demand: OnDemand::default(),
         };
         lower.row = lower.register(Type::I32, Home::Bar);
-        lower.latch = lower.state(Type::I32, 0);
+        lower.latch = lower.state(Type::I32, u64::from(u32::MAX));
         for (i, param) in rule.params.iter().enumerate() {
             let index = u32::try_from(i).unwrap_or(u32::MAX);
             let reg = lower.register(param_type(param.kind), Home::Invariant);

@@ -79,12 +79,6 @@ impl Lower<'_> {
         let (now, now_reg) = self.argument(value, Type::F64, to);
         let change = self.scratch(Type::F64);
         to.push(self.set(change, sub(now.clone(), Expr::Get(previous))));
-        if let Some(fault) = fault {
-            let mut not_first = Vec::new();
-            let known = super::known(Base::Num, Expr::Get(previous));
-            self.branch(&mut not_first, known, vec![self.fault(fault)], Vec::new());
-            self.branch(to, super::finite(Expr::Get(change)), Vec::new(), not_first);
-        }
         to.push(self.set(previous, now));
         let zero = || Expr::F64(0.0);
         let part = |lower: &mut Self, op: Binary, signed: Expr, to: &mut Vec<Stmt>| {
@@ -131,12 +125,12 @@ impl Lower<'_> {
         let from_close = |value: Expr| abs(sub(value, Expr::Get(previous)));
         let widest =
             fold::binary(Binary::Max, fold::binary(Binary::Max, Expr::Get(height), from_close(high)), from_close(low));
-        // Adds 0, or a NaN if the height is an infinity below 0, which the maximum would hide: one test for all three.
+        // Adds 0, or a NaN if the height is an infinity below 0, which the maximum would hide: the mean
+        // is tested, once for all.
         let tested = add(widest, sub(Expr::Get(height), Expr::Get(height)));
         let first = fold::unary(super::Unary::IsZero64, Expr::Get(self.bar_number()));
         // There is no true range on bar 0: it adds nothing to the sum of the seed.
         to.push(self.set(range, fold::choose(Type::F64, first, Expr::F64(0.0), tested)));
-        self.test(range, fault, to);
         to.push(self.set(previous, close));
         let result = self.register(Type::F64, Home::Bar);
         let next = self.wilder(mean, Expr::Get(range), size);

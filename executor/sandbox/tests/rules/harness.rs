@@ -1,0 +1,153 @@
+//! Runs a rule in both engines.
+
+use std::sync::LazyLock;
+
+use rulebox_abi::columns::{InputColumns, OutputColumns};
+use rulebox_dsl::interp::Interpreter;
+use rulebox_dsl::manifest::{CostInfo, Manifest};
+use rulebox_dsl::{Compiled, Limits as CompilerLimits, outcome};
+use rulebox_sandbox::{Instance, Limits, Module, ModuleLimits, Sandbox, SandboxConfig, Shape};
+
+/// One engine for all tests.
+pub static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(SandboxConfig::default()).unwrap());
+
+/// A compiled and loaded rule.
+pub struct Case {
+    pub compiled: Compiled,
+    pub module: Module,
+    pub shape: Shape,
+}
+
+/// What a run in the sandbox gave.
+pub struct Ran {
+    /// Results, cells that the ABI leaves open brought to one value.
+    pub columns: OutputColumns,
+    /// Fuel of all calls of `rulebox_eval`.
+    pub fuel: u64,
+    /// The most that was proved for them.
+    pub proved: u64,
+}
+
+fn shape(manifest: &Manifest) -> Shape {
+    use rulebox_dsl::manifest::{Action, MessagePart};
+    let placeholders = |s: &rulebox_dsl::manifest::StatementInfo| {
+        s.message.iter().filter(|part| matches!(part, MessagePart::Value { .. })).count()
+    };
+    Shape {
+        params: manifest.params.len(),
+        inputs: manifest.inputs.len(),
+        uses_time: manifest.uses_time,
+        outs: manifest.outs.len(),
+        message_values: manifest.statements.iter().map(placeholders).sum(),
+        keep: manifest.statements.iter().any(|s| s.action == Some(Action::Reduce)),
+    }
+}
+
+impl Case {
+    /// Compiles and loads; panics with the diagnostics.
+    pub fn new(source: &str) -> Self {
+        let compiled = rulebox_dsl::compile(source, &CompilerLimits::DEFAULT)
+            .unwrap_or_else(|diagnostics| panic!("{diagnostics}\n{source}"));
+        let module = SANDBOX.load(&compiled.module, &ModuleLimits::default()).unwrap();
+        let shape = shape(&compiled.manifest);
+        Self { compiled, module, shape }
+    }
+
+    /// The params' defaults.
+    pub fn defaults(&self) -> Vec<f64> {
+        self.compiled.rule.params.iter().map(|param| param.default).collect()
+    }
+
+    pub fn cost(&self) -> &CostInfo {
+        self.compiled.manifest.cost.as_ref().unwrap()
+    }
+
+    /// Limits that fit any rule of these tests, in calls of `chunk` bars.
+    pub fn limits(chunk: u32) -> Limits {
+        let fuel = 1 << 40;
+        Limits { chunk_rows: chunk, fuel, setup_fuel: fuel, memory_bytes: 64 << 20, ..Limits::default() }
+    }
+
+    pub fn start(&self, params: &[f64], chunk: u32) -> Instance {
+        self.module.start(&self.shape, params, &Self::limits(chunk)).unwrap()
+    }
+
+    /// A whole run in the sandbox, in calls of `chunk` bars.
+    pub fn wasm(&self, params: &[f64], input: &InputColumns<'_>, chunk: u32) -> Ran {
+        let mut columns = OutputColumns::default();
+        let mut instance = self.start(params, chunk);
+        instance.eval(input, 0, &mut columns).unwrap();
+        outcome::normalise(&mut columns, &self.compiled.manifest);
+        let report = instance.report();
+        assert!(report.setup_fuel <= self.cost().setup + STATE_CALL, "setup: {}", report.setup_fuel);
+        Ran { columns, fuel: report.fuel, proved: self.cost().of_run(input.rows as u64, u64::from(chunk)) }
+    }
+
+    /// A whole run in the interpreter.
+    pub fn interp(&self, params: &[f64], input: &InputColumns<'_>) -> OutputColumns {
+        let mut columns = OutputColumns::default();
+        Interpreter::new(&self.compiled.rule, params).run(input, 0, &mut columns);
+        outcome::normalise(&mut columns, &self.compiled.manifest);
+        columns
+    }
+
+    /// Runs bars in both engines, in calls of several sizes: equal bits, and no more fuel than was proved. Panics with
+    /// what differs. Hands back the run in the largest calls.
+    pub fn agree(&self, params: &[f64], input: &InputColumns<'_>) -> Ran {
+        let expected = self.interp(params, input);
+        for chunk in [1, 7, 4096] {
+            let ran = self.wasm(params, input, chunk);
+            assert_same(&expected, &ran.columns, &format!("calls of {chunk} bars"));
+            assert!(ran.fuel <= ran.proved, "calls of {chunk} bars: {} used, {} proved", ran.fuel, ran.proved);
+            if chunk == 4096 {
+                return ran;
+            }
+        }
+        unreachable!("the last chunk returns")
+    }
+}
+
+/// `rulebox_state`, which hosts call now and then: not part of the proved setup.
+const STATE_CALL: u64 = 2;
+
+/// Panics with the first bar that differs.
+pub fn assert_same(expected: &OutputColumns, got: &OutputColumns, what: &str) {
+    if expected == got {
+        return;
+    }
+    for row in 0..expected.verdicts.len() {
+        let line = |c: &OutputColumns| {
+            let cell = |column: &Vec<u64>| column.get(row).map(|bits| f64::from_bits(*bits));
+            format!(
+                "verdict {:?} fired {:?} outs {:?} messages {:?} keep {:?}",
+                c.verdicts.get(row),
+                c.fired.get(row),
+                c.outs.iter().map(cell).collect::<Vec<_>>(),
+                c.message_values.iter().map(cell).collect::<Vec<_>>(),
+                cell(&c.keep),
+            )
+        };
+        let (left, right) = (line(expected), line(got));
+        assert_eq!(left, right, "{what}: bar {row}");
+    }
+    assert_eq!(expected, got, "{what}");
+}
+
+/// The example rules, and rules that between them have every construct.
+pub const SOURCES: &[(&str, &str)] = &[
+    ("check_custom_rule", include_str!("../../../../dsl/examples/check_custom_rule.rule")),
+    ("ftmo_daily_loss", include_str!("../../../../dsl/examples/ftmo_daily_loss.rule")),
+    ("lean_max_drawdown", include_str!("../../../../dsl/examples/lean_max_drawdown.rule")),
+    ("max_cons_loss_days", include_str!("../../../../dsl/examples/max_cons_loss_days.rule")),
+    ("stoploss_guard", include_str!("../../../../dsl/examples/stoploss_guard.rule")),
+    ("topstep_max_loss", include_str!("../../../../dsl/examples/topstep_max_loss.rule")),
+    ("us_circuit_breaker", include_str!("../../../../dsl/examples/us_circuit_breaker.rule")),
+    ("vol_target", include_str!("../../../../dsl/examples/vol_target.rule")),
+    ("arithmetic", include_str!("sources/arithmetic.rule")),
+    ("holds", include_str!("sources/holds.rule")),
+    ("logic", include_str!("sources/logic.rule")),
+    ("optional", include_str!("sources/optional.rule")),
+    ("time", include_str!("sources/time.rule")),
+    ("vars", include_str!("sources/vars.rule")),
+    ("windows", include_str!("sources/windows.rule")),
+];
