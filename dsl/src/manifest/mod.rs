@@ -46,6 +46,23 @@ pub struct Manifest {
     pub spans: Vec<FaultInfo>,
 }
 
+impl Manifest {
+    /// Columns of message values: one a placeholder.
+    pub fn message_values(&self) -> usize {
+        let parts = self.statements.iter().flat_map(|statement| &statement.message);
+        let columns = parts.filter_map(|part| match part {
+            MessagePart::Value { column, .. } => Some(*column as usize + 1),
+            MessagePart::Text(_) => None,
+        });
+        columns.max().unwrap_or(0)
+    }
+
+    /// Whether any statement gives a fraction to keep.
+    pub fn reduces(&self) -> bool {
+        self.statements.iter().any(|statement| statement.action == Some(Action::Reduce))
+    }
+}
+
 /// Type of a value in a column or a param.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,0 +1,244 @@
+//! Thousands of generated rules: the module against the interpreter, bit for bit, however the bars are split, with
+//! the state saved and restored between any two bars, and never over the proved cost.
+//!
+//! `RULEBOX_GENERATED_RULES` sets how many (10,000 by default), `RULEBOX_GENERATED_SEED` which.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use proptest::collection::vec;
+use proptest::prelude::any;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use rulebox_abi::Verdict;
+use rulebox_abi::columns::{InputColumns, OutputColumns, TimeColumns};
+use rulebox_dsl::bars::Bars;
+use rulebox_dsl::calendar::Calendar;
+use rulebox_dsl::generate::{Choices, Generated, generate};
+use rulebox_dsl::interp::Interpreter;
+use rulebox_dsl::manifest::Manifest;
+use rulebox_dsl::outcome::normalise;
+use rulebox_dsl::{Compiled, compile};
+use rulebox_sandbox::{Limits, Module, ModuleLimits, Sandbox, SandboxConfig, Shape};
+
+/// The tests share the rules among them, so that they run side by side.
+const SHARDS: u32 = 4;
+const ROWS: usize = 48;
+
+fn setting(name: &str, default: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is not a whole number: {text}")),
+        Err(_) => default,
+    }
+}
+
+/// What a shard has seen, so that a generator that went blind is noticed.
+#[derive(Debug, Default)]
+struct Seen {
+    rules: u64,
+    verdicts: BTreeMap<&'static str, u64>,
+    actions: u64,
+    at_bound: u64,
+}
+
+fn check_shard(shard: u32) {
+    let rules = setting("RULEBOX_GENERATED_RULES", 10_000).div_ceil(u64::from(SHARDS));
+    let seed = setting("RULEBOX_GENERATED_SEED", 1);
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[8..12].copy_from_slice(&shard.to_le_bytes());
+    let config = Config {
+        cases: u32::try_from(rules).unwrap(),
+        max_shrink_iters: 4_000,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
+    let seen = std::cell::RefCell::new(Seen::default());
+    let result = runner.run(&vec(any::<u8>(), 64..5_000), |bytes| {
+        let mut choices = Choices::of_bytes(&bytes);
+        let size = choices.between(1, 12);
+        let generated = generate(&mut choices, size, ROWS);
+        check(&sandbox, &generated, &mut choices, &mut seen.borrow_mut()).map_err(TestCaseError::fail)
+    });
+    if let Err(TestError::Fail(reason, bytes)) = &result {
+        let mut choices = Choices::of_bytes(bytes);
+        let size = choices.between(1, 12);
+        let generated = generate(&mut choices, size, ROWS);
+        panic!("{reason}\n{}\nparams {:?}\n{}", generated.source, generated.params, table(&generated));
+    }
+    result.unwrap();
+    let seen = seen.into_inner();
+    println!("shard {shard}, seed {seed}: {seen:?}");
+    // After a shrink the counts would mean nothing, but then the test has failed above.
+    assert_eq!(seen.rules, rules);
+    let bars = rules * ROWS as u64;
+    for verdict in Verdict::ALL {
+        let count = seen.verdicts.get(verdict.name()).copied().unwrap_or(0);
+        assert!(count * 20 > bars, "only {count} of {bars} bars are {}", verdict.name());
+    }
+    assert!(seen.actions * 20 > bars, "only {} of {bars} bars have a reduce", seen.actions);
+}
+
+/// The bars as text, for a failure.
+fn table(generated: &Generated) -> String {
+    let bars = &generated.bars;
+    let mut text = format!("bar time {}\n", bars.names.join(" "));
+    for row in 0..bars.rows {
+        let _ = write!(text, "{row} {}", bars.times[row]);
+        for column in &bars.inputs {
+            let _ = write!(text, " {:e}", column[row]);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+struct Case<'a> {
+    module: &'a Module,
+    shape: Shape,
+    params: &'a [f64],
+    manifest: &'a Manifest,
+    columns: InputColumns<'a>,
+}
+
+impl Case<'_> {
+    fn limits(&self, chunk_rows: u32) -> Limits {
+        Limits { chunk_rows, ..Limits::default() }
+    }
+
+    /// One run in calls of `chunk_rows`; the fuel used beside the results.
+    fn run(&self, chunk_rows: u32) -> Result<(OutputColumns, u64), String> {
+        let mut out = OutputColumns::default();
+        let report = self
+            .module
+            .run(&self.shape, self.params, &self.columns, &self.limits(chunk_rows), &mut out)
+            .map_err(|e| format!("the module failed: {e}"))?;
+        normalise(&mut out, self.manifest);
+        Ok((out, report.fuel))
+    }
+
+    /// A run that moves to a fresh instance, by its saved state, before every bar of `stops`.
+    fn run_moving(&self, stops: &[usize]) -> Result<OutputColumns, String> {
+        let limits = self.limits(4_096);
+        let start = || self.module.start(&self.shape, self.params, &limits).map_err(|e| e.to_string());
+        let mut out = OutputColumns::default();
+        let mut instance = start()?;
+        let mut from = 0;
+        for &to in stops.iter().chain([&self.columns.rows]) {
+            let inputs: Vec<&[f64]> = self.columns.inputs.iter().map(|c| &c[from..to]).collect();
+            let columns = slice(&self.columns, &inputs, from, to);
+            instance.eval(&columns, from, &mut out).map_err(|e| e.to_string())?;
+            let state = instance.save_state().map_err(|e| e.to_string())?;
+            instance = start()?;
+            instance.restore_state(&state).map_err(|e| e.to_string())?;
+            from = to;
+        }
+        normalise(&mut out, self.manifest);
+        Ok(out)
+    }
+}
+
+fn slice<'a>(columns: &InputColumns<'a>, inputs: &'a [&'a [f64]], from: usize, to: usize) -> InputColumns<'a> {
+    let time = columns.time.map(|t| TimeColumns {
+        time: &t.time[from..to],
+        local_day: &t.local_day[from..to],
+        minute_of_day: &t.minute_of_day[from..to],
+        weekday: &t.weekday[from..to],
+    });
+    InputColumns { rows: to - from, inputs, time }
+}
+
+fn same(what: &str, expected: &OutputColumns, got: &OutputColumns) -> Result<(), String> {
+    if expected == got {
+        return Ok(());
+    }
+    let row = (0..expected.verdicts.len()).find(|&r| {
+        expected.verdicts.get(r) != got.verdicts.get(r)
+            || expected.fired.get(r) != got.fired.get(r)
+            || expected.outs.iter().zip(&got.outs).any(|(a, b)| a.get(r) != b.get(r))
+            || expected.message_values.iter().zip(&got.message_values).any(|(a, b)| a.get(r) != b.get(r))
+            || expected.keep.get(r) != got.keep.get(r)
+    });
+    let at = |o: &OutputColumns| {
+        let row = row.unwrap_or(0);
+        let cells = |c: &[Vec<u64>]| c.iter().map(|c| c.get(row).map(|b| f64::from_bits(*b))).collect::<Vec<_>>();
+        format!(
+            "verdict {:?} fired {:?} keep {:?} outs {:?} values {:?}",
+            o.verdicts.get(row),
+            o.fired.get(row),
+            o.keep.get(row).map(|b| f64::from_bits(*b)),
+            cells(&o.outs),
+            cells(&o.message_values)
+        )
+    };
+    Err(format!("{what} differs at bar {row:?}:\n  expected {}\n  got      {}", at(expected), at(got)))
+}
+
+fn check(sandbox: &Sandbox, generated: &Generated, choices: &mut Choices<'_>, seen: &mut Seen) -> Result<(), String> {
+    let source = &generated.source;
+    let Compiled { rule, module, manifest, .. } =
+        compile(source, &rulebox_dsl::Limits::DEFAULT).map_err(|d| format!("does not compile: {d}"))?;
+    let calendar = Calendar::new(&rule.clock.zone, rule.clock.day_start).map_err(|e| e.to_string())?;
+    let bars = Bars::new(ROWS, generated.bars.inputs.clone());
+    let bars = if rule.uses_time() { bars.with_time(generated.bars.times.clone(), &calendar) } else { bars };
+    let view = bars.view();
+    let mut expected = OutputColumns::default();
+    Interpreter::new(&rule, &generated.params).run(&view.columns(), 0, &mut expected);
+    normalise(&mut expected, &manifest);
+
+    let module = sandbox.load(&module, &ModuleLimits::default()).map_err(|e| format!("refused: {e}"))?;
+    let case = Case {
+        module: &module,
+        shape: shape(&manifest),
+        params: &generated.params,
+        manifest: &manifest,
+        columns: view.columns(),
+    };
+    let cost = manifest.cost.as_ref().ok_or("no cost")?;
+    for chunk_rows in [4_096, 1, choices.between(2, 40)] {
+        let (got, fuel) = case.run(chunk_rows)?;
+        same(&format!("the module in chunks of {chunk_rows}"), &expected, &got)?;
+        let proved = cost.of_run(ROWS as u64, u64::from(chunk_rows));
+        if fuel > proved {
+            return Err(format!("{fuel} fuel used in chunks of {chunk_rows}, {proved} proved"));
+        }
+        seen.at_bound += u64::from(fuel == proved);
+    }
+    let every: Vec<usize> = (1..ROWS).filter(|_| choices.chance(1, 4)).collect();
+    same("the module with its state moved", &expected, &case.run_moving(&every)?)?;
+
+    seen.rules += 1;
+    for verdict in &expected.verdicts {
+        let name = Verdict::from_byte(*verdict).ok_or("a verdict over 3")?.name();
+        *seen.verdicts.entry(name).or_default() += 1;
+    }
+    seen.actions += expected.keep.iter().filter(|b| !f64::from_bits(**b).is_nan()).count() as u64;
+    Ok(())
+}
+
+fn shape(manifest: &Manifest) -> Shape {
+    Shape {
+        params: manifest.params.len(),
+        inputs: manifest.inputs.len(),
+        uses_time: manifest.uses_time,
+        outs: manifest.outs.len(),
+        message_values: manifest.message_values(),
+        keep: manifest.reduces(),
+    }
+}
+
+macro_rules! shards {
+    ($($name:ident = $shard:literal),*) => {$(
+        #[test]
+        fn $name() {
+            check_shard($shard);
+        }
+    )*};
+}
+shards!(
+    generated_rules_agree_0 = 0,
+    generated_rules_agree_1 = 1,
+    generated_rules_agree_2 = 2,
+    generated_rules_agree_3 = 3
+);
