@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::memory::{Breach, Buffer, Layout, Region};
 use crate::module::{Loaded, Module};
 use crate::outcome::{InputError, RunError, Violation, ViolationKind};
+use crate::run::Slices;
 use crate::trap::{AbortCalled, TrapCode};
 
 /// What a module takes and gives: how many columns of each kind. Made from its manifest.
@@ -63,6 +64,7 @@ pub(crate) struct Live {
     /// What `rulebox_state` said the first time.
     state_region: Option<Region>,
     pub(crate) buffers: Buffers,
+    pub(crate) slices: Slices,
 }
 
 /// Where the columns are. `None`: the module does not read that one.
@@ -174,7 +176,7 @@ struct Parts {
 impl Parts {
     fn into_live(self, store: Store<Guest>) -> Live {
         let Self { memory, eval, state, buffers } = self;
-        Live { store, memory, eval, state, state_region: None, buffers }
+        Live { store, memory, eval, state, state_region: None, buffers, slices: Slices::default() }
     }
 }
 

@@ -23,7 +23,7 @@ pub struct SandboxConfig {
     pub stack_bytes: usize,
     /// Bytes of a pooled memory that are zeroed for the next instance instead of given back to the system.
     pub keep_resident_bytes: usize,
-    /// How often deadlines are looked at.
+    /// How often deadlines are looked at; a millisecond at least.
     pub tick: Duration,
 }
 
@@ -145,7 +145,7 @@ impl Limits {
     /// Ticks after which a call is late: never before the deadline, since the current tick is already running.
     pub(crate) fn deadline_ticks(&self, tick: Duration) -> u64 {
         let deadline = self.deadline.max(Self::MIN_DEADLINE);
-        let ticks = deadline.as_nanos().div_ceil(tick.as_nanos().max(1));
+        let ticks = deadline.as_nanos().div_ceil(tick.as_nanos().max(1_000_000));
         u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)
     }
 }

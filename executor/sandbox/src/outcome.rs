@@ -127,7 +127,7 @@ pub struct Violation {
     pub kind: ViolationKind,
     /// The code of the trap, if it was one.
     pub trap: Option<TrapCode>,
-    /// Fuel that the calls of `rulebox_eval` used; all of the setup's if it was the setup that was stopped.
+    /// Fuel that the calls of `rulebox_eval` used; none if the module was stopped in its setup.
     pub fuel_used: u64,
     /// The fuel that those calls had.
     pub fuel_limit: u64,

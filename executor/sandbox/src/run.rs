@@ -30,9 +30,9 @@ impl Module {
     }
 }
 
-/// The columns of one chunk while a sink looks at them, kept between chunks for their allocations alone.
-#[derive(Default)]
-struct Slices {
+/// The columns of one chunk while a sink looks at them, kept between calls for their allocations alone.
+#[derive(Debug, Default)]
+pub(crate) struct Slices {
     outs: Vec<&'static [u8]>,
     message_values: Vec<&'static [u8]>,
 }
@@ -73,7 +73,7 @@ impl Instance {
         sink: &mut dyn OutputSink,
     ) -> Result<(), Failure> {
         let chunk = self.limits.chunk() as usize;
-        let mut slices = Slices::default();
+        let mut slices = std::mem::take(&mut live.slices);
         let mut start = 0;
         while start < input.rows {
             let rows = chunk.min(input.rows - start);
@@ -88,6 +88,7 @@ impl Instance {
             slices = hand_out(memory, &live.buffers, rows, first_row + start, slices, sink)?;
             start += rows;
         }
+        live.slices = slices;
         Ok(())
     }
 

@@ -15,7 +15,9 @@ pub(crate) struct Ticker {
 }
 
 impl Ticker {
+    /// A tick of nothing would keep a core busy: at least a millisecond.
     pub(crate) fn start(engine: Engine, tick: Duration) -> std::io::Result<Self> {
+        let tick = tick.max(Duration::from_millis(1));
         let (alive, dropped) = channel::<()>();
         let thread = Builder::new().name("sandbox-epoch".to_owned()).spawn(move || {
             while dropped.recv_timeout(tick) == Err(RecvTimeoutError::Timeout) {

@@ -4,8 +4,9 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
+use rulebox_dsl::generate::{Choices, generate};
 use rulebox_sandbox::selftest::frame;
-use rulebox_sandbox::{ModuleLimits, ViolationKind};
+use rulebox_sandbox::{Limits, ModuleLimits, ViolationKind};
 
 use crate::{assert_well, sandbox};
 
@@ -124,6 +125,13 @@ fn a_module_over_its_bytes_is_not_even_read() {
 fn the_worst_modules_that_pass_compile_in_bounded_time() {
     let sandbox = sandbox();
     let worst = [
+        (
+            "1,900 functions in a table",
+            (0..1_900).fold("(table 1900 funcref)".to_owned(), |text, i| {
+                text + &format!("(func $f{i}) (elem (i32.const {i}) $f{i})")
+            }),
+        ),
+        ("1,990 globals", "(global (mut f64) (f64.const 0))".repeat(1_990)),
         ("1,900 functions with a loop", functions(1_900, "(loop (br_if 0 (i32.const 1)))")),
         ("nested loops", nested_loops(45, 1_000)),
         ("a ladder", ladder(200, 220)),
@@ -145,6 +153,28 @@ fn the_worst_modules_that_pass_compile_in_bounded_time() {
         assert!(loaded.is_ok(), "{name}: {loaded:?}");
         // About two seconds on one core; the rest is for a machine that does other things as well.
         assert!(took < Duration::from_secs(10), "{name} took {took:?}");
+        // The pool has room for what the gate lets through.
+        let started = loaded.unwrap().start(&frame::SHAPE, &[2.0], &Limits::default());
+        assert!(started.is_ok(), "{name}: {started:?}");
     }
     assert_well(&sandbox);
+}
+
+#[test]
+fn rules_of_the_language_stay_far_from_the_bounds() {
+    let sandbox = sandbox();
+    let tight = ModuleLimits { compile_work: ModuleLimits::default().compile_work / 4, ..ModuleLimits::default() };
+    let mut compiled = 0;
+    for size in [2, 10, 40, 120] {
+        for seed in 0..5 {
+            let rule = generate(&mut Choices::seeded(seed * 1_000 + u64::from(size)), size, 1);
+            // Some are over the compiler's own limits.
+            let Ok(module) = rulebox_dsl::compile(&rule.source, &rulebox_dsl::limits::Limits::DEFAULT) else {
+                continue;
+            };
+            compiled += 1;
+            sandbox.load(&module.module, &tight).unwrap();
+        }
+    }
+    assert!(compiled >= 15, "{compiled}");
 }
