@@ -3,15 +3,15 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use rulebox_abi::BufferKind;
-use wasmtime::{Extern, Memory, PoolConcurrencyLimitError, Store, Trap, TypedFunc};
+use wasmtime::{Memory, PoolConcurrencyLimitError, Store, Trap, TypedFunc};
 
 use crate::limiter::Guest;
 use crate::limits::Limits;
-use crate::memory::{Breach, Buffer, Layout, Region};
-use crate::module::{Loaded, Module};
+use crate::memory::{Breach, Region};
+use crate::module::Module;
 use crate::outcome::{InputError, RunError, Violation, ViolationKind};
 use crate::run::Slices;
+use crate::setup::{Buffers, Parts, set_up};
 use crate::trap::{AbortCalled, TrapCode};
 
 /// What a module takes and gives: how many columns of each kind. Made from its manifest.
@@ -65,21 +65,6 @@ pub(crate) struct Live {
     state_region: Option<Region>,
     pub(crate) buffers: Buffers,
     pub(crate) slices: Slices,
-}
-
-/// Where the columns are. `None`: the module does not read that one.
-#[derive(Debug)]
-pub(crate) struct Buffers {
-    pub(crate) inputs: Vec<Option<Region>>,
-    pub(crate) time: Option<Region>,
-    pub(crate) local_day: Option<Region>,
-    pub(crate) minute_of_day: Option<Region>,
-    pub(crate) weekday: Option<Region>,
-    pub(crate) verdicts: Region,
-    pub(crate) fired: Region,
-    pub(crate) outs: Vec<Region>,
-    pub(crate) message_values: Vec<Region>,
-    pub(crate) keep: Option<Region>,
 }
 
 /// Why a call failed, before it is put into an outcome.
@@ -165,124 +150,10 @@ impl Module {
     }
 }
 
-/// A set-up module, without the store that the setup borrows.
-struct Parts {
-    memory: Memory,
-    eval: TypedFunc<i32, i32>,
-    state: Option<TypedFunc<(), i64>>,
-    buffers: Buffers,
-}
-
 impl Parts {
     fn into_live(self, store: Store<Guest>) -> Live {
         let Self { memory, eval, state, buffers } = self;
         Live { store, memory, eval, state, state_region: None, buffers, slices: Slices::default() }
-    }
-}
-
-fn set_up(
-    loaded: &Loaded,
-    store: &mut Store<Guest>,
-    shape: &Shape,
-    params: &[f64],
-    limits: &Limits,
-) -> Result<Parts, Failure> {
-    let instance = loaded.pre.instantiate(&mut *store)?;
-    let exports = &loaded.exports;
-    // The gate has checked kinds and types; an engine that disagrees is an error of the engine.
-    let missing = || Failure::Wasm(wasmtime::Error::msg("an export that the gate has seen is missing"));
-    let func = |store: &mut Store<Guest>, export| {
-        instance.get_module_export(&mut *store, export).and_then(Extern::into_func).ok_or_else(missing)
-    };
-    let memory =
-        instance.get_module_export(&mut *store, &exports.memory).and_then(Extern::into_memory).ok_or_else(missing)?;
-    let init = func(store, &exports.init)?.typed::<i32, i32>(&*store)?;
-    let buffer = func(store, &exports.buffer)?.typed::<(i32, i32, i32), i32>(&*store)?;
-    let reset = func(store, &exports.reset)?.typed::<(), ()>(&*store)?;
-    let eval = func(store, &exports.eval)?.typed::<i32, i32>(&*store)?;
-    let state = match &exports.state {
-        Some(export) => Some(func(store, export)?.typed::<(), i64>(&*store)?),
-        None => None,
-    };
-
-    let mut ask = Ask { store, memory, buffer, layout: Layout::default(), rows: limits.chunk() };
-    let params_region = if params.is_empty() { None } else { ask.params(params.len())? };
-    if let Some(region) = params_region {
-        let bytes = region.write(memory.data_mut(&mut *ask.store), region.bytes())?;
-        for (cell, value) in bytes.chunks_exact_mut(8).zip(params) {
-            cell.copy_from_slice(&value.to_le_bytes());
-        }
-    }
-    let params_len = i32::try_from(params.len()).unwrap_or(i32::MAX);
-    match init.call(&mut *ask.store, params_len)? {
-        0 => {}
-        refused if refused < 0 => return Err(Failure::ParamsRefused(refused)),
-        odd => return Err(Breach::Init(odd).into()),
-    }
-    let buffers = ask.buffers(shape)?;
-    ask.layout.check_disjoint()?;
-    reset.call(&mut *store, ())?;
-    Ok(Parts { memory, eval, state, buffers })
-}
-
-/// Asks a module for its buffers, one after the other.
-struct Ask<'a> {
-    store: &'a mut Store<Guest>,
-    memory: Memory,
-    buffer: TypedFunc<(i32, i32, i32), i32>,
-    layout: Layout,
-    rows: u32,
-}
-
-impl Ask<'_> {
-    fn region(&mut self, buffer: Buffer, rows: usize) -> Result<Option<Region>, Failure> {
-        let bytes = rows.saturating_mul(buffer.kind.row_bytes() as usize);
-        // A shape that no memory could hold is out of bounds whatever the module says.
-        let asked = i32::try_from(bytes).unwrap_or(i32::MAX);
-        let index = i32::try_from(buffer.index).unwrap_or(i32::MAX);
-        let address = self.buffer.call(&mut *self.store, (buffer.kind as i32, index, asked))?;
-        // The size is read after the call: it may have grown the memory.
-        let region = Region::of_buffer(buffer, address, bytes, self.memory.data_size(&*self.store))?;
-        if let Some(region) = region {
-            self.layout.add(region, buffer);
-        }
-        Ok(region)
-    }
-
-    fn params(&mut self, count: usize) -> Result<Option<Region>, Failure> {
-        self.region(Buffer { kind: BufferKind::Params, index: 0 }, count)
-    }
-
-    /// A column that the host writes; a module may leave it out.
-    fn taken(&mut self, kind: BufferKind, index: usize) -> Result<Option<Region>, Failure> {
-        self.region(Buffer { kind, index }, self.rows as usize)
-    }
-
-    /// A column that the host reads; it must be there.
-    fn given(&mut self, kind: BufferKind, index: usize) -> Result<Region, Failure> {
-        let buffer = Buffer { kind, index };
-        Ok(self.region(buffer, self.rows as usize)?.ok_or(Breach::NoBuffer(buffer))?)
-    }
-
-    fn time(&mut self, shape: &Shape, kind: BufferKind) -> Result<Option<Region>, Failure> {
-        if shape.uses_time { self.taken(kind, 0) } else { Ok(None) }
-    }
-
-    fn buffers(&mut self, shape: &Shape) -> Result<Buffers, Failure> {
-        Ok(Buffers {
-            inputs: (0..shape.inputs).map(|i| self.taken(BufferKind::Input, i)).collect::<Result<_, _>>()?,
-            time: self.time(shape, BufferKind::Time)?,
-            local_day: self.time(shape, BufferKind::LocalDay)?,
-            minute_of_day: self.time(shape, BufferKind::MinuteOfDay)?,
-            weekday: self.time(shape, BufferKind::Weekday)?,
-            verdicts: self.given(BufferKind::Verdicts, 0)?,
-            fired: self.given(BufferKind::Fired, 0)?,
-            outs: (0..shape.outs).map(|i| self.given(BufferKind::Out, i)).collect::<Result<_, _>>()?,
-            message_values: (0..shape.message_values)
-                .map(|i| self.given(BufferKind::MessageValue, i))
-                .collect::<Result<_, _>>()?,
-            keep: if shape.keep { Some(self.given(BufferKind::Keep, 0)?) } else { None },
-        })
     }
 }
 

@@ -18,6 +18,7 @@ mod module;
 mod outcome;
 mod run;
 pub mod selftest;
+mod setup;
 mod ticker;
 mod trap;
 mod validate;

@@ -127,7 +127,9 @@ pub struct Violation {
     pub kind: ViolationKind,
     /// The code of the trap, if it was one.
     pub trap: Option<TrapCode>,
-    /// Fuel that the calls of `rulebox_eval` used; none if the module was stopped in its setup.
+    /// Fuel that the calls of `rulebox_eval` used; none if the module was stopped in its setup. Exact if it is the
+    /// fuel that was exhausted. A trap or a deadline loses what was counted since the last call inside the module,
+    /// since a function keeps its count in a register.
     pub fuel_used: u64,
     /// The fuel that those calls had.
     pub fuel_limit: u64,

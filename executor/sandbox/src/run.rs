@@ -5,11 +5,12 @@ use std::time::Instant;
 use rulebox_abi::columns::{InputColumns, OutputRows, OutputSink, TimeColumns};
 use rulebox_abi::{MISSING_BITS, Verdict};
 
-use crate::instance::{Buffers, Failure, Instance, Live, RunReport, Shape, Tank, drain, fill};
+use crate::instance::{Failure, Instance, Live, RunReport, Shape, Tank, drain, fill};
 use crate::limits::Limits;
 use crate::memory::{Breach, Region};
 use crate::module::Module;
 use crate::outcome::{InputError, RunError};
+use crate::setup::Buffers;
 
 impl Module {
     /// One whole run in a fresh store: [`Module::start`] and [`Instance::eval`].

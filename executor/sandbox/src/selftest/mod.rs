@@ -117,7 +117,7 @@ pub fn outcome(sandbox: &Sandbox, text: &str, limits: &Limits) -> (String, u64) 
     let input = InputColumns { rows: bars.len(), inputs: &[&bars], time: None };
     let mut output = OutputColumns::default();
     match module.run(&frame::SHAPE, &[2.0], &input, limits, &mut output) {
-        Ok(RunReport { fuel, .. }) => (if is_right(&output) { "ok" } else { "wrong results" }.to_owned(), fuel),
+        Ok(RunReport { fuel, .. }) => (if is_right(&output) { "ok" } else { "other results" }.to_owned(), fuel),
         Err(error) => (name(&error), error.violation().map_or(0, |violation| violation.fuel_used)),
     }
 }

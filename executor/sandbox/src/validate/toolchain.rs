@@ -28,7 +28,7 @@ pub(super) fn hint(bytes: &[u8]) -> Option<Refusal> {
         EMITTED.iter().filter(|(feature, _)| !valid_with(all.difference(*feature))).map(|(_, name)| *name).collect();
     let names = if needed.is_empty() { "proposals that overlap".to_owned() } else { needed.join(", ") };
     Some(invalid(format!(
-        "it uses {names}, which is off here; build it without (Rust: --target wasm32v1-none; C: clang -mcpu=mvp; \
+        "it uses {names}, which Rulebox has off; build it without (Rust: --target wasm32v1-none; C: clang -mcpu=mvp; \
          AssemblyScript: --disable bulk-memory)"
     )))
 }

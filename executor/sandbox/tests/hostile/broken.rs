@@ -72,10 +72,10 @@ fn a_forbidden_import_is_named() {
 fn a_toolchains_default_is_explained() {
     let sandbox = sandbox();
     let detail = |name| load(&sandbox, &text(name)).unwrap_err().detail;
-    assert!(detail("bulk_memory").starts_with("it uses bulk memory, which is off here; build it without (Rust:"));
-    assert!(detail("multi_value").starts_with("it uses multi-value, which is off here"));
-    assert!(detail("simd").starts_with("it uses SIMD, which is off here"));
-    assert!(detail("tail_call").starts_with("it uses tail calls, which is off here"));
+    assert!(detail("bulk_memory").starts_with("it uses bulk memory, which Rulebox has off; build it without (Rust:"));
+    assert!(detail("multi_value").starts_with("it uses multi-value, which Rulebox has off"));
+    assert!(detail("simd").starts_with("it uses SIMD, which Rulebox has off"));
+    assert!(detail("tail_call").starts_with("it uses tail calls, which Rulebox has off"));
 }
 
 #[test]
