@@ -89,3 +89,94 @@ fn prove(functions: &Functions, program: &Program) -> CostInfo {
         .saturating_add(cost::of_call(&functions.buffer).saturating_mul(buffers));
     CostInfo { bar: eval.bar, call: eval.call, setup, lines: eval.lines }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use rulebox_abi::export::{BUFFER, EVAL, INIT, MARKER, MEMORY, RESET, STATE};
+    use wasm_encoder::Instruction;
+
+    use super::*;
+    use crate::{Limits, check_source};
+
+    /// The instructions of a function, one a line after the source line that they are for.
+    fn listing(code: &Code) -> String {
+        let mut text = String::new();
+        let mut depth = 0_usize;
+        for op in code.ops() {
+            if matches!(op.instruction, Instruction::End | Instruction::Else) {
+                depth -= 1;
+            }
+            let trips = op.trips.map_or(String::new(), |trips| format!(" ; trips: {trips:?}"));
+            writeln!(text, "{:3} {:indent$}{:?}{trips}", op.line, "", op.instruction, indent = 2 * depth).unwrap();
+            if matches!(
+                op.instruction,
+                Instruction::Block(_) | Instruction::Loop(_) | Instruction::If(_) | Instruction::Else
+            ) {
+                depth += 1;
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn a_small_rule_reads_like_its_text() {
+        let source =
+            "rule r(x: num in 0..1e6) {\n  param limit: num = 10 in 1..50\n  if x / 2 >= limit { breach \"\" }\n}";
+        let rule = check_source(source, &Limits::DEFAULT).unwrap().rule;
+        let program = lower::lower(&rule, source);
+        insta::assert_snapshot!(listing(&functions(&rule, &program).eval));
+    }
+
+    #[test]
+    fn every_export_is_there_and_nothing_is_imported() {
+        let source = "rule r(x: num) = sum(x, 9, min: 1) > 1";
+        let rule = check_source(source, &Limits::DEFAULT).unwrap().rule;
+        let Compiled { module, manifest } = generate(&rule, source).unwrap();
+        let mut exports = Vec::new();
+        for payload in wasmparser::Parser::new(0).parse_all(&module) {
+            match payload.unwrap() {
+                wasmparser::Payload::ExportSection(section) => {
+                    exports.extend(section.into_iter().map(|export| export.unwrap().name));
+                }
+                wasmparser::Payload::MemorySection(section) => {
+                    let memory = section.into_iter().next().unwrap().unwrap();
+                    assert_eq!(memory.maximum, Some(memory.initial));
+                    assert_eq!(memory.initial * 65_536, u64::from(manifest.memory_bytes));
+                }
+                wasmparser::Payload::CustomSection(section) => {
+                    assert_eq!(section.name(), rulebox_abi::MANIFEST_SECTION);
+                    assert_eq!(serde_json::from_slice::<Manifest>(section.data()).unwrap(), manifest);
+                }
+                wasmparser::Payload::ImportSection(_)
+                | wasmparser::Payload::DataSection(_)
+                | wasmparser::Payload::TableSection(_)
+                | wasmparser::Payload::StartSection { .. } => panic!("a section that rules do not need"),
+                _ => {}
+            }
+        }
+        assert_eq!(exports, [MEMORY, MARKER, INIT, BUFFER, RESET, EVAL, STATE]);
+        assert!(
+            wasmparser::Validator::new_with_features(wasmparser::WasmFeatures::MVP | FEATURES)
+                .validate_all(&module)
+                .is_ok()
+        );
+    }
+
+    /// What the ABI allows beyond the first version of WebAssembly.
+    const FEATURES: wasmparser::WasmFeatures = wasmparser::WasmFeatures::SIGN_EXTENSION
+        .union(wasmparser::WasmFeatures::SATURATING_FLOAT_TO_INT)
+        .union(wasmparser::WasmFeatures::MUTABLE_GLOBAL)
+        .union(wasmparser::WasmFeatures::FLOATS);
+
+    /// Registers that scale with what a rule has, so that the time to compile does too.
+    #[test]
+    fn scratch_registers_are_used_again() {
+        let terms: Vec<_> = (0..40).map(|i| format!("(x / (y - {i}) + (z ?? {i}))")).collect();
+        let source = format!("rule r(x: num, y: num, z: num?) {{ out o = {} }}", terms.join(" * "));
+        let rule = check_source(&source, &Limits::DEFAULT).unwrap().rule;
+        let program = lower::lower(&rule, &source);
+        assert!(program.registers.len() < 16, "{} registers", program.registers.len());
+    }
+}

@@ -66,9 +66,30 @@ impl Lower<'_> {
         if self.is_atom(&value) {
             return (value, None);
         }
+        let value = match self.split(value) {
+            Ok((stmts, atom, reg)) => {
+                set.extend(stmts);
+                return (atom, reg);
+            }
+            Err(value) => value,
+        };
         let reg = self.scratch(ty);
         set.push(self.set(reg, value));
         (Expr::Get(reg), Some(reg))
+    }
+
+    /// Takes apart a value that statements leave in a register: the statements, and the register, taken again if it is
+    /// a scratch one. Anything else comes back as it is.
+    fn split(&mut self, value: Expr) -> Result<(Vec<Stmt>, Expr, Option<Reg>), Expr> {
+        match value {
+            Expr::At(line, inner) => self.split(*inner).map_err(|inner| Expr::At(line, Box::new(inner))),
+            Expr::Seq(stmts, value) if self.is_atom(&value) => Ok((stmts, *value, None)),
+            Expr::Seq(stmts, value) => match *value {
+                Expr::Get(reg) if self.take(reg) => Ok((stmts, Expr::Get(reg), Some(reg))),
+                other => Err(Expr::Seq(stmts, Box::new(other))),
+            },
+            other => Err(other),
+        }
     }
 
     fn release_all(&mut self, regs: impl IntoIterator<Item = Option<Reg>>) {

@@ -202,6 +202,14 @@ impl<'r> Lower<'r> {
         self.free.get_mut(ty as usize).and_then(Vec::pop).unwrap_or_else(|| self.register(ty, Home::Scratch))
     }
 
+    /// Takes a scratch register that is free; whether it was.
+    fn take(&mut self, reg: Reg) -> bool {
+        self.free.iter_mut().any(|free| {
+            let at = free.iter().position(|r| *r == reg);
+            at.map(|at| free.swap_remove(at)).is_some()
+        })
+    }
+
     fn release(&mut self, reg: Reg) {
         let ty = self.registers.get(reg.0 as usize).map_or(Type::I32, |r| r.ty);
         if let Some(free) = self.free.get_mut(ty as usize) {

@@ -5,5 +5,6 @@
 mod cost;
 mod differential;
 mod harness;
+mod largest;
 mod operators;
 mod state;
