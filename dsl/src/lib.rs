@@ -17,6 +17,7 @@ pub mod check;
 pub mod codegen;
 pub mod cost;
 pub mod diagnostic;
+pub mod format;
 pub mod generate;
 pub mod interp;
 pub(crate) mod ir;

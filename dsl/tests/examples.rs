@@ -1,5 +1,7 @@
 //! Every example rule checks without a word, and passes its tests in the interpreter.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 

@@ -65,6 +65,6 @@ fn hostile_nesting_is_a_diagnostic() {
         format!("rule r(a) {{ if a > 1 {{ }} {} }}", many("else if a > 1 { } ")),
     ] {
         let found = codes(&source);
-        assert!(found.iter().any(|c| c.starts_with("E0205")) && found.len() <= 3, "{:.40}: {found:?}", source);
+        assert!(found.iter().any(|c| c.starts_with("E0205")) && found.len() <= 3, "{source:.40}: {found:?}");
     }
 }
