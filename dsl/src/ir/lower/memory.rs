@@ -7,6 +7,9 @@ use crate::typed::{
     WindowSize,
 };
 
+/// Values that a trip of the loop over a window takes.
+const UNROLLED: i32 = 4;
+
 /// The size of a window, in the forms that code needs.
 #[derive(Clone, Debug)]
 pub(super) struct Size {
@@ -184,13 +187,12 @@ impl Lower<'_> {
         self.push(ring, Width::F64, now.clone(), to);
 
         let mut again = vec![self.set(best, Expr::F64(worst))];
-        let best_of_both = |value: Expr| fold::binary(best_of, Expr::Get(best), value);
-        self.each(ring, size.n.clone(), size.max, &mut again, |_, value| (best, best_of_both(value)));
+        self.each(ring, &size.n, size.max, best, &mut again, |_, best, value| fold::binary(best_of, best, value));
         let full = fold::binary(Binary::GeU64, Expr::Get(self.bar_number()), size.n64.clone());
         // Equal, not identical: of two zeros, either may have been the extreme.
         let was_best = fold::binary(Binary::Eq, Expr::Get(left), Expr::Get(best));
         let mut not_better = Vec::new();
-        let keep = vec![self.set(best, best_of_both(now.clone()))];
+        let keep = vec![self.set(best, fold::binary(best_of, Expr::Get(best), now.clone()))];
         self.branch(&mut not_better, and(full, was_best), again, keep);
         let improves = fold::binary(better, now.clone(), Expr::Get(best));
         self.branch(to, improves, vec![self.set(best, now)], not_better);
@@ -226,7 +228,7 @@ impl Lower<'_> {
             (Expr::Get(reg), fold::unary(Unary::FromI32, Expr::Get(reg)), Some(reg))
         };
         code.push(self.set(result, Expr::F64(0.0)));
-        self.each(ring, count.clone(), size.max, &mut code, |_, value| (result, add(Expr::Get(result), value)));
+        self.each(ring, &count, size.max, result, &mut code, |_, sum, value| add(sum, value));
         self.test(result, fault, &mut code);
         match function {
             WindowFunction::Sma => code.push(self.set(result, div(Expr::Get(result), number))),
@@ -235,10 +237,9 @@ impl Lower<'_> {
                 let deviation = self.scratch(Type::F64);
                 code.push(self.set(mean, div(Expr::Get(result), number.clone())));
                 code.push(self.set(result, Expr::F64(0.0)));
-                self.each(ring, count, size.max, &mut code, |lower, value| {
+                self.each(ring, &count, size.max, result, &mut code, |lower, sum, value| {
                     let set = vec![lower.set(deviation, sub(value, Expr::Get(mean)))];
-                    let square = mul(fold::seq(set, Expr::Get(deviation)), Expr::Get(deviation));
-                    (result, add(Expr::Get(result), square))
+                    add(sum, mul(fold::seq(set, Expr::Get(deviation)), Expr::Get(deviation)))
                 });
                 self.test(result, fault, &mut code);
                 let number = if function == WindowFunction::Stdev { number } else { sub(number, Expr::F64(1.0)) };
@@ -260,32 +261,68 @@ impl Lower<'_> {
         }
     }
 
-    /// Folds the newest `count` values of a ring into a register, from the oldest on.
+    /// Folds the newest `count` values of a ring into a register, from the oldest on: first what four does not divide,
+    /// then four a trip, since a trip costs as much as two values.
     ///
-    /// INVARIANT: `count` is 1 to `max` for every state, for the loop ends when the position has moved `count` slots.
+    /// INVARIANT: `count` is 1 to `max` for every state, for the loops end when the position has moved `count` slots.
     fn each(
         &mut self,
         ring: Ring,
-        count: Expr,
+        count: &Expr,
         max: u32,
+        into: Reg,
         to: &mut Vec<Stmt>,
-        step: impl FnOnce(&mut Self, Expr) -> (Reg, Expr),
+        step: impl Fn(&mut Self, Expr, Expr) -> Expr,
     ) {
         let at = self.scratch(Type::I32);
         let end = self.scratch(Type::I32);
         let position = self.position();
-        to.push(self.set(end, fold::binary(Binary::Add32, Expr::Get(position), Expr::I32(8))));
-        let bytes = fold::binary(Binary::Mul32, count, Expr::I32(8));
-        to.push(self.set(at, fold::binary(Binary::Sub32, Expr::Get(end), bytes)));
-        let address = and(Expr::Get(at), Expr::I32(ring.mask));
-        let value = Expr::Load { ty: Type::F64, address: Box::new(address), offset: ring.base };
-        let (reg, next) = step(self, value);
-        let body = vec![self.set(reg, next)];
-        let advance = self.set(at, fold::binary(Binary::Add32, Expr::Get(at), Expr::I32(8)));
-        let again = fold::binary(Binary::Ne32, fold::seq(vec![advance], Expr::Get(at)), Expr::Get(end));
-        to.push(self.stmt(StmtKind::Loop { trips: max, body, again }));
+        let bytes = |slots: Expr| fold::binary(Binary::Mul32, slots, Expr::I32(8));
+        let plus = |reg: Reg, bytes: Expr| fold::binary(Binary::Add32, Expr::Get(reg), bytes);
+        to.push(self.set(at, fold::binary(Binary::Sub32, plus(position, Expr::I32(8)), bytes(count.clone()))));
+
+        let rest = and(count.clone(), Expr::I32(UNROLLED - 1));
+        let one = self.steps(ring, at, 1, into, &step);
+        if let Expr::I32(rest) = rest {
+            // Known now: no loop.
+            (0..rest).for_each(|_| to.extend(one.iter().cloned()));
+        } else {
+            let mut code = vec![self.set(end, plus(at, bytes(rest.clone())))];
+            let again = fold::binary(Binary::Ne32, Expr::Get(at), Expr::Get(end));
+            code.push(self.stmt(StmtKind::Loop { trips: UNROLLED.unsigned_abs() - 1, body: one, again }));
+            self.branch(to, rest, code, Vec::new());
+        }
+
+        let mut code = vec![self.set(end, plus(position, Expr::I32(8)))];
+        let body = self.steps(ring, at, UNROLLED, into, &step);
+        let again = fold::binary(Binary::Ne32, Expr::Get(at), Expr::Get(end));
+        code.push(self.stmt(StmtKind::Loop { trips: max / UNROLLED.unsigned_abs(), body, again }));
+        let four = fold::binary(Binary::Ge32, count.clone(), Expr::I32(UNROLLED));
+        self.branch(to, four, code, Vec::new());
         self.release(at);
         self.release(end);
+    }
+
+    /// Takes some values of a ring, the oldest at position `at`, and moves on.
+    fn steps(
+        &mut self,
+        ring: Ring,
+        at: Reg,
+        values: i32,
+        into: Reg,
+        step: &impl Fn(&mut Self, Expr, Expr) -> Expr,
+    ) -> Vec<Stmt> {
+        let mut result = Expr::Get(into);
+        for i in 0..values {
+            let slot = match i {
+                0 => Expr::Get(at),
+                i => fold::binary(Binary::Add32, Expr::Get(at), Expr::I32(i * 8)),
+            };
+            let address = Box::new(and(slot, Expr::I32(ring.mask)));
+            result = step(self, result, Expr::Load { ty: Type::F64, address, offset: ring.base });
+        }
+        let next = fold::binary(Binary::Add32, Expr::Get(at), Expr::I32(values * 8));
+        vec![self.set(into, result), self.set(at, next)]
     }
 
     fn cumulative(
