@@ -2,32 +2,66 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use axum::Router;
 use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
+use crate::api;
+use crate::api::state::{ApiState, HealthState};
+use crate::auth::Keyring;
+use crate::auth::secret::{MasterSecret, SecretError};
+use crate::config::{Config, Durability};
+use crate::service::Service;
+use crate::store::sqlite::{OpenError, OpenOptions, SqliteStore};
+use crate::store::{PlatformStore, RuleStore, StoreError};
+use crate::telemetry::metrics::{Metrics, MetricsError};
 
 /// Why the service could not start. The text is for the operator: what was wrong and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A port is taken or may not be had.
-    #[error("cannot listen on {address} ({setting}): {source}")]
+    #[error("cannot listen on {address}: {source}; is another process using the port? {setting} sets another")]
     Listen {
         /// The address that was asked for.
         address: SocketAddr,
-        /// The setting that names it.
+        /// The variable that sets it.
         setting: &'static str,
         /// What the system said.
         source: std::io::Error,
     },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store fails.
+    #[error("the first key cannot be stored: {0}")]
+    FirstKey(#[from] StoreError),
+    /// The master secret cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The sandbox cannot start.
+    #[error("the sandbox cannot start: {0}")]
+    Sandbox(#[from] rulebox_sandbox::SandboxError),
+    /// Two metrics have one name.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
 }
 
 /// The service, started: both ports are bound, the store is open, no request has been answered yet.
 #[derive(Debug)]
 pub struct App {
-    api: tokio::net::TcpListener,
-    health: tokio::net::TcpListener,
+    api: TcpListener,
+    health: TcpListener,
     first_key: Option<SecretString>,
+    api_router: Router,
+    health_router: Router,
+    draining: Arc<AtomicBool>,
+    drain: Duration,
+    store: Arc<SqliteStore>,
 }
 
 impl App {
@@ -38,11 +72,27 @@ impl App {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let api = listen(config.api.listen, "RULEBOX_API__LISTEN").await?;
         let health = listen(config.health.listen, "RULEBOX_HEALTH__LISTEN").await?;
-        Ok(Self { api, health, first_key: None })
+        let store = Arc::new(SqliteStore::open(&open_options(&config)).await?);
+        let secret = MasterSecret::load(config.master_secret.as_ref(), &config.data_dir)?;
+        let keyring = Arc::new(Keyring::new(Arc::clone(&store) as Arc<dyn PlatformStore>, &secret));
+        let first_key = keyring.create_first().await?.map(|key| key.text().clone());
+        let drain = config.api.drain();
+        let metrics = Metrics::new()?;
+        metrics.dependency_up.with_label_values(&["store"]).set(1);
+        let service = Service::new(Arc::clone(&store) as Arc<dyn RuleStore>, Arc::new(config), metrics)?;
+        let draining = Arc::new(AtomicBool::new(false));
+        let health_state = HealthState {
+            service: service.clone(),
+            store: Arc::clone(&store) as Arc<dyn PlatformStore>,
+            draining: Arc::clone(&draining),
+        };
+        let (api_router, _) = api::router(ApiState::new(service, keyring));
+        let health_router = api::health::router(health_state);
+        Ok(Self { api, health, first_key, api_router, health_router, draining, drain, store })
     }
 
     /// The key, if this start made it: shown once, only its hash is kept.
-    pub fn first_key(&self) -> Option<&SecretString> {
+    pub const fn first_key(&self) -> Option<&SecretString> {
         self.first_key.as_ref()
     }
 
@@ -62,17 +112,55 @@ impl App {
         self.health.local_addr()
     }
 
-    /// Answers requests until `stop` is ready, then lets those in flight end.
+    /// Answers requests until `stop` is ready. Then says that it is not ready, takes no new connections, and lets the
+    /// requests in flight end, for as long as [`crate::config::Api::drain_seconds`].
     ///
     /// # Errors
     /// If a listener fails.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        stop.await;
-        Ok(())
+        let (stopping, health_stopping) = (CancellationToken::new(), CancellationToken::new());
+        let api = axum::serve(self.api, self.api_router).with_graceful_shutdown(stopping.clone().cancelled_owned());
+        let health = axum::serve(self.health, self.health_router)
+            .with_graceful_shutdown(health_stopping.clone().cancelled_owned());
+        // The health port outlives the API, so that its last word is "draining" and not a refused connection.
+        let health = tokio::spawn(health.into_future());
+        let (draining, drain) = (self.draining, self.drain);
+        tokio::spawn({
+            let stopping = stopping.clone();
+            async move {
+                stop.await;
+                draining.store(true, Ordering::Relaxed);
+                stopping.cancel();
+            }
+        });
+        let late = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(drain).await;
+        };
+        let served = tokio::select! {
+            served = api.into_future() => served,
+            () = late => {
+                tracing::warn!(seconds = drain.as_secs(), "requests were still running when the time to drain was over");
+                Ok(())
+            }
+        };
+        health_stopping.cancel();
+        health.abort();
+        self.store.close().await;
+        tracing::info!("stopped");
+        served
     }
 }
 
-async fn listen(address: SocketAddr, setting: &'static str) -> Result<tokio::net::TcpListener, StartError> {
-    let bound = tokio::net::TcpListener::bind(address).await;
-    bound.map_err(|source| StartError::Listen { address, setting, source })
+fn open_options(config: &Config) -> OpenOptions {
+    OpenOptions {
+        directory: config.data_dir.clone(),
+        connections: config.store.connections,
+        busy: Duration::from_millis(config.store.busy_ms),
+        survives_power_loss: config.store.durability == Durability::Power,
+    }
+}
+
+async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, setting, source })
 }

@@ -10,5 +10,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod app;
+pub mod auth;
 pub mod config;
+pub mod domain;
+pub mod execution;
+pub mod service;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,179 @@
+//! Reads the JSON of an evaluation straight into columns.
+//!
+//! A million rows are some 55 MB of text: no tree of values is built, every limit is checked while reading, and an
+//! error knows the column and the row it stands in.
+
+mod cells;
+mod objects;
+#[cfg(test)]
+mod tests;
+
+use std::cell::{Cell, RefCell};
+
+use serde::de::{DeserializeSeed, Error};
+
+use super::body::{Held, json_problem};
+use super::problem::{Code, Problem};
+use crate::config;
+use crate::domain::bars::{Bars, Params};
+use crate::service::Service;
+use objects::{Object, RequestFields};
+
+/// What a request for an evaluation says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Request {
+    /// Columns, or one bar.
+    pub bars: Bars,
+    /// Of one rule.
+    pub params: Params,
+    /// Of several rules.
+    pub rule_params: Vec<(String, Params)>,
+    /// Of several rules: their names, or all.
+    pub rules: Option<Rules>,
+    /// Of several rules: versions that shall run instead of the active ones.
+    pub versions: Vec<(String, u32)>,
+}
+
+/// Which rules to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rules {
+    /// `"*"`.
+    All,
+    /// These.
+    Named(Vec<String>),
+}
+
+/// Which request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `inputs`, `time`, `columns`, `params`.
+    OneRule,
+    /// As well `rules`, `versions`; `params` by rule.
+    SeveralRules,
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// A problem that says what is wrong and where.
+pub fn read(bytes: &[u8], form: Form, limits: &config::Evaluation) -> Result<Request, Problem> {
+    let reader = Reader {
+        limits,
+        section: Cell::new(""),
+        name: RefCell::new(String::new()),
+        row: Cell::new(None),
+        fault: RefCell::new(None),
+        cells: Cell::new(0),
+    };
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let mut request = Request::default();
+    let mut fields = RequestFields::new(&mut request, form);
+    let object = Object { reader: &reader, entries: &mut fields };
+    object.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| reader.problem(&error))?;
+    fields.check()?;
+    request.checked(form)
+}
+
+/// Bodies up to this size are read where they arrive: that takes less than handing them over.
+const SMALL: usize = 32 * 1024;
+
+/// Reads a request, a large one on the evaluation pool.
+///
+/// # Errors
+/// As [`read`]; or the pool's queue is full.
+pub async fn read_on(service: &Service, body: Held, form: Form) -> Result<Request, Problem> {
+    if body.bytes.len() <= SMALL {
+        return read(&body.bytes, form, &service.settings().evaluation);
+    }
+    let settings = service.settings().evaluation.clone();
+    service.runs().run(move || read(&body.bytes, form, &settings)).await?
+}
+
+/// Where reading is, and what it may read.
+struct Reader<'a> {
+    limits: &'a config::Evaluation,
+    section: Cell<&'static str>,
+    name: RefCell<String>,
+    row: Cell<Option<usize>>,
+    /// An error with a code of its own; serde's errors carry only text.
+    fault: RefCell<Option<(Code, String)>>,
+    cells: Cell<usize>,
+}
+
+impl Reader<'_> {
+    fn enter(&self, section: &'static str) {
+        self.section.set(section);
+        self.name.borrow_mut().clear();
+        self.row.set(None);
+    }
+
+    fn enter_name(&self, name: &str) {
+        name.clone_into(&mut self.name.borrow_mut());
+        self.row.set(None);
+    }
+
+    fn path(&self) -> String {
+        let name = self.name.borrow();
+        let dot = if name.is_empty() || self.section.get().is_empty() { "" } else { "." };
+        let row = self.row.get().map_or(String::new(), |row| format!("[{row}]"));
+        format!("{}{dot}{name}{row}", self.section.get())
+    }
+
+    fn fail<E: Error>(&self, code: Code, detail: impl Into<String>) -> E {
+        let detail = detail.into();
+        let error = E::custom(&detail);
+        self.fault.borrow_mut().get_or_insert((code, detail));
+        error
+    }
+
+    fn problem(&self, error: &serde_json::Error) -> Problem {
+        let problem = match self.fault.borrow_mut().take() {
+            Some((code, detail)) => Problem::new(code, detail).on(error.line(), error.column()),
+            None => json_problem(error),
+        };
+        problem.at(self.path())
+    }
+
+    /// Counts a cell, before it is kept.
+    fn take_cell<E: Error>(&self, row: usize) -> Result<(), E> {
+        self.row.set(Some(row));
+        let (rows, cells) = (self.limits.rows, self.cells.get());
+        if row >= rows {
+            return Err(self.fail(Code::TOO_MANY_VALUES, format!("a request may have {rows} rows")));
+        }
+        if cells >= self.limits.cells {
+            let most = self.limits.cells;
+            return Err(self.fail(Code::TOO_MANY_VALUES, format!("a request may have {most} values")));
+        }
+        self.cells.set(cells + 1);
+        Ok(())
+    }
+}
+
+impl Request {
+    fn checked(mut self, form: Form) -> Result<Self, Problem> {
+        if form == Form::SeveralRules && self.rules.is_none() {
+            let detail = "`rules` is missing: a list of names, or \"*\" for all active rules";
+            return Err(Problem::new(Code::INVALID_REQUEST, detail).at("rules"));
+        }
+        if self.bars.single {
+            self.bars.rows = 1;
+            return Ok(self);
+        }
+        let time = self.bars.time.as_ref().map(|time| ("time", time.len()));
+        let columns = self.bars.columns.iter().map(|column| (column.name.as_str(), column.values.len()));
+        let mut lengths = time.into_iter().chain(columns);
+        let Some((first, rows)) = lengths.next() else { return Ok(self) };
+        if let Some((other, length)) = lengths.find(|(_, length)| *length != rows) {
+            let detail = format!("column `{other}` has {length} values, and `{first}` has {rows}");
+            return Err(Problem::new(Code::COLUMN_LENGTHS, detail).at(format!("columns.{other}")));
+        }
+        self.bars.rows = rows;
+        Ok(self)
+    }
+}
+
+/// A name of the caller's, short enough for a message.
+fn shorten(name: &str) -> String {
+    if name.chars().count() <= 64 { name.to_owned() } else { name.chars().take(61).chain("...".chars()).collect() }
+}

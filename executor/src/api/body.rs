@@ -1,0 +1,165 @@
+//! Reading request bodies: type, size and time are checked before a byte is parsed.
+
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::problem::{Code, Problem};
+use super::state::ApiState;
+use crate::domain::rule::RuleName;
+
+/// A body in memory, and its share of the room for bodies.
+#[derive(Debug)]
+pub struct Held {
+    /// As sent.
+    pub bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Json,
+    Text,
+    Other,
+}
+
+fn kind(headers: &HeaderMap) -> Kind {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" => Kind::Json,
+        "text/plain" => Kind::Text,
+        _ => Kind::Other,
+    }
+}
+
+fn wrong_type(taken: &str) -> Problem {
+    Problem::new(Code::UNSUPPORTED_MEDIA_TYPE, format!("send `Content-Type: {taken}`, uncompressed"))
+}
+
+/// Refuses what is not of a taken type, or compressed.
+fn check_type(headers: &HeaderMap, taken: &[Kind], names: &str) -> Result<Kind, Problem> {
+    let kind = kind(headers);
+    let encoding = headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
+    if encoding || !taken.contains(&kind) { Err(wrong_type(names)) } else { Ok(kind) }
+}
+
+/// Reads a body of at most `limit` bytes.
+async fn read(request: Request, state: &ApiState, limit: usize) -> Result<Held, Problem> {
+    let too_large = || Problem::new(Code::BODY_TOO_LARGE, format!("the body may have {limit} bytes"));
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let kib = u32::try_from(length.unwrap_or(limit).div_ceil(1024)).unwrap_or(u32::MAX);
+    let room = std::sync::Arc::clone(&state.body_room).try_acquire_many_owned(kib).map_err(|_| Problem {
+        retry_after: Some(1),
+        ..Problem::new(Code::OVERLOADED, "too many request bodies are being read")
+    })?;
+    let time = state.service.settings().api.body_time();
+    let read = tokio::time::timeout(time, Limited::new(request.into_body(), limit).collect()).await;
+    match read {
+        Ok(Ok(body)) => Ok(Held { bytes: body.to_bytes(), _room: room }),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::new(Code::MALFORMED_JSON, "the body ended before its length")),
+        Err(_) => {
+            Err(Problem::new(Code::BODY_TIMEOUT, format!("the body took longer than {} seconds", time.as_secs())))
+        }
+    }
+}
+
+/// A JSON body that carries bars, not yet parsed.
+#[derive(Debug)]
+pub struct BarsBody(pub Held);
+
+impl FromRequest<ApiState> for BarsBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
+        check_type(request.headers(), &[Kind::Json], "application/json")?;
+        Ok(Self(read(request, state, state.service.settings().api.body_bytes).await?))
+    }
+}
+
+/// A small JSON body.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
+        check_type(request.headers(), &[Kind::Json], "application/json")?;
+        let body = read(request, state, state.service.settings().api.small_body_bytes).await?;
+        Ok(Self(parse(&body.bytes)?))
+    }
+}
+
+/// Parses a small JSON body, and says where it is wrong.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        json_problem(error.inner()).at(if path == "." { String::new() } else { path })
+    })?;
+    json.end().map_err(|error| json_problem(&error))?;
+    Ok(value)
+}
+
+/// A problem of an error of `serde_json`'s.
+pub(super) fn json_problem(error: &serde_json::Error) -> Problem {
+    let code = match error.classify() {
+        serde_json::error::Category::Data => Code::INVALID_REQUEST,
+        _ => Code::MALFORMED_JSON,
+    };
+    Problem::new(code, error.to_string()).on(error.line(), error.column())
+}
+
+/// The text of a rule: `{"source": ...}`, or the text itself as `text/plain`.
+#[derive(Debug)]
+pub struct RuleText {
+    /// The name, in the JSON or as `?name=`.
+    pub name: Option<RuleName>,
+    /// The text; may be anything.
+    pub source: Vec<u8>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleTextJson {
+    name: Option<String>,
+    source: String,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NameQuery {
+    name: Option<String>,
+}
+
+impl FromRequest<ApiState> for RuleText {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
+        let taken = [Kind::Json, Kind::Text];
+        let kind = check_type(request.headers(), &taken, "application/json` or `text/plain")?;
+        let query = axum::extract::Query::<NameQuery>::try_from_uri(request.uri());
+        let query = query.map_err(|error| Problem::new(Code::INVALID_QUERY, error.body_text()))?;
+        let body = read(request, state, state.service.settings().api.small_body_bytes).await?;
+        let (name, source) = match kind {
+            Kind::Text => (query.0.name, body.bytes.to_vec()),
+            Kind::Json | Kind::Other => {
+                let json: RuleTextJson = parse(&body.bytes)?;
+                (json.name.or(query.0.name), json.source.into_bytes())
+            }
+        };
+        let name = name.map(|name| RuleName::new(&name)).transpose();
+        let name = name.map_err(|error| Problem::new(Code::INVALID_NAME, error.to_string()).at("name"))?;
+        Ok(Self { name, source })
+    }
+}

@@ -1,0 +1,34 @@
+//! The description of the API, a page to read it with, and a page for each problem. Nothing is loaded from elsewhere.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::problem::{Code, Problem};
+use super::state::ApiState;
+
+/// `/openapi.json`, `/docs`, `/problems/{code}`.
+pub fn router(openapi: OpenApi) -> Router<ApiState> {
+    // Its validator is on the Internet, and would be told the address of this service.
+    let config = Config::from("/openapi.json").validator_url("none");
+    let page: Router<ApiState> = SwaggerUi::new("/docs").url("/openapi.json", openapi).config(config).into();
+    let policy = HeaderValue::from_static(
+        "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
+    );
+    page.route("/problems/{code}", get(problem))
+        .layer(SetResponseHeaderLayer::if_not_present(CONTENT_SECURITY_POLICY, policy))
+}
+
+async fn problem(Path(code): Path<String>) -> Response {
+    let Some(code) = Code::find(&code) else {
+        return Problem::new(Code::NOT_FOUND, "there is no such problem").into_response();
+    };
+    let info = code.info();
+    let text = format!("{} ({})\n\n{}.\n{}\n", info.code, info.status, info.title, info.explanation);
+    ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+}

@@ -1,0 +1,56 @@
+//! Health and metrics, on a port of their own, so that they can be kept from those who use the API.
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::problem::chain;
+use super::state::HealthState;
+
+/// `/livez`, `/readyz?verbose`, `/startupz`, `/metrics`.
+pub fn router(state: HealthState) -> Router {
+    Router::new()
+        // Alive is who answers: a store that is away is no reason to be killed.
+        .route("/livez", get(|| async { "ok\n" }))
+        // The port is opened last: who reaches it reaches a service that has started.
+        .route("/startupz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(state)
+}
+
+async fn ready(State(state): State<HealthState>, RawQuery(query): RawQuery) -> Response {
+    let verbose =
+        query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose=")));
+    let store = state.store.check().await;
+    state.service.metrics().dependency_up.with_label_values(&["store"]).set(i64::from(store.is_ok()));
+    if let Err(error) = &store {
+        tracing::warn!(error = chain(error), "the store is not ready");
+    }
+    let draining = state.is_draining();
+    let is_ready = store.is_ok() && !draining;
+    let mut text = String::new();
+    if verbose {
+        let mark = |fine: bool| if fine { "[+]" } else { "[-]" };
+        let said = store.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
+        text = format!("{} store: {said}\n", mark(said == "ok"));
+        text.push_str(&format!("{} serving: {}\n", mark(!draining), if draining { "draining" } else { "ok" }));
+    }
+    text.push_str(if is_ready { "ok\n" } else { "not ready\n" });
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, text).into_response()
+}
+
+async fn metrics(State(state): State<HealthState>) -> Response {
+    state.service.measure();
+    match state.service.metrics().text() {
+        Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(error) => {
+            tracing::error!(error = chain(&error), "metrics cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}

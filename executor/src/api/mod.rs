@@ -1,0 +1,35 @@
+//! The HTTP API: translates requests to use cases and their results to answers.
+
+pub mod bars_json;
+pub mod body;
+pub mod context;
+pub mod docs;
+pub mod health;
+pub mod params;
+pub mod problem;
+pub mod state;
+pub mod v1;
+
+use axum::Router;
+use axum::middleware;
+use axum::response::IntoResponse;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+
+use problem::{Code, Problem};
+use state::ApiState;
+
+/// The API and its description.
+pub fn router(state: ApiState) -> (Router, OpenApi) {
+    let (v1, openapi) = v1::router().split_for_parts();
+    let router = v1
+        .merge(docs::router(openapi.clone()))
+        .fallback(|| async { Problem::new(Code::NOT_FOUND, "there is no such address; see /docs").into_response() })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(Code::METHOD_NOT_ALLOWED, "this address does not take that method").into_response()
+        })
+        .layer(CatchPanicLayer::custom(context::panicked))
+        .layer(middleware::from_fn_with_state(state.service.clone(), context::wrap))
+        .with_state(state);
+    (router, openapi)
+}

@@ -1,0 +1,153 @@
+//! The stable codes of problems. A code never changes its meaning; clients branch on it, not on texts.
+
+use axum::http::StatusCode;
+
+/// What there is to know of a code.
+#[derive(Debug)]
+pub struct CodeInfo {
+    /// What clients branch on.
+    pub code: &'static str,
+    /// Of the answer.
+    pub status: StatusCode,
+    /// A few words, the same for every problem of this code.
+    pub title: &'static str,
+    /// Why it happens and what to do.
+    pub explanation: &'static str,
+}
+
+/// The code of a problem.
+#[derive(Clone, Copy, Debug)]
+pub struct Code(&'static CodeInfo);
+
+impl PartialEq for Code {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.code == other.0.code
+    }
+}
+
+impl Code {
+    /// What there is to know of it.
+    pub const fn info(self) -> &'static CodeInfo {
+        self.0
+    }
+
+    /// The code of a name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.0.code == name)
+    }
+}
+
+macro_rules! codes {
+    ($($constant:ident = $code:literal, $status:ident, $title:literal, $explanation:literal;)*) => {
+        impl Code {
+            $(
+                #[doc = concat!("`", $code, "`: ", $title, ".")]
+                pub const $constant: Self = Self(&CodeInfo {
+                    code: $code,
+                    status: StatusCode::$status,
+                    title: $title,
+                    explanation: $explanation,
+                });
+            )*
+            /// Every code.
+            pub const ALL: &[Self] = &[$(Self::$constant),*];
+        }
+    };
+}
+
+codes! {
+    MALFORMED_JSON = "malformed_json", BAD_REQUEST, "The body is not JSON",
+        "The text breaks the grammar of JSON, ends too early, nests too deeply, or has a number that no double can \
+         hold. `line`, `column` and, where known, `path` say where. JSON has no NaN or Infinity: write null for a \
+         missing value.";
+    INVALID_QUERY = "invalid_query", BAD_REQUEST, "A query parameter is unknown or cannot be read",
+        "See the operation in /docs for the parameters that it takes.";
+    UNAUTHENTICATED = "unauthenticated", UNAUTHORIZED, "A valid key is needed",
+        "Send `Authorization: Bearer rbx_live_...`. Keys that are mistyped, unknown, expired or revoked are not told \
+         apart.";
+    FORBIDDEN = "forbidden", FORBIDDEN, "The key does not permit this",
+        "The key is valid, and its roles do not have the permission that `detail` names.";
+    NOT_FOUND = "not_found", NOT_FOUND, "There is no such address",
+        "See /docs for the operations.";
+    RULE_NOT_FOUND = "rule_not_found", NOT_FOUND, "There is no such rule",
+        "The tenant of this key has no rule of that name.";
+    VERSION_NOT_FOUND = "version_not_found", NOT_FOUND, "There is no such version",
+        "Versions are numbered from 1. `GET /v1/rules/{name}/versions` lists them.";
+    METHOD_NOT_ALLOWED = "method_not_allowed", METHOD_NOT_ALLOWED, "The address does not take this method",
+        "The header `Allow` says which methods it takes.";
+    BODY_TIMEOUT = "body_timeout", REQUEST_TIMEOUT, "The body took too long",
+        "The body did not arrive in time. Nothing was done.";
+    NAME_TAKEN = "name_taken", CONFLICT, "There is a rule of that name",
+        "Add a version to it, or take another name. Names of archived rules stay taken, so that old backtests do not \
+         change their meaning.";
+    RULE_ARCHIVED = "rule_archived", CONFLICT, "The rule is archived",
+        "It takes no new versions and cannot be activated. It still runs with `?version=`.";
+    RULE_NOT_ACTIVE = "rule_not_active", CONFLICT, "The rule has no active version",
+        "Activate a version, or name one with `?version=`.";
+    BODY_TOO_LARGE = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
+        "`GET /v1/limits` shows the limits. Split the bars into several requests, or send fewer columns.";
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body's type is not taken here",
+        "Send `Content-Type: application/json` (where a rule's text is taken, also `text/plain`), and no \
+         `Content-Encoding`.";
+    INVALID_REQUEST = "invalid_request", UNPROCESSABLE_ENTITY, "The body is JSON, but not the JSON that is taken here",
+        "A field is unknown, missing, given twice or of the wrong type. `path`, `line` and `column` say where.";
+    RULE_INVALID = "rule_invalid", UNPROCESSABLE_ENTITY, "The rule does not compile",
+        "`diagnostics` has everything that is wrong with the text, each with a stable code, its place, and usually \
+         what to write instead.";
+    INVALID_NAME = "invalid_name", UNPROCESSABLE_ENTITY, "That cannot be the name of a rule",
+        "A name is a small letter or `_`, then at most 63 small letters, digits, `_` or `-`.";
+    NO_ROWS = "no_rows", UNPROCESSABLE_ENTITY, "There are no bars",
+        "A run needs at least one bar: every column is empty, or there is no column.";
+    TOO_MANY_VALUES = "too_many_values", UNPROCESSABLE_ENTITY, "Too many rows, columns or values",
+        "`GET /v1/limits` shows the limits. Split the request, or leave out columns that no rule reads.";
+    COLUMN_LENGTHS = "column_lengths", UNPROCESSABLE_ENTITY, "The columns have different lengths",
+        "Every column has one value a bar. Write null where there is none.";
+    COLUMN_TYPE = "column_type", UNPROCESSABLE_ENTITY, "A value is of the wrong type",
+        "Values are numbers, true, false or null; an input of numbers takes no truth values. `path` says which value.";
+    UNKNOWN_COLUMN = "unknown_column", UNPROCESSABLE_ENTITY, "No rule has such an input",
+        "A column's name is that of an input. With several rules, one of them has to know it.";
+    MISSING_COLUMN = "missing_column", UNPROCESSABLE_ENTITY, "A required input is not there",
+        "Send the column; where single values are missing, write null (a required input then faults on that bar).";
+    UNKNOWN_PARAM = "unknown_param", UNPROCESSABLE_ENTITY, "The rule has no such param",
+        "`detail` names the params that there are.";
+    PARAM_TYPE = "param_type", UNPROCESSABLE_ENTITY, "A param is of the wrong type",
+        "A num takes a number, an int a whole one, a bool true or false.";
+    PARAM_OUT_OF_RANGE = "param_out_of_range", UNPROCESSABLE_ENTITY, "A param is outside its range",
+        "The rule's author gave the range; both ends belong to it.";
+    PARAMS_REFUSED = "params_refused", UNPROCESSABLE_ENTITY, "The module refused its params",
+        "A guest module may refuse params that its manifest admits. Ask its author.";
+    TOO_MANY_RULES = "too_many_rules", UNPROCESSABLE_ENTITY, "Too many rules in one request",
+        "`GET /v1/limits` shows the limit. Split the request.";
+    COST_LIMIT = "cost_limit", UNPROCESSABLE_ENTITY, "The worst case costs too much",
+        "The compiler proves how much fuel a rule may need. Send fewer bars, use smaller windows, or ask for a higher \
+         limit. Nothing was run.";
+    SANDBOX_VIOLATION = "sandbox_violation", UNPROCESSABLE_ENTITY, "The module was stopped",
+        "It reached for more than it was given. `kind` says for what, and `violation_id` is the record of it. There \
+         is no verdict: treat it as a breach.";
+    OVERLOADED = "overloaded", SERVICE_UNAVAILABLE, "Too busy",
+        "A queue is full, or too many bytes are being read. Nothing was done; try again after `Retry-After` seconds.";
+    UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE, "The store cannot be used now",
+        "Nothing was stored. Try again after `Retry-After` seconds.";
+    INTERNAL = "internal", INTERNAL_SERVER_ERROR, "A fault of the service",
+        "Not yours. The log has more under the `request_id`.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_and_explained() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.info().code).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        for code in Code::ALL {
+            let info = code.info();
+            assert!(info.status.is_client_error() || info.status.is_server_error(), "{}", info.code);
+            assert!(!info.title.ends_with('.') && info.explanation.ends_with('.'), "{}", info.code);
+            assert_eq!(Code::find(info.code), Some(*code));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! From the errors of other layers to problems.
+
+use super::{Code, Problem, chain};
+use crate::auth::Denied;
+use crate::execution::bind::BindError;
+use crate::execution::pool::PoolError;
+use crate::service::ServiceError;
+use crate::store::{StoreError, Unavailable};
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        let detail = denied.to_string();
+        match denied {
+            Denied::Missing => Self::new(Code::UNAUTHENTICATED, "send the key as `Authorization: Bearer rbx_live_...`"),
+            Denied::Invalid => Self::new(Code::UNAUTHENTICATED, detail),
+            Denied::Forbidden(_) => Self::new(Code::FORBIDDEN, detail),
+            Denied::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let detail = error.to_string();
+        let code = match error {
+            StoreError::NoRule(_) => Code::RULE_NOT_FOUND,
+            StoreError::NoVersion(..) => Code::VERSION_NOT_FOUND,
+            StoreError::NotActive(_) => Code::RULE_NOT_ACTIVE,
+            StoreError::NameTaken { .. } => Code::NAME_TAKEN,
+            StoreError::Archived(_) => Code::RULE_ARCHIVED,
+            StoreError::NoViolation(_) => Code::NOT_FOUND,
+            StoreError::Unavailable(error) => return error.into(),
+        };
+        Self::new(code, detail)
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(error: Unavailable) -> Self {
+        tracing::error!(reason = error.reason(), error = chain(&error), "the store failed");
+        let mut problem = Self::new(Code::UNAVAILABLE, "the store cannot be used now; nothing was stored");
+        problem.retry_after = Some(5);
+        problem
+    }
+}
+
+impl From<PoolError> for Problem {
+    fn from(error: PoolError) -> Self {
+        match &error {
+            PoolError::Full { retry_after, .. } => {
+                let mut problem = Self::new(Code::OVERLOADED, error.to_string());
+                problem.retry_after = Some(u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1));
+                problem
+            }
+            PoolError::Panicked { .. } => Self::internal(&error),
+        }
+    }
+}
+
+impl From<BindError> for Problem {
+    fn from(error: BindError) -> Self {
+        let code = match &error {
+            BindError::NoRows => Code::NO_ROWS,
+            BindError::UnknownColumn { .. } => Code::UNKNOWN_COLUMN,
+            BindError::MissingColumn { .. } => Code::MISSING_COLUMN,
+            BindError::BoolInNum { .. } => Code::COLUMN_TYPE,
+            BindError::UnknownParam { .. } => Code::UNKNOWN_PARAM,
+            BindError::ParamType { .. } => Code::PARAM_TYPE,
+            BindError::ParamRange { .. } => Code::PARAM_OUT_OF_RANGE,
+        };
+        Self::new(code, error.to_string()).at(error.path().unwrap_or_default())
+    }
+}
+
+impl From<ServiceError> for Problem {
+    fn from(error: ServiceError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ServiceError::Source(reports) => {
+                let detail = match reports.as_slice() {
+                    [only] => only.message.clone(),
+                    [first, rest @ ..] => format!("{} (and {} more)", first.message, rest.len()),
+                    [] => detail,
+                };
+                Self { diagnostics: reports.into(), ..Self::new(Code::RULE_INVALID, detail) }
+            }
+            ServiceError::Name(_) => Self::new(Code::INVALID_NAME, detail),
+            ServiceError::Bind(error) => error.into(),
+            ServiceError::Cost { violation, .. } => Self {
+                violation: violation.map(|id| (crate::domain::violation::COST_LIMIT, id)),
+                ..Self::new(Code::COST_LIMIT, detail)
+            },
+            ServiceError::Violation { kind, id, .. } => {
+                Self { violation: Some((kind, id)), ..Self::new(Code::SANDBOX_VIOLATION, detail) }
+            }
+            ServiceError::ParamsRefused { .. } => Self::new(Code::PARAMS_REFUSED, detail),
+            ServiceError::TooManyRules { .. } => Self::new(Code::TOO_MANY_RULES, detail).at("rules"),
+            ServiceError::NotInRequest { path, .. } => Self::new(Code::INVALID_REQUEST, detail).at(path),
+            ServiceError::Store(error) => error.into(),
+            ServiceError::Pool(error) => error.into(),
+            ServiceError::Busy => Self { retry_after: Some(1), ..Self::new(Code::OVERLOADED, detail) },
+            ServiceError::Load(error) => Self::internal(&error),
+            ServiceError::Sandbox(error) => Self::internal(&error),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What handlers share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::FromRef;
+use tokio::sync::Semaphore;
+
+use crate::auth::Keyring;
+use crate::service::Service;
+use crate::store::PlatformStore;
+
+/// What handlers share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ApiState {
+    /// The use cases.
+    pub service: Service,
+    /// Who is who.
+    pub keyring: Arc<Keyring>,
+    /// Room for request bodies, in KiB.
+    pub body_room: Arc<Semaphore>,
+}
+
+impl ApiState {
+    /// Shared parts of the API.
+    pub fn new(service: Service, keyring: Arc<Keyring>) -> Self {
+        let kib = (service.settings().api.bodies_in_flight_bytes / 1024).clamp(1, Semaphore::MAX_PERMITS);
+        Self { service, keyring, body_room: Arc::new(Semaphore::new(kib)) }
+    }
+}
+
+impl FromRef<ApiState> for Arc<Keyring> {
+    fn from_ref(state: &ApiState) -> Self {
+        Arc::clone(&state.keyring)
+    }
+}
+
+impl FromRef<ApiState> for Service {
+    fn from_ref(state: &ApiState) -> Self {
+        state.service.clone()
+    }
+}
+
+/// What the health port needs.
+#[derive(Clone)]
+pub struct HealthState {
+    /// Metrics and pools.
+    pub service: Service,
+    /// Asked whether it answers.
+    pub store: Arc<dyn PlatformStore>,
+    /// Set when the service is to stop.
+    pub draining: Arc<AtomicBool>,
+}
+
+impl HealthState {
+    /// Whether the service is about to stop.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}

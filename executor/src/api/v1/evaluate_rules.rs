@@ -1,0 +1,82 @@
+//! `POST /v1/evaluate`
+
+#![expect(unused_qualifications, reason = "utoipa writes `super::` before the query")]
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::bars_request::JointRequest;
+use super::combined_view::{CombinedAnswer, CombinedBarAnswer, CombinedSeriesAnswer};
+use super::run_view::answer;
+use crate::api::bars_json::{self, Form, Rules};
+use crate::api::body::BarsBody;
+use crate::api::context::Marks;
+use crate::api::params::{QueryArgs, named_rule, series_wanted};
+use crate::api::problem::{Problem, ProblemBody};
+use crate::auth::Tenant;
+use crate::auth::permission::Evaluate;
+use crate::service::Service;
+use crate::service::evaluate::JointEvaluation;
+
+/// How to run.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EvaluateQuery {
+    /// Columns to add to the answer and to that of each rule: `verdict`, `out`, or both with a comma between.
+    series: Option<String>,
+}
+
+/// Runs several rules over the same bars.
+///
+/// The combined verdict of a bar is the most severe of any rule, and so is its action, also beside another rule's
+/// fault; with `reduce`, the smallest fraction is kept. A rule that is stopped answers with `error`, and counts as a
+/// fault on every bar; the others go on. A column is unknown only if no rule knows it.
+#[utoipa::path(
+    post, path = "/v1/evaluate", tag = "evaluation", operation_id = "evaluate_rules",
+    params(EvaluateQuery),
+    request_body = JointRequest,
+    responses(
+        (status = 200, description = "One bar: `CombinedBarAnswer`; a series: `CombinedSeriesAnswer`", body = CombinedAnswer),
+        (status = 400, description = "`malformed_json` or `invalid_query`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`rule_not_found` or `version_not_found`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`rule_archived` or `rule_not_active`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The bars or params do not fit (see `code` and `path`), `too_many_rules`, or `cost_limit`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "`overloaded` or `unavailable`", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn handle(
+    tenant: Tenant<Evaluate>,
+    State(service): State<Service>,
+    QueryArgs(query): QueryArgs<EvaluateQuery>,
+    marks: Marks,
+    BarsBody(body): BarsBody,
+) -> Result<Response, Problem> {
+    let series = series_wanted(query.series.as_deref())?;
+    let request = bars_json::read_on(&service, body, Form::SeveralRules).await?;
+    let single = request.bars.single;
+    let rules = match request.rules {
+        None | Some(Rules::All) => None,
+        Some(Rules::Named(names)) => Some(names.iter().map(|name| named_rule(name)).collect::<Result<_, _>>()?),
+    };
+    let versions = request.versions.iter().map(|(name, version)| Ok((named_rule(name)?, *version)));
+    let versions = versions.collect::<Result<_, Problem>>()?;
+    let params = request.rule_params.into_iter().map(|(name, params)| Ok((named_rule(&name)?, params)));
+    let params = params.collect::<Result<_, Problem>>()?;
+    let evaluation = JointEvaluation { rules, versions, bars: request.bars, params, series };
+    let run = service.evaluate_jointly(&tenant.caller(marks), evaluation).await?;
+    let rows = run.bars.saturating_mul(run.rules.len());
+    answer(&service, rows, move || {
+        if single {
+            CombinedAnswer::Bar(CombinedBarAnswer::from(run))
+        } else {
+            CombinedAnswer::Series(Box::new(CombinedSeriesAnswer::from(run)))
+        }
+    })
+    .await
+}

@@ -1,0 +1,114 @@
+//! `GET /v1/limits`
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::problem::ProblemBody;
+use crate::auth::Tenant;
+use crate::auth::permission::LimitsRead;
+use crate::service::Service;
+
+/// Limits in force for the caller's tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LimitsView {
+    /// Of requests.
+    pub request: RequestLimits,
+    /// Of a rule's text.
+    pub rule: RuleLimits,
+    /// Of a run.
+    pub run: RunLimits,
+}
+
+/// Limits of requests.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RequestLimits {
+    /// Bytes of a body with bars.
+    pub body_bytes: usize,
+    /// Bytes of any other body.
+    pub small_body_bytes: usize,
+    /// Bars.
+    pub rows: usize,
+    /// Columns.
+    pub columns: usize,
+    /// Rows times columns.
+    pub values: usize,
+    /// Rules of one evaluation.
+    pub rules: usize,
+    /// Changes of verdict in an answer.
+    pub events: usize,
+    /// Entries of a page of a list.
+    pub page_entries: u32,
+}
+
+/// Limits of a rule's text.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RuleLimits {
+    /// Bytes of text.
+    pub source_bytes: usize,
+    /// Depth of nested expressions and blocks.
+    pub nesting: usize,
+    /// Inputs, params, lets, vars and outs together.
+    pub names: usize,
+    /// Expressions and statements.
+    pub nodes: usize,
+    /// The largest window.
+    pub window: u32,
+    /// Bytes of state.
+    pub state_bytes: usize,
+    /// Worst-case fuel of one bar.
+    pub bar_fuel: u64,
+}
+
+/// Limits of a run.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RunLimits {
+    /// Units of fuel of one rule in a request.
+    pub fuel: u64,
+    /// Milliseconds of one call into a module.
+    pub deadline_ms: u64,
+    /// Bytes of a module's memory.
+    pub memory_bytes: usize,
+    /// Bars of one call into a module.
+    pub chunk_rows: u32,
+}
+
+/// Shows the limits in force.
+#[utoipa::path(
+    get, path = "/v1/limits", tag = "limits", operation_id = "get_limits",
+    responses(
+        (status = 200, description = "The limits", body = LimitsView),
+        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn handle(_: Tenant<LimitsRead>, State(service): State<Service>) -> Json<LimitsView> {
+    let (settings, rule, run) = (service.settings(), service.compiler_limits(), service.run_limits());
+    Json(LimitsView {
+        request: RequestLimits {
+            body_bytes: settings.api.body_bytes,
+            small_body_bytes: settings.api.small_body_bytes,
+            rows: settings.evaluation.rows,
+            columns: settings.evaluation.columns,
+            values: settings.evaluation.cells,
+            rules: settings.evaluation.rules,
+            events: settings.evaluation.events,
+            page_entries: settings.api.page_entries,
+        },
+        rule: RuleLimits {
+            source_bytes: rule.source_bytes,
+            nesting: rule.nesting,
+            names: rule.names,
+            nodes: rule.nodes,
+            window: rule.window,
+            state_bytes: rule.state_bytes,
+            bar_fuel: settings.compile.bar_fuel,
+        },
+        run: RunLimits {
+            fuel: run.fuel,
+            deadline_ms: settings.evaluation.deadline_ms,
+            memory_bytes: run.memory_bytes,
+            chunk_rows: run.chunk_rows,
+        },
+    })
+}

@@ -1,0 +1,29 @@
+//! `GET /v1/rules/{name}/versions/{version}`
+
+use axum::Json;
+use axum::extract::State;
+
+use super::rule_view::VersionView;
+use crate::api::params::VersionPath;
+use crate::api::problem::{Problem, ProblemBody};
+use crate::auth::Tenant;
+use crate::auth::permission::RulesRead;
+use crate::service::Service;
+
+/// Shows a version.
+#[utoipa::path(
+    get, path = "/v1/rules/{name}/versions/{version}", tag = "rules", operation_id = "get_version",
+    params(("name" = String, Path, description = "The rule"), ("version" = u32, Path, description = "Its number")),
+    responses(
+        (status = 200, description = "The version", body = VersionView),
+        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`rule_not_found` or `version_not_found`", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn handle(
+    tenant: Tenant<RulesRead>,
+    State(service): State<Service>,
+    VersionPath(name, version): VersionPath,
+) -> Result<Json<VersionView>, Problem> {
+    Ok(Json(service.version(tenant.id(), &name, version).await?.into()))
+}

@@ -1,0 +1,76 @@
+//! Version 1 of the API, one file for each operation.
+
+mod activate_rule;
+mod add_version;
+mod answer_parts;
+mod archive_rule;
+mod bars_request;
+mod check_rule;
+mod combined_view;
+mod create_rule;
+mod evaluate_rule;
+mod evaluate_rules;
+mod get_limits;
+mod get_module;
+mod get_rule;
+mod get_source;
+mod get_version;
+mod list_rules;
+mod list_versions;
+mod rule_view;
+mod run_view;
+mod test_rule;
+
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::problem::ProblemBody;
+use super::state::ApiState;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Rulebox",
+        description = "Compiles trading rules to WebAssembly, keeps them as immutable versions, and runs them over \
+                       account bars in a sandbox. Errors are RFC 9457 problems with a stable `code`; `/problems/{code}` \
+                       explains each."
+    ),
+    components(schemas(ProblemBody)),
+    modifiers(&ApiKey),
+    security(("api_key" = [])),
+    tags(
+        (name = "rules", description = "Rules and their immutable, numbered versions"),
+        (name = "evaluation", description = "Running rules over bars"),
+        (name = "limits", description = "Limits in force")
+    )
+)]
+struct Description;
+
+struct ApiKey;
+
+impl Modify for ApiKey {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let mut scheme = Http::new(HttpAuthScheme::Bearer);
+        scheme.description = Some("An API key, `rbx_live_...`".to_owned());
+        openapi.components.get_or_insert_default().add_security_scheme("api_key", SecurityScheme::Http(scheme));
+    }
+}
+
+/// Every operation.
+pub fn router() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(check_rule::handle))
+        .routes(routes!(create_rule::handle, list_rules::handle))
+        .routes(routes!(get_rule::handle, archive_rule::handle))
+        .routes(routes!(add_version::handle, list_versions::handle))
+        .routes(routes!(get_version::handle))
+        .routes(routes!(get_source::handle))
+        .routes(routes!(get_module::handle))
+        .routes(routes!(activate_rule::handle))
+        .routes(routes!(test_rule::handle))
+        .routes(routes!(evaluate_rule::handle))
+        .routes(routes!(evaluate_rules::handle))
+        .routes(routes!(get_limits::handle))
+}

@@ -1,0 +1,75 @@
+//! Finds out who a key belongs to.
+
+use std::sync::Arc;
+
+use subtle::ConstantTimeEq;
+
+use super::key::ApiKey;
+use super::secret::{Derived, MasterSecret};
+use crate::domain::at::At;
+use crate::domain::caller::{Caller, Role};
+use crate::store::{NewKey, PlatformStore, StoreError};
+
+/// Checks keys against the store.
+pub struct Keyring {
+    store: Arc<dyn PlatformStore>,
+    pepper: Derived,
+}
+
+/// Why a caller was not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum Denied {
+    /// No `Authorization: Bearer`.
+    #[error("no key was sent")]
+    Missing,
+    /// Not a key, mistyped, unknown, expired or revoked. Which of them is not the caller's to know.
+    #[error("the key is not valid")]
+    Invalid,
+    /// A valid key whose roles do not permit this.
+    #[error("the key has no permission `{0}`")]
+    Forbidden(&'static str),
+    /// The store could not be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Keyring {
+    /// Keys of this store, hashed with the pepper of this secret.
+    pub fn new(store: Arc<dyn PlatformStore>, secret: &MasterSecret) -> Self {
+        Self { store, pepper: secret.derive("key pepper") }
+    }
+
+    /// Makes the first tenant and a key for all its roles; `None` if there is a tenant already.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn create_first(&self) -> Result<Option<ApiKey>, StoreError> {
+        let key = ApiKey::generate();
+        let kept = NewKey { prefix: key.prefix().to_owned(), hash: key.hash(&self.pepper), roles: Role::ALL.to_vec() };
+        let made = self.store.create_first_tenant("default", &kept).await?;
+        Ok(made.then_some(key))
+    }
+
+    /// The caller of a key.
+    ///
+    /// # Errors
+    /// [`Denied::Invalid`], or the store's.
+    pub async fn caller(&self, text: &str) -> Result<Caller, Denied> {
+        let key = ApiKey::parse(text).ok_or(Denied::Invalid)?;
+        let hash = key.hash(&self.pepper);
+        let now = At::now();
+        let kept = self.store.keys(key.prefix()).await?;
+        let found = kept.into_iter().find(|record| bool::from(record.hash.ct_eq(&hash))).ok_or(Denied::Invalid)?;
+        let over = |end: Option<At>| end.is_some_and(|end| end <= now);
+        if over(found.expires_at) || over(found.revoked_at) {
+            return Err(Denied::Invalid);
+        }
+        Ok(Caller { tenant: found.tenant, key: found.id, roles: found.roles })
+    }
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyring").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,35 @@
+//! Permissions: types, so that a handler's signature says what its caller must be allowed to do.
+
+use crate::domain::caller::Role;
+
+/// Something that a caller may do in its tenant.
+pub trait Permission: Send + Sync + 'static {
+    /// Its name in answers.
+    const NAME: &'static str;
+    /// The roles that have it.
+    const ROLES: &'static [Role];
+}
+
+macro_rules! permissions {
+    ($($(#[$doc:meta])* $name:ident = $text:literal: $($role:ident)|+;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+
+        impl Permission for $name {
+            const NAME: &'static str = $text;
+            const ROLES: &'static [Role] = &[$(Role::$role),+];
+        }
+    )*};
+}
+
+permissions! {
+    /// To read rules, their versions, sources and modules, and to try rules without storing them.
+    RulesRead = "rules:read": Author | Engine;
+    /// To make rules and versions, to activate and to archive them.
+    RulesWrite = "rules:write": Author;
+    /// To run rules.
+    Evaluate = "evaluate": Author | Engine;
+    /// To see the limits in force.
+    LimitsRead = "limits:read": Author | Engine | TenantAdmin;
+}

@@ -1,0 +1,120 @@
+//! Rules and their versions.
+
+use rulebox_dsl::manifest::Manifest;
+use rulebox_sandbox::Digest;
+
+use super::at::At;
+
+/// The name of a rule within its tenant: a small letter or `_`, then at most 63 small letters, digits, `_` or `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleName(String);
+
+/// A text that is no rule name.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a rule name is a small letter or `_`, then at most 63 small letters, digits, `_` or `-`")]
+pub struct BadRuleName;
+
+impl RuleName {
+    /// Bytes of the longest name.
+    pub const MAX_BYTES: usize = 64;
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// If it is empty, too long, or has another character.
+    pub fn new(name: &str) -> Result<Self, BadRuleName> {
+        let first = matches!(name.bytes().next(), Some(b'a'..=b'z' | b'_'));
+        let rest = name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
+        let fits = name.len() <= Self::MAX_BYTES;
+        if first && rest && fits { Ok(Self(name.to_owned())) } else { Err(BadRuleName) }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for RuleName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A rule: a name, and which of its versions is active.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Its name.
+    pub name: RuleName,
+    /// When its first version was made.
+    pub created_at: At,
+    /// When it was archived, if it was: it then takes no new versions and runs only by version.
+    pub archived_at: Option<At>,
+    /// The highest version.
+    pub latest_version: u32,
+    /// The version that runs if a caller names none.
+    pub active_version: Option<u32>,
+}
+
+/// A version of a rule; nothing of it ever changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Version {
+    /// The rule.
+    pub rule: RuleName,
+    /// From 1 up by one.
+    pub number: u32,
+    /// Of the module.
+    pub digest: Digest,
+    /// When it was made.
+    pub created_at: At,
+    /// What the module takes, gives and costs.
+    pub manifest: Manifest,
+}
+
+/// What a new version is made of.
+#[derive(Clone, Debug)]
+pub struct NewVersion {
+    /// The text that was compiled.
+    pub source: Option<String>,
+    /// The module.
+    pub module: Vec<u8>,
+    /// Of the module.
+    pub digest: Digest,
+    /// Of the module.
+    pub manifest: Manifest,
+}
+
+/// A version that can be run: what must be known to find its module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runnable {
+    /// The rule.
+    pub rule: RuleName,
+    /// The version.
+    pub version: u32,
+    /// Of its module.
+    pub digest: Digest,
+}
+
+/// The module of a version and its manifest.
+#[derive(Clone, Debug)]
+pub struct StoredModule {
+    /// WebAssembly.
+    pub bytes: Vec<u8>,
+    /// What it takes, gives and costs.
+    pub manifest: Manifest,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_plain() {
+        for good in ["a", "_", "check_custom_rule", "daily-loss-2", &"a".repeat(64)] {
+            assert_eq!(RuleName::new(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "A", "1a", "-a", "a b", "a/b", "é", "a\0", &"a".repeat(65)] {
+            assert_eq!(RuleName::new(bad), Err(BadRuleName), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! From the text of a rule to a module and its manifest: the one place that calls the compiler.
+
+use std::time::Instant;
+
+use rulebox_dsl::Limits;
+use rulebox_dsl::diagnostic::{Diagnostics, Report};
+use rulebox_dsl::manifest::Manifest;
+use rulebox_dsl::span::LineIndex;
+use rulebox_dsl::typed;
+
+use super::pool::{Pool, PoolError};
+use crate::config;
+use crate::telemetry::metrics::Metrics;
+
+/// A rule that compiles.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The text.
+    pub source: String,
+    /// What its tests are made from.
+    pub rule: typed::Rule,
+    /// WebAssembly.
+    pub module: Vec<u8>,
+    /// What the module takes, gives and costs.
+    pub manifest: Manifest,
+    /// What the author should look at.
+    pub warnings: Vec<Report>,
+}
+
+/// Why there is no module.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// The text is not a rule.
+    #[error("the rule does not compile")]
+    Refused(Vec<Report>),
+    /// It was not tried.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+}
+
+/// Compiles on a pool of its own, so that uploads and runs do not starve each other.
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    pool: Pool,
+    limits: Limits,
+    metrics: Metrics,
+}
+
+impl Compiler {
+    /// A compiler with these limits.
+    pub fn new(settings: &config::Compile, metrics: Metrics) -> Self {
+        let limits = Limits { source_bytes: settings.source_bytes, ..Limits::DEFAULT };
+        Self { pool: Pool::new("compile", settings.threads, settings.queue), limits, metrics }
+    }
+
+    /// How many texts wait.
+    pub fn waiting(&self) -> usize {
+        self.pool.waiting()
+    }
+
+    /// The compiler's limits.
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Compiles a text and does `next` with the outcome, on the same thread.
+    ///
+    /// # Errors
+    /// [`CompileError::Refused`] with everything that is wrong with the text.
+    pub async fn compile<T: Send + 'static>(
+        &self,
+        source: Vec<u8>,
+        next: impl FnOnce(Compiled) -> T + Send + 'static,
+    ) -> Result<T, CompileError> {
+        let limits = self.limits;
+        let metrics = self.metrics.clone();
+        let work = move || {
+            let began = Instant::now();
+            let compiled = compile(&source, &limits);
+            let result = if compiled.is_ok() { "ok" } else { "refused" };
+            metrics.compile_duration.with_label_values(&["compile", result]).observe(began.elapsed().as_secs_f64());
+            compiled.map(next).map_err(CompileError::Refused)
+        };
+        let done = self.pool.run(work).await;
+        if matches!(done, Err(PoolError::Full { .. })) {
+            self.metrics.compile_rejected.with_label_values(&["queue_full"]).inc();
+        }
+        done?
+    }
+}
+
+fn compile(bytes: &[u8], limits: &Limits) -> Result<Compiled, Vec<Report>> {
+    let lossy = |diagnostics: &Diagnostics| diagnostics.to_reports(&String::from_utf8_lossy(bytes));
+    let source = rulebox_dsl::source::text(bytes, limits).map_err(|d| lossy(&d))?;
+    let compiled = rulebox_dsl::compile(source, limits).map_err(|d| d.to_reports(source))?;
+    let lines = LineIndex::new(source);
+    Ok(Compiled {
+        source: source.to_owned(),
+        rule: compiled.rule,
+        module: compiled.module,
+        manifest: compiled.manifest,
+        warnings: compiled.warnings.iter().map(|warning| warning.to_report(&lines)).collect(),
+    })
+}

@@ -1,0 +1,9 @@
+//! Compiling and running, off the async threads and within bounds.
+
+pub mod bind;
+pub mod compile;
+pub mod modules;
+pub mod pool;
+pub mod prepared;
+pub mod run;
+pub mod summary;

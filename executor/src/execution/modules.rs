@@ -1,0 +1,84 @@
+//! Loaded modules: a bounded cache by digest, so that equal modules are compiled once, whoever uploaded them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use moka::sync::Cache;
+use rulebox_dsl::manifest::Manifest;
+use rulebox_sandbox::{Digest, ModuleLimits, Refusal, Sandbox};
+
+use super::prepared::Prepared;
+use crate::telemetry::metrics::Metrics;
+
+/// Why a module is not ready.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The gate refused it.
+    #[error("the module was refused: {0:?}")]
+    Refused(Refusal),
+    /// Its clock is of a zone that the bundled database does not have.
+    #[error("the rule's time zone `{0}` is not in this version's database")]
+    Zone(String),
+    /// The bytes are not the ones that the digest was made of.
+    #[error("the module's bytes have digest {found}, not {expected}")]
+    Digest {
+        /// Of the version.
+        expected: Digest,
+        /// Of the bytes.
+        found: Digest,
+    },
+}
+
+/// The cache and what fills it.
+#[derive(Clone, Debug)]
+pub struct Modules {
+    sandbox: Sandbox,
+    limits: ModuleLimits,
+    loaded: Cache<[u8; 32], Arc<Prepared>>,
+    metrics: Metrics,
+}
+
+impl Modules {
+    /// A cache of at most `entries` modules.
+    pub fn new(sandbox: Sandbox, limits: ModuleLimits, entries: usize, metrics: Metrics) -> Self {
+        Self { sandbox, limits, loaded: Cache::new(entries as u64), metrics }
+    }
+
+    /// A module that is loaded already.
+    pub fn get(&self, digest: Digest) -> Option<Arc<Prepared>> {
+        let found = self.loaded.get(&digest.0);
+        let result = if found.is_some() { "hit" } else { "miss" };
+        self.metrics.module_cache.with_label_values(&["memory", result]).inc();
+        found
+    }
+
+    /// Loads a module and keeps it. Compiles: not for async threads.
+    ///
+    /// # Errors
+    /// If the gate refuses it, or the bytes are not those of the digest.
+    pub fn load(&self, digest: Digest, bytes: &[u8], manifest: Manifest) -> Result<Arc<Prepared>, LoadError> {
+        let found = Digest::of(bytes);
+        if found != digest {
+            return Err(LoadError::Digest { expected: digest, found });
+        }
+        let began = Instant::now();
+        let module = self.sandbox.load(bytes, &self.limits);
+        let result = if module.is_ok() { "ok" } else { "refused" };
+        self.metrics.compile_duration.with_label_values(&["load", result]).observe(began.elapsed().as_secs_f64());
+        let module = module.map_err(LoadError::Refused)?;
+        let zone = manifest.clock.zone.clone();
+        let prepared = Arc::new(Prepared::new(module, manifest).ok_or(LoadError::Zone(zone))?);
+        self.loaded.insert(digest.0, Arc::clone(&prepared));
+        Ok(prepared)
+    }
+
+    /// How many modules are loaded.
+    pub fn len(&self) -> u64 {
+        self.loaded.entry_count()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,147 @@
+//! A bounded pool for work that keeps a thread busy: so many at a time, so many waiting, and the rest is told to come
+//! back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+/// Why work was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// The queue is full. Nothing was started.
+    #[error("the {pool} queue is full")]
+    Full {
+        /// Name of the pool.
+        pool: &'static str,
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The work panicked.
+    #[error("work on the {pool} pool panicked: {detail}")]
+    Panicked {
+        /// Name of the pool.
+        pool: &'static str,
+        /// What the runtime said.
+        detail: String,
+    },
+}
+
+/// So many threads and so many places to wait.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    name: &'static str,
+    /// One permit for each that runs or waits.
+    places: Arc<Semaphore>,
+    /// One permit for each that runs.
+    threads: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// Counts one that waits, for as long as it is alive: a caller who gives up leaves the queue.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Pool {
+    /// A pool of `threads`, where `queue` may wait.
+    pub fn new(name: &'static str, threads: usize, queue: usize) -> Self {
+        let places = threads.saturating_add(queue).min(Semaphore::MAX_PERMITS);
+        Self {
+            name,
+            places: Arc::new(Semaphore::new(places)),
+            threads: Arc::new(Semaphore::new(threads.min(Semaphore::MAX_PERMITS))),
+            waiting: Arc::default(),
+        }
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Does the work on a thread of the pool. A caller who goes away while waiting gives up its place; work that has
+    /// begun runs to its end, and keeps its thread until then.
+    ///
+    /// # Errors
+    /// [`PoolError::Full`] at once, or [`PoolError::Panicked`].
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
+        let full = || PoolError::Full { pool: self.name, retry_after: Duration::from_secs(1) };
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;
+        let thread = {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            let _waiting = Waiting(&self.waiting);
+            Arc::clone(&self.threads).acquire_owned().await.map_err(|_| full())?
+        };
+        let span = tracing::Span::current();
+        let done = tokio::task::spawn_blocking(move || {
+            let _permits = (place, thread);
+            span.in_scope(work)
+        });
+        done.await.map_err(|e| PoolError::Panicked { pool: self.name, detail: e.to_string() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::sync::mpsc;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_does_not_fit_is_refused_at_once_and_places_come_back() {
+        let pool = Pool::new("test", 1, 1);
+        let (release, gate) = mpsc::channel::<()>();
+        let (began, has_begun) = tokio::sync::oneshot::channel();
+        let running = tokio::spawn({
+            let pool = pool.clone();
+            async move {
+                pool.run(move || {
+                    began.send(()).unwrap();
+                    gate.recv().unwrap();
+                    1
+                })
+                .await
+            }
+        });
+        has_begun.await.unwrap();
+        let waits = pool.run(|| 2);
+        tokio::pin!(waits);
+        // Polled once, it has taken the last place.
+        assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(pool.waiting(), 1);
+        assert!(matches!(pool.run(|| 3).await, Err(PoolError::Full { pool: "test", .. })));
+        release.send(()).unwrap();
+        assert_eq!(running.await.unwrap().unwrap(), 1);
+        assert_eq!(waits.await.unwrap(), 2);
+        assert_eq!((pool.run(|| 4).await.unwrap(), pool.waiting()), (4, 0));
+    }
+
+    #[tokio::test]
+    async fn one_who_gives_up_leaves_the_queue() {
+        let pool = Pool::new("test", 1, 1);
+        let busy = Arc::clone(&pool.threads).acquire_owned().await.unwrap();
+        {
+            let gives_up = pool.run(|| 1);
+            tokio::pin!(gives_up);
+            assert!(gives_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        assert_eq!(pool.waiting(), 0);
+        drop(busy);
+        assert_eq!(pool.run(|| 2).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_the_pool_goes_on() {
+        let pool = Pool::new("test", 1, 0);
+        assert!(matches!(pool.run(|| panic!("on purpose")).await, Err(PoolError::Panicked { .. })));
+        assert_eq!(pool.run(|| 2).await.unwrap(), 2);
+    }
+}

@@ -1,0 +1,88 @@
+//! A module that is ready to run, and what the host must know to run it and to read its results.
+
+use std::sync::Arc;
+
+use rulebox_dsl::calendar::Calendar;
+use rulebox_dsl::manifest::{Action, Manifest, MessagePart, StatementVerdict};
+use rulebox_sandbox::{Module, Shape};
+
+/// A loaded module and its manifest.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// Machine code.
+    pub module: Module,
+    /// What it takes and gives.
+    pub manifest: Arc<Manifest>,
+    /// The same as counts.
+    pub shape: Shape,
+    /// Of a rule that uses time.
+    pub calendar: Option<Calendar>,
+    /// Which statements give which verdict and action.
+    pub actions: ActionBits,
+}
+
+impl Prepared {
+    /// Puts a module and its manifest together; `None` if the manifest names a zone that this version does not know.
+    pub fn new(module: Module, manifest: Manifest) -> Option<Self> {
+        let calendar = if manifest.uses_time {
+            Some(Calendar::new(&manifest.clock.zone, manifest.clock.day_start).ok()?)
+        } else {
+            None
+        };
+        let shape = shape(&manifest);
+        let actions = ActionBits::of(&manifest);
+        Some(Self { module, manifest: Arc::new(manifest), shape, calendar, actions })
+    }
+}
+
+/// The counts of a manifest.
+pub fn shape(manifest: &Manifest) -> Shape {
+    let parts = manifest.statements.iter().flat_map(|statement| &statement.message);
+    let values = parts.filter_map(|part| match part {
+        MessagePart::Value { column, .. } => Some(*column as usize + 1),
+        MessagePart::Text(_) => None,
+    });
+    Shape {
+        params: manifest.params.len(),
+        inputs: manifest.inputs.len(),
+        uses_time: manifest.uses_time,
+        outs: manifest.outs.len(),
+        message_values: values.max().unwrap_or(0),
+        keep: manifest.statements.iter().any(|statement| statement.action == Some(Action::Reduce)),
+    }
+}
+
+/// For each verdict and action, the bits of the statements that give it: tells the action of a bar without reading
+/// its messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ActionBits {
+    warn: [u32; 3],
+    breach: [u32; 3],
+}
+
+impl ActionBits {
+    const ORDER: [Action; 3] = [Action::Liquidate, Action::Reduce, Action::Block];
+
+    fn of(manifest: &Manifest) -> Self {
+        let mut bits = Self::default();
+        for (bit, statement) in manifest.statements.iter().take(rulebox_abi::MAX_STATEMENTS).enumerate() {
+            let masks = match statement.verdict {
+                StatementVerdict::Warn => &mut bits.warn,
+                StatementVerdict::Breach => &mut bits.breach,
+            };
+            for (mask, action) in masks.iter_mut().zip(Self::ORDER) {
+                if statement.action == Some(action) {
+                    *mask |= 1 << bit;
+                }
+            }
+        }
+        bits
+    }
+
+    /// The most severe action of these statements, of those that give a warning or a breach.
+    pub fn action(&self, breach: bool, fired: u32) -> Option<Action> {
+        let masks = if breach { &self.breach } else { &self.warn };
+        let found = masks.iter().zip(Self::ORDER).find(|(mask, _)| fired & **mask != 0);
+        found.map(|(_, action)| action)
+    }
+}

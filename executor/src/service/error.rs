@@ -1,0 +1,99 @@
+//! Why a use case did not give what was asked for.
+
+use rulebox_dsl::diagnostic::Report;
+use uuid::Uuid;
+
+use crate::domain::rule::BadRuleName;
+use crate::execution::bind::BindError;
+use crate::execution::compile::CompileError;
+use crate::execution::modules::LoadError;
+use crate::execution::pool::PoolError;
+use crate::store::StoreError;
+
+/// Sorted by what the caller can do about it; the sources are for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// The text of a rule does not compile: everything that is wrong with it.
+    #[error("the rule does not compile")]
+    Source(Vec<Report>),
+    /// A name that cannot be a rule's.
+    #[error(transparent)]
+    Name(#[from] BadRuleName),
+    /// Columns or params do not fit the rule.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The proved worst case is over the limit.
+    #[error("rule `{rule}` may need {cost} units of fuel for {of}, and the limit is {limit}")]
+    Cost {
+        /// The rule.
+        rule: String,
+        /// `one bar`, or `1000 bars`.
+        of: String,
+        /// Proved.
+        cost: u64,
+        /// In force.
+        limit: u64,
+        /// At upload it is recorded.
+        violation: Option<Uuid>,
+    },
+    /// A module was stopped.
+    #[error("rule `{rule}` was stopped: {detail}")]
+    Violation {
+        /// The rule.
+        rule: String,
+        /// Name of its kind.
+        kind: &'static str,
+        /// What happened.
+        detail: String,
+        /// The record.
+        id: Uuid,
+    },
+    /// The module does not take these params.
+    #[error("the module of rule `{rule}` refused its params with {code}")]
+    ParamsRefused {
+        /// The rule.
+        rule: String,
+        /// What `rulebox_init` returned.
+        code: i32,
+    },
+    /// More rules than a request may run.
+    #[error("{asked} rules were asked for, and a request may run {limit}")]
+    TooManyRules {
+        /// At least so many.
+        asked: usize,
+        /// In force.
+        limit: usize,
+    },
+    /// Params, or a version, of a rule that is not in the request.
+    #[error("`{name}` is not among the rules of this request")]
+    NotInRequest {
+        /// Where.
+        path: String,
+        /// The rule.
+        name: String,
+    },
+    /// The store says no, or fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No room on a pool.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// No instance is free.
+    #[error("all instances of the sandbox are in use")]
+    Busy,
+    /// A stored module cannot be loaded.
+    #[error("the module cannot be loaded: {0}")]
+    Load(#[from] LoadError),
+    /// The sandbox failed, for no fault of the module's.
+    #[error("the sandbox failed")]
+    Sandbox(#[source] rulebox_sandbox::RunError),
+}
+
+impl From<CompileError> for ServiceError {
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Refused(reports) => Self::Source(reports),
+            CompileError::Pool(error) => Self::Pool(error),
+        }
+    }
+}

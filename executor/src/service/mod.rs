@@ -1,0 +1,115 @@
+//! Use cases: what the service does for a tenant, without a word of HTTP.
+
+pub mod error;
+pub mod evaluate;
+pub mod rules;
+pub mod violations;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rulebox_sandbox::{Limits, ModuleLimits, Sandbox, SandboxConfig, SandboxError};
+
+use crate::config::Config;
+use crate::domain::caller::{KeyId, RequestMarks, TenantId};
+use crate::execution::compile::Compiler;
+use crate::execution::modules::Modules;
+use crate::execution::pool::Pool;
+use crate::store::RuleStore;
+use crate::telemetry::metrics::Metrics;
+
+pub use error::ServiceError;
+
+/// On whose behalf something is done, and in which request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The key it showed.
+    pub key: KeyId,
+    /// Of the request.
+    pub marks: RequestMarks,
+}
+
+/// Everything that use cases need.
+#[derive(Clone)]
+pub struct Service {
+    store: Arc<dyn RuleStore>,
+    compiler: Compiler,
+    modules: Modules,
+    runs: Pool,
+    limits: Limits,
+    settings: Arc<Config>,
+    metrics: Metrics,
+}
+
+impl Service {
+    /// A service over this store.
+    ///
+    /// # Errors
+    /// If the sandbox cannot start.
+    pub fn new(store: Arc<dyn RuleStore>, settings: Arc<Config>, metrics: Metrics) -> Result<Self, SandboxError> {
+        let evaluation = &settings.evaluation;
+        let sandbox = Sandbox::new(SandboxConfig {
+            // Uploads' tests run on the compile pool, runs on their own: an instance for each thread, and some.
+            pool_size: u32::try_from(evaluation.threads + settings.compile.threads).unwrap_or(u32::MAX).max(16),
+            max_memory_bytes: evaluation.memory_bytes.max(SandboxConfig::default().max_memory_bytes),
+            ..SandboxConfig::default()
+        })?;
+        let limits = Limits {
+            fuel: evaluation.fuel,
+            deadline: Duration::from_millis(evaluation.deadline_ms),
+            memory_bytes: evaluation.memory_bytes,
+            chunk_rows: u32::try_from(evaluation.chunk_rows).unwrap_or(u32::MAX),
+            ..Limits::default()
+        };
+        let modules = Modules::new(sandbox, ModuleLimits::default(), evaluation.loaded_modules, metrics.clone());
+        Ok(Self {
+            store,
+            compiler: Compiler::new(&settings.compile, metrics.clone()),
+            modules,
+            runs: Pool::new("evaluation", evaluation.threads, evaluation.queue),
+            limits,
+            settings,
+            metrics,
+        })
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Config {
+        &self.settings
+    }
+
+    /// The compiler's limits.
+    pub const fn compiler_limits(&self) -> &rulebox_dsl::Limits {
+        self.compiler.limits()
+    }
+
+    /// The limits of a run.
+    pub const fn run_limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The pool that runs rules; reading and writing large requests belongs there too.
+    pub const fn runs(&self) -> &Pool {
+        &self.runs
+    }
+
+    /// The metrics.
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Sets the gauges that are read rather than counted.
+    pub fn measure(&self) {
+        let depth = |waiting: usize| i64::try_from(waiting).unwrap_or(i64::MAX);
+        self.metrics.compile_queue.set(depth(self.compiler.waiting()));
+        self.metrics.evaluation_queue.set(depth(self.runs.waiting()));
+    }
+}
+
+impl std::fmt::Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,304 @@
+//! Rules: checking, storing, activating, testing.
+
+use rulebox_dsl::diagnostic::Report;
+use rulebox_dsl::manifest::Manifest;
+use rulebox_dsl::span::LineIndex;
+use rulebox_dsl::testing;
+use rulebox_sandbox::{Digest, Severity};
+
+use super::{Caller, Service, ServiceError};
+use crate::domain::caller::TenantId;
+use crate::domain::rule::{NewVersion, Rule, RuleName, StoredModule, Version};
+use crate::domain::violation::{COST_LIMIT, NewViolation};
+use crate::execution::compile::Compiled;
+use crate::execution::modules::LoadError;
+use crate::execution::prepared::shape;
+
+/// A text that compiles, without anything stored.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What the module would take, give and cost.
+    pub manifest: Manifest,
+    /// Of the module.
+    pub digest: Digest,
+    /// Bytes of the module.
+    pub module_bytes: usize,
+    /// Tests in the text.
+    pub tests: usize,
+    /// What the author should look at.
+    pub warnings: Vec<Report>,
+}
+
+/// A version that was stored, and what the author should look at.
+#[derive(Clone, Debug)]
+pub struct Uploaded {
+    /// As stored.
+    pub version: Version,
+    /// Of the compiler.
+    pub warnings: Vec<Report>,
+}
+
+/// How a test of a rule went.
+#[derive(Clone, Debug)]
+pub struct TestOutcome {
+    /// Its name.
+    pub name: String,
+    /// Its line, from 1.
+    pub line: u32,
+    /// Its bars.
+    pub bars: usize,
+    /// The first thing that was not as expected; `None` if all was.
+    pub failure: Option<String>,
+}
+
+impl Service {
+    /// Compiles a text and stores nothing.
+    ///
+    /// # Errors
+    /// [`ServiceError::Source`], [`ServiceError::Cost`], or a full queue.
+    pub async fn check(&self, source: Vec<u8>) -> Result<Checked, ServiceError> {
+        let compiled = self.compiler.compile(source, std::convert::identity).await?;
+        if let Some(over) = self.over_cost(&compiled.manifest) {
+            return Err(over);
+        }
+        Ok(Checked {
+            digest: Digest::of(&compiled.module),
+            module_bytes: compiled.module.len(),
+            tests: compiled.rule.tests.len(),
+            manifest: compiled.manifest,
+            warnings: compiled.warnings,
+        })
+    }
+
+    /// Makes a rule and its version 1, active at once. Without a name it takes the one in the text.
+    ///
+    /// # Errors
+    /// As [`Service::check`]; a name that is taken.
+    pub async fn create_rule(
+        &self,
+        caller: &Caller,
+        name: Option<RuleName>,
+        source: Vec<u8>,
+    ) -> Result<Uploaded, ServiceError> {
+        let (version, warnings) = self.compile_version(caller, name.as_ref(), source).await?;
+        let name = match name {
+            Some(name) => name,
+            None => RuleName::new(&version.manifest.name)?,
+        };
+        let version = self.store.create_rule(caller.tenant, &name, &version, caller.key).await?;
+        Ok(Uploaded { version, warnings })
+    }
+
+    /// Makes the next version of a rule. The active version stays.
+    ///
+    /// # Errors
+    /// As [`Service::check`]; no such rule, or archived.
+    pub async fn add_version(
+        &self,
+        caller: &Caller,
+        name: &RuleName,
+        source: Vec<u8>,
+    ) -> Result<Uploaded, ServiceError> {
+        // Before the work, and so that the caller learns of it rather than of an error in the text.
+        self.store.rule(caller.tenant, name).await?;
+        let (version, warnings) = self.compile_version(caller, Some(name), source).await?;
+        let version = self.store.add_version(caller.tenant, name, &version, caller.key).await?;
+        Ok(Uploaded { version, warnings })
+    }
+
+    /// Compiles, checks the cost, passes the sandbox's gate and loads the module, so that the first run is warm.
+    async fn compile_version(
+        &self,
+        caller: &Caller,
+        name: Option<&RuleName>,
+        source: Vec<u8>,
+    ) -> Result<(NewVersion, Vec<Report>), ServiceError> {
+        let modules = self.modules.clone();
+        let limit = self.settings.compile.bar_fuel;
+        let load = move |compiled: Compiled| {
+            let digest = Digest::of(&compiled.module);
+            let too_costly = compiled.manifest.cost.as_ref().is_some_and(|cost| cost.bar > limit);
+            let loaded = if too_costly {
+                Ok(())
+            } else {
+                modules.load(digest, &compiled.module, compiled.manifest.clone()).map(|_| ())
+            };
+            let Compiled { source, module, manifest, warnings, .. } = compiled;
+            (NewVersion { source: Some(source), module, digest, manifest }, warnings, loaded)
+        };
+        let (version, warnings, loaded) = self.compiler.compile(source, load).await?;
+        if let Some(over) = self.over_cost(&version.manifest) {
+            return Err(self.record_cost(caller, name, version.digest, over).await?);
+        }
+        if let Err(error) = loaded {
+            // What our own compiler made was refused by our own gate: our fault, and nothing is stored.
+            if let LoadError::Refused(refusal) = &error {
+                let severity = Severity::Critical.min(refusal.kind.severity(true));
+                let record = NewViolation {
+                    rule: name.cloned(),
+                    digest: Some(version.digest),
+                    ..NewViolation::at_upload(refusal.kind.name(), severity, caller.marks.clone(), caller.key)
+                };
+                self.record_violation(caller, &record).await?;
+            }
+            return Err(error.into());
+        }
+        Ok((version, warnings))
+    }
+
+    fn over_cost(&self, manifest: &Manifest) -> Option<ServiceError> {
+        let limit = self.settings.compile.bar_fuel;
+        let cost = manifest.cost.as_ref()?.bar;
+        (cost > limit).then(|| ServiceError::Cost {
+            rule: manifest.name.clone(),
+            of: "one bar".to_owned(),
+            cost,
+            limit,
+            violation: None,
+        })
+    }
+
+    async fn record_cost(
+        &self,
+        caller: &Caller,
+        name: Option<&RuleName>,
+        digest: Digest,
+        over: ServiceError,
+    ) -> Result<ServiceError, ServiceError> {
+        let ServiceError::Cost { rule, of, cost, limit, .. } = over else { return Ok(over) };
+        let record = NewViolation {
+            rule: name.cloned(),
+            digest: Some(digest),
+            fuel_used: cost,
+            fuel_limit: limit,
+            ..NewViolation::at_upload(COST_LIMIT, Severity::Low, caller.marks.clone(), caller.key)
+        };
+        let id = self.record_violation(caller, &record).await?;
+        Ok(ServiceError::Cost { rule, of, cost, limit, violation: Some(id) })
+    }
+
+    /// Runs the `test` blocks of a version (without one, of the active version) in the sandbox.
+    ///
+    /// # Errors
+    /// No such rule or version; [`ServiceError::Source`] if this version of the service no longer compiles the text.
+    pub async fn test(
+        &self,
+        tenant: TenantId,
+        name: &RuleName,
+        version: Option<u32>,
+    ) -> Result<(u32, Vec<TestOutcome>), ServiceError> {
+        let number = match version {
+            Some(number) => number,
+            None => self.active(tenant, name).await?,
+        };
+        let stored = self.store.module(tenant, name, number).await?;
+        let source = self.store.source(tenant, name, number).await?.unwrap_or_default();
+        let (modules, limits) = (self.modules.clone(), self.limits);
+        let run = move |compiled: Compiled| -> Result<Vec<TestOutcome>, LoadError> {
+            let StoredModule { bytes, manifest } = stored;
+            let prepared = modules.load(Digest::of(&bytes), &bytes, manifest.clone())?;
+            let shape = shape(&manifest);
+            let results = testing::run(&compiled.rule, &manifest, |params, input, sink| {
+                prepared.module.run(&shape, params, input, &limits, sink).map(|_| ())
+            });
+            let lines = LineIndex::new(&compiled.source);
+            let outcome = |result: &testing::TestResult<_>| TestOutcome {
+                name: result.name.clone(),
+                line: lines.position(result.span.start).line,
+                bars: result.bars,
+                failure: result.describe(&lines),
+            };
+            Ok(results.iter().map(outcome).collect())
+        };
+        let outcomes = self.compiler.compile(source.into_bytes(), run).await??;
+        Ok((number, outcomes))
+    }
+
+    async fn active(&self, tenant: TenantId, name: &RuleName) -> Result<u32, ServiceError> {
+        let selection = crate::store::Selection::Named(vec![(name.clone(), None)]);
+        let found = self.store.runnable(tenant, &selection).await?;
+        Ok(found.first().map_or(0, |runnable| runnable.version))
+    }
+
+    /// A rule.
+    ///
+    /// # Errors
+    /// No such rule.
+    pub async fn rule(&self, tenant: TenantId, name: &RuleName) -> Result<Rule, ServiceError> {
+        Ok(self.store.rule(tenant, name).await?)
+    }
+
+    /// A page of rules by name, and whether there are more.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn rules(
+        &self,
+        tenant: TenantId,
+        after: Option<&RuleName>,
+        limit: u32,
+        archived: bool,
+    ) -> Result<(Vec<Rule>, bool), ServiceError> {
+        let mut page = self.store.rules(tenant, after, limit.saturating_add(1), archived).await?;
+        let more = page.len() > limit as usize;
+        page.truncate(limit as usize);
+        Ok((page, more))
+    }
+
+    /// A page of versions in ascending order, and whether there are more.
+    ///
+    /// # Errors
+    /// No such rule.
+    pub async fn versions(
+        &self,
+        tenant: TenantId,
+        name: &RuleName,
+        after: u32,
+        limit: u32,
+    ) -> Result<(Vec<Version>, bool), ServiceError> {
+        let mut page = self.store.versions(tenant, name, after, limit.saturating_add(1)).await?;
+        let more = page.len() > limit as usize;
+        page.truncate(limit as usize);
+        Ok((page, more))
+    }
+
+    /// A version.
+    ///
+    /// # Errors
+    /// No such rule or version.
+    pub async fn version(&self, tenant: TenantId, name: &RuleName, number: u32) -> Result<Version, ServiceError> {
+        Ok(self.store.version(tenant, name, number).await?)
+    }
+
+    /// The text of a version; `None` for a module that was not compiled here.
+    ///
+    /// # Errors
+    /// No such rule or version.
+    pub async fn source(&self, tenant: TenantId, name: &RuleName, number: u32) -> Result<Option<String>, ServiceError> {
+        Ok(self.store.source(tenant, name, number).await?)
+    }
+
+    /// The module of a version.
+    ///
+    /// # Errors
+    /// No such rule or version.
+    pub async fn module(&self, tenant: TenantId, name: &RuleName, number: u32) -> Result<Vec<u8>, ServiceError> {
+        Ok(self.store.module(tenant, name, number).await?.bytes)
+    }
+
+    /// Makes a version the active one.
+    ///
+    /// # Errors
+    /// No such rule or version; an archived rule.
+    pub async fn activate(&self, caller: &Caller, name: &RuleName, version: u32) -> Result<Rule, ServiceError> {
+        Ok(self.store.activate(caller.tenant, name, version, caller.key).await?)
+    }
+
+    /// Archives a rule: it takes no new versions and runs only by version. Nothing of it is lost.
+    ///
+    /// # Errors
+    /// No such rule.
+    pub async fn archive(&self, tenant: TenantId, name: &RuleName) -> Result<Rule, ServiceError> {
+        Ok(self.store.archive_rule(tenant, name).await?)
+    }
+}

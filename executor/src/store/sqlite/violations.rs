@@ -1,0 +1,100 @@
+//! Violations. Repeats within a minute are one row with a count, so that a hot loop cannot flood the table.
+
+use sqlx::SqliteConnection;
+use uuid::Uuid;
+
+use crate::domain::caller::TenantId;
+use crate::domain::rule::RuleName;
+use crate::domain::violation::{NewViolation, RecordedViolation};
+use crate::store::StoreError;
+
+const REPEAT_MS: i64 = 60_000;
+
+/// The database has no unsigned numbers: what does not fit is as good as the largest.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) async fn record(
+    db: &mut SqliteConnection,
+    tenant: TenantId,
+    violation: &NewViolation,
+) -> Result<Uuid, StoreError> {
+    let repeated: Option<Uuid> = sqlx::query_scalar(
+        "update violations set count = count + 1, last_at = $5
+         where tenant_id = $1 and rule is $2 and version is $3 and kind = $4 and at > $6
+         returning id",
+    )
+    .bind(tenant.uuid())
+    .bind(violation.rule.as_ref().map(RuleName::as_str))
+    .bind(violation.version)
+    .bind(violation.kind)
+    .bind(violation.at.0)
+    .bind(violation.at.0 - REPEAT_MS)
+    .fetch_optional(&mut *db)
+    .await?;
+    if let Some(id) = repeated {
+        return Ok(id);
+    }
+    let id = Uuid::now_v7();
+    sqlx::query(
+        "insert into violations (id, tenant_id, rule, version, digest, kind, severity, trap, fuel_used, fuel_limit,
+         memory_peak, memory_limit, elapsed_us, request_id, trace_id, key_id, at, last_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)",
+    )
+    .bind(id)
+    .bind(tenant.uuid())
+    .bind(violation.rule.as_ref().map(RuleName::as_str))
+    .bind(violation.version)
+    .bind(violation.digest.as_ref().map(|d| d.0.as_slice()))
+    .bind(violation.kind)
+    .bind(violation.severity.name())
+    .bind(violation.trap)
+    .bind(signed(violation.fuel_used))
+    .bind(signed(violation.fuel_limit))
+    .bind(signed(violation.memory_peak))
+    .bind(signed(violation.memory_limit))
+    .bind(signed(violation.elapsed_us))
+    .bind(&violation.marks.request_id)
+    .bind(&violation.marks.trace_id)
+    .bind(violation.key.0)
+    .bind(violation.at.0)
+    .execute(db)
+    .await?;
+    Ok(id)
+}
+
+#[derive(sqlx::FromRow)]
+struct ViolationRow {
+    id: Uuid,
+    rule: Option<String>,
+    version: Option<u32>,
+    kind: String,
+    severity: String,
+    request_id: String,
+    count: i64,
+}
+
+pub(super) async fn find(
+    db: &mut SqliteConnection,
+    tenant: TenantId,
+    id: Uuid,
+) -> Result<RecordedViolation, StoreError> {
+    let row: Option<ViolationRow> = sqlx::query_as(
+        "select id, rule, version, kind, severity, request_id, count from violations where tenant_id = $1 and id = $2",
+    )
+    .bind(tenant.uuid())
+    .bind(id)
+    .fetch_optional(db)
+    .await?;
+    let row = row.ok_or(StoreError::NoViolation(id))?;
+    Ok(RecordedViolation {
+        id: row.id,
+        rule: row.rule,
+        version: row.version,
+        kind: row.kind,
+        severity: row.severity,
+        request_id: row.request_id,
+        count: row.count.unsigned_abs(),
+    })
+}

@@ -1,0 +1,194 @@
+//! Metrics. No label ever holds a rule, a user, a version or a message; what an alert watches starts at 0.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::domain::violation;
+
+/// All metrics of the process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Seconds of a request, by method, route and status.
+    pub http_duration: HistogramVec,
+    /// Requests being answered.
+    pub http_active: IntGauge,
+    /// Seconds of compiling, by stage (`compile`: text to module, `load`: module to machine code) and result.
+    pub compile_duration: HistogramVec,
+    /// Texts waiting to be compiled.
+    pub compile_queue: IntGauge,
+    /// Texts that were not compiled, by reason.
+    pub compile_rejected: IntCounterVec,
+    /// Seconds of an evaluation, reading and answering included, by mode (`bar`, `columns`).
+    pub evaluation_duration: HistogramVec,
+    /// Requests waiting to be run.
+    pub evaluation_queue: IntGauge,
+    /// Runs of a rule, by mode, outcome and tenant.
+    pub evaluations: IntCounterVec,
+    /// Bars run, by mode.
+    pub bars: IntCounterVec,
+    /// Runs of a rule that ended in a fault, by tenant.
+    pub faults: IntCounterVec,
+    /// Units of fuel used, by tenant.
+    pub fuel: IntCounterVec,
+    /// The most bytes of linear memory that a run has had.
+    pub guest_memory_peak: IntGauge,
+    /// Violations, by kind and severity.
+    pub violations: IntCounterVec,
+    /// Violations, by tenant and severity.
+    pub tenant_violations: IntCounterVec,
+    /// Looks into the caches of modules, by tier and result.
+    pub module_cache: IntCounterVec,
+    /// 1 if what the service needs is there.
+    pub dependency_up: IntGaugeVec,
+    /// Seconds since 1970 of the start.
+    pub started: Gauge,
+}
+
+/// The metrics could not be made or written: a fault of this program's.
+#[derive(Debug, thiserror::Error)]
+#[error("metrics: {0}")]
+pub struct MetricsError(#[from] prometheus::Error);
+
+const SECONDS: &[f64] =
+    &[0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+struct Maker(Registry);
+
+impl Maker {
+    fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+        let made = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+
+    fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
+        let made = HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), labels)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+        let made = IntGauge::new(name, help)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        let made = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(made.clone()))?;
+        Ok(made)
+    }
+}
+
+impl Metrics {
+    /// All metrics, at their start.
+    ///
+    /// # Errors
+    /// If two have one name.
+    pub fn new() -> Result<Self, MetricsError> {
+        let make = Maker(Registry::new());
+        let started = Gauge::new("rulebox_start_time_seconds", "Start of the service, seconds since 1970.")?;
+        make.0.register(Box::new(started.clone()))?;
+        let build = make.gauges("rulebox_build_info", "1, labelled with what was built.", &["version", "tzdata"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), rulebox_dsl::calendar::tzdata_version()]).set(1);
+        #[cfg(target_os = "linux")]
+        make.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let metrics = Self {
+            http_duration: make.seconds(
+                "http_server_request_duration_seconds",
+                "Time to answer a request.",
+                &["http_request_method", "http_route", "http_response_status_code"],
+            )?,
+            http_active: make.gauge("http_server_active_requests", "Requests being answered.")?,
+            compile_duration: make.seconds(
+                "rulebox_compile_duration_seconds",
+                "Time to compile: `compile` is text to module, `load` is module to machine code.",
+                &["stage", "result"],
+            )?,
+            compile_queue: make.gauge("rulebox_compile_queue_depth", "Texts waiting to be compiled.")?,
+            compile_rejected: make.counter(
+                "rulebox_compile_rejected_total",
+                "Texts that were not compiled.",
+                &["reason"],
+            )?,
+            evaluation_duration: make.seconds(
+                "rulebox_evaluation_duration_seconds",
+                "Time from a read request to its results.",
+                &["mode"],
+            )?,
+            evaluation_queue: make.gauge("rulebox_evaluation_queue_depth", "Requests waiting to be run.")?,
+            evaluations: make.counter(
+                "rulebox_evaluations_total",
+                "Runs of a rule; `outcome` is its most severe verdict, or `violation`.",
+                &["mode", "outcome", "tenant"],
+            )?,
+            bars: make.counter("rulebox_bars_evaluated_total", "Bars that rules were run over.", &["mode"])?,
+            faults: make.counter("rulebox_rule_faults_total", "Runs of a rule that ended in a fault.", &["tenant"])?,
+            fuel: make.counter("rulebox_fuel_consumed_total", "Units of fuel used by runs.", &["tenant"])?,
+            guest_memory_peak: make
+                .gauge("rulebox_guest_memory_peak_bytes", "The most linear memory that a run has had.")?,
+            violations: make.counter("rulebox_sandbox_violations_total", "Violations.", &["kind", "severity"])?,
+            tenant_violations: make.counter(
+                "rulebox_tenant_violations_total",
+                "Violations by tenant.",
+                &["tenant", "severity"],
+            )?,
+            module_cache: make.counter(
+                "rulebox_module_cache_requests_total",
+                "Looks into the cache of loaded modules.",
+                &["tier", "result"],
+            )?,
+            dependency_up: make.gauges("rulebox_dependency_up", "1 if the dependency answers.", &["dependency"])?,
+            started,
+            registry: make.0,
+        };
+        metrics.begin_at_zero();
+        Ok(metrics)
+    }
+
+    /// `increase()` misses the first event of a series that was not there before.
+    fn begin_at_zero(&self) {
+        for (kind, severity) in violation::kinds() {
+            self.violations.with_label_values(&[kind, severity.name()]).reset();
+        }
+        self.compile_rejected.with_label_values(&["queue_full"]).reset();
+        for result in ["hit", "miss"] {
+            self.module_cache.with_label_values(&["memory", result]).reset();
+        }
+        for mode in ["bar", "columns"] {
+            self.bars.with_label_values(&[mode]).reset();
+        }
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        self.started.set(since.unwrap_or(Duration::ZERO).as_secs_f64());
+    }
+
+    /// All metrics as Prometheus reads them.
+    ///
+    /// # Errors
+    /// If one cannot be written.
+    pub fn text(&self) -> Result<String, MetricsError> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_violation_is_there_from_the_start() {
+        let text = Metrics::new().unwrap().text().unwrap();
+        for (kind, severity) in violation::kinds() {
+            let line =
+                format!("rulebox_sandbox_violations_total{{kind=\"{kind}\",severity=\"{}\"}} 0", severity.name());
+            assert!(text.contains(&line), "{line}");
+        }
+        assert!(text.contains("rulebox_build_info{") && text.contains("process_resident_memory_bytes"));
+    }
+}

@@ -1,0 +1,4 @@
+//! What the service says of itself: logs and metrics.
+
+pub mod logs;
+pub mod metrics;

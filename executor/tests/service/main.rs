@@ -1,0 +1,7 @@
+//! The service over HTTP, in process: a real server on a loopback port, a store in a temporary directory.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod evaluate;
+mod evaluate_rules;
+mod harness;
