@@ -7,6 +7,8 @@
 //! To add a store, implement both and run `contract` over it. To add an operation, write it here with what it
 //! promises, then in every store, then in the contract.
 
+#[cfg(test)]
+mod contract;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -67,7 +69,7 @@ pub enum Unavailable {
     #[error("the store has a row that cannot be read: {0}")]
     Row(String),
     /// Anything else.
-    #[error("the store failed")]
+    #[error("the store failed: {0}")]
     Other(#[source] sqlx::Error),
 }
 

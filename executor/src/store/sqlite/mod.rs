@@ -7,19 +7,23 @@ mod keys;
 mod open;
 mod row;
 mod rules;
+#[cfg(test)]
+mod tests;
+mod transaction;
 mod versions;
 mod violations;
 
 pub use open::{OpenError, OpenOptions};
 
 use async_trait::async_trait;
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::SqlitePool;
 use uuid::Uuid;
 
 use super::{KeyRecord, NewKey, PlatformStore, RuleStore, Selection, StoreError, Unavailable};
 use crate::domain::caller::{KeyId, TenantId};
 use crate::domain::rule::{NewVersion, Rule, RuleName, Runnable, StoredModule, Version};
 use crate::domain::violation::{NewViolation, RecordedViolation};
+use transaction::Transaction;
 
 /// The embedded store.
 #[derive(Debug)]
@@ -30,12 +34,12 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    async fn read(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.pool.begin().await.map_err(classify)?)
+    async fn read(&self) -> Result<Transaction, StoreError> {
+        Transaction::begin(&self.pool, "begin").await
     }
 
-    async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.pool.begin_with("begin immediate").await.map_err(classify)?)
+    async fn write(&self) -> Result<Transaction, StoreError> {
+        Transaction::begin(&self.pool, "begin immediate").await
     }
 
     /// Waits for running transactions and closes the file.
@@ -74,9 +78,8 @@ impl RuleStore for SqliteStore {
         by: KeyId,
     ) -> Result<Version, StoreError> {
         let mut tx = self.write().await?;
-        let made = rules::create(&mut tx, tenant, name, version, by).await?;
-        tx.commit().await?;
-        Ok(made)
+        let made = rules::create(tx.db(), tenant, name, version, by).await;
+        tx.end(made).await
     }
 
     async fn add_version(
@@ -87,13 +90,14 @@ impl RuleStore for SqliteStore {
         by: KeyId,
     ) -> Result<Version, StoreError> {
         let mut tx = self.write().await?;
-        let made = versions::add(&mut tx, tenant, name, version, by).await?;
-        tx.commit().await?;
-        Ok(made)
+        let made = versions::add(tx.db(), tenant, name, version, by).await;
+        tx.end(made).await
     }
 
     async fn rule(&self, tenant: TenantId, name: &RuleName) -> Result<Rule, StoreError> {
-        Ok(rules::find(&mut *self.read().await?, tenant, name).await?.rule)
+        let mut tx = self.read().await?;
+        let found = rules::find(tx.db(), tenant, name).await;
+        tx.end(found.map(|found| found.rule)).await
     }
 
     async fn rules(
@@ -103,25 +107,27 @@ impl RuleStore for SqliteStore {
         limit: u32,
         archived: bool,
     ) -> Result<Vec<Rule>, StoreError> {
-        rules::list(&mut *self.read().await?, tenant, after, limit, archived).await
+        let mut tx = self.read().await?;
+        let found = rules::list(tx.db(), tenant, after, limit, archived).await;
+        tx.end(found).await
     }
 
     async fn archive_rule(&self, tenant: TenantId, name: &RuleName) -> Result<Rule, StoreError> {
         let mut tx = self.write().await?;
-        let rule = rules::archive(&mut tx, tenant, name).await?;
-        tx.commit().await?;
-        Ok(rule)
+        let rule = rules::archive(tx.db(), tenant, name).await;
+        tx.end(rule).await
     }
 
     async fn activate(&self, tenant: TenantId, name: &RuleName, version: u32, by: KeyId) -> Result<Rule, StoreError> {
         let mut tx = self.write().await?;
-        let rule = rules::activate(&mut tx, tenant, name, version, by).await?;
-        tx.commit().await?;
-        Ok(rule)
+        let rule = rules::activate(tx.db(), tenant, name, version, by).await;
+        tx.end(rule).await
     }
 
     async fn version(&self, tenant: TenantId, name: &RuleName, number: u32) -> Result<Version, StoreError> {
-        versions::find(&mut *self.read().await?, tenant, name, number).await
+        let mut tx = self.read().await?;
+        let found = versions::find(tx.db(), tenant, name, number).await;
+        tx.end(found).await
     }
 
     async fn versions(
@@ -131,30 +137,39 @@ impl RuleStore for SqliteStore {
         after: u32,
         limit: u32,
     ) -> Result<Vec<Version>, StoreError> {
-        versions::list(&mut *self.read().await?, tenant, name, after, limit).await
+        let mut tx = self.read().await?;
+        let found = versions::list(tx.db(), tenant, name, after, limit).await;
+        tx.end(found).await
     }
 
     async fn source(&self, tenant: TenantId, name: &RuleName, number: u32) -> Result<Option<String>, StoreError> {
-        versions::source(&mut *self.read().await?, tenant, name, number).await
+        let mut tx = self.read().await?;
+        let found = versions::source(tx.db(), tenant, name, number).await;
+        tx.end(found).await
     }
 
     async fn module(&self, tenant: TenantId, name: &RuleName, number: u32) -> Result<StoredModule, StoreError> {
-        versions::module(&mut *self.read().await?, tenant, name, number).await
+        let mut tx = self.read().await?;
+        let found = versions::module(tx.db(), tenant, name, number).await;
+        tx.end(found).await
     }
 
     async fn runnable(&self, tenant: TenantId, selection: &Selection) -> Result<Vec<Runnable>, StoreError> {
-        versions::runnable(&mut *self.read().await?, tenant, selection).await
+        let mut tx = self.read().await?;
+        let found = versions::runnable(tx.db(), tenant, selection).await;
+        tx.end(found).await
     }
 
     async fn record_violation(&self, tenant: TenantId, violation: &NewViolation) -> Result<Uuid, StoreError> {
         let mut tx = self.write().await?;
-        let id = violations::record(&mut tx, tenant, violation).await?;
-        tx.commit().await?;
-        Ok(id)
+        let id = violations::record(tx.db(), tenant, violation).await;
+        tx.end(id).await
     }
 
     async fn violation(&self, tenant: TenantId, id: Uuid) -> Result<RecordedViolation, StoreError> {
-        violations::find(&mut *self.read().await?, tenant, id).await
+        let mut tx = self.read().await?;
+        let found = violations::find(tx.db(), tenant, id).await;
+        tx.end(found).await
     }
 }
 
@@ -162,18 +177,22 @@ impl RuleStore for SqliteStore {
 impl PlatformStore for SqliteStore {
     async fn create_first_tenant(&self, name: &str, key: &NewKey) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
-        let made = keys::create_first_tenant(&mut tx, name, key).await?;
-        tx.commit().await?;
-        Ok(made)
+        let made = keys::create_first_tenant(tx.db(), name, key).await;
+        tx.end(made).await
     }
 
     async fn keys(&self, prefix: &str) -> Result<Vec<KeyRecord>, StoreError> {
-        keys::by_prefix(&mut *self.read().await?, prefix).await
+        let mut tx = self.read().await?;
+        let found = keys::by_prefix(tx.db(), prefix).await;
+        tx.end(found).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        // Taking the writer's lock finds a file that is locked or has become read-only; nothing is written.
-        self.write().await?.rollback().await?;
+        // A write that is taken back. The writer's lock alone would not do: on a read-only file SQLite gives that.
+        let mut tx = self.write().await?;
+        let written = sqlx::query("pragma user_version = 1").execute(tx.db()).await;
+        tx.undo().await;
+        written?;
         Ok(())
     }
 }

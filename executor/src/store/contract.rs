@@ -1,0 +1,183 @@
+//! What every store must do. A store's own tests call [`all`] over a fresh one with two tenants.
+
+use rulebox_dsl::Limits;
+use rulebox_sandbox::{Digest, Severity};
+use uuid::Uuid;
+
+use super::{NewKey, Selection, Store, StoreError};
+use crate::domain::at::At;
+use crate::domain::caller::{KeyId, RequestMarks, Role, TenantId};
+use crate::domain::rule::{NewVersion, RuleName};
+use crate::domain::violation::NewViolation;
+
+/// Runs the whole contract. The store has these two tenants and nothing else.
+pub(super) async fn all(store: &dyn Store, a: TenantId, b: TenantId) {
+    a_rule_begins_with_an_active_version(store, a).await;
+    versions_are_numbered_and_kept(store, a).await;
+    activation_goes_back_and_forth(store, a).await;
+    archiving_keeps_everything(store, a).await;
+    lists_come_in_pages(store, a).await;
+    tenants_do_not_see_each_other(store, a, b).await;
+    violations_repeat_within_a_minute(store, a, b).await;
+    only_the_first_tenant_is_made(store).await;
+    store.check().await.unwrap();
+}
+
+fn name(text: &str) -> RuleName {
+    RuleName::new(text).unwrap()
+}
+
+/// A version whose text, module and digest depend on `limit`.
+pub(super) fn version(limit: u32) -> NewVersion {
+    let source = format!("rule floor(equity) = equity < {limit}");
+    let compiled = rulebox_dsl::compile(&source, &Limits::DEFAULT).unwrap();
+    NewVersion {
+        source: Some(source),
+        digest: Digest::of(&compiled.module),
+        module: compiled.module,
+        manifest: compiled.manifest,
+    }
+}
+
+fn key() -> KeyId {
+    KeyId(Uuid::now_v7())
+}
+
+async fn a_rule_begins_with_an_active_version(store: &dyn Store, tenant: TenantId) {
+    let new = version(1);
+    let made = store.create_rule(tenant, &name("begins"), &new, key()).await.unwrap();
+    assert_eq!((made.number, made.digest, &made.manifest), (1, new.digest, &new.manifest));
+    let rule = store.rule(tenant, &name("begins")).await.unwrap();
+    assert_eq!((rule.latest_version, rule.active_version, rule.archived_at), (1, Some(1), None));
+    let again = store.create_rule(tenant, &name("begins"), &version(2), key()).await;
+    assert!(matches!(again, Err(StoreError::NameTaken { archived: false, .. })), "{again:?}");
+    assert_eq!(store.source(tenant, &name("begins"), 1).await.unwrap(), new.source, "nothing of the second was kept");
+    let module = store.module(tenant, &name("begins"), 1).await.unwrap();
+    assert_eq!((module.bytes, module.manifest), (new.module, new.manifest));
+}
+
+async fn versions_are_numbered_and_kept(store: &dyn Store, tenant: TenantId) {
+    let rule = name("numbered");
+    store.create_rule(tenant, &rule, &version(1), key()).await.unwrap();
+    for number in 2..=5 {
+        assert_eq!(store.add_version(tenant, &rule, &version(number), key()).await.unwrap().number, number);
+    }
+    let found = store.rule(tenant, &rule).await.unwrap();
+    assert_eq!((found.latest_version, found.active_version), (5, Some(1)), "an upload does not activate");
+    for number in 1..=5 {
+        let kept = store.version(tenant, &rule, number).await.unwrap();
+        assert_eq!((kept.number, kept.digest), (number, version(number).digest));
+    }
+    let missing = store.version(tenant, &rule, 6).await;
+    assert!(matches!(missing, Err(StoreError::NoVersion(_, 6))), "{missing:?}");
+    assert!(matches!(store.source(tenant, &rule, 0).await, Err(StoreError::NoVersion(..))));
+    assert!(matches!(store.module(tenant, &name("no"), 1).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(store.add_version(tenant, &name("no"), &version(1), key()).await, Err(StoreError::NoRule(_))));
+}
+
+async fn activation_goes_back_and_forth(store: &dyn Store, tenant: TenantId) {
+    let rule = name("activated");
+    store.create_rule(tenant, &rule, &version(1), key()).await.unwrap();
+    store.add_version(tenant, &rule, &version(2), key()).await.unwrap();
+    let runs = async |version| {
+        let found = store.runnable(tenant, &Selection::Named(vec![(rule.clone(), version)])).await?;
+        Ok::<_, StoreError>(found.first().map(|runnable| runnable.version))
+    };
+    assert_eq!(runs(None).await.unwrap(), Some(1));
+    assert_eq!(store.activate(tenant, &rule, 2, key()).await.unwrap().active_version, Some(2));
+    assert_eq!(runs(None).await.unwrap(), Some(2));
+    assert_eq!(runs(Some(1)).await.unwrap(), Some(1));
+    assert_eq!(store.activate(tenant, &rule, 1, key()).await.unwrap().active_version, Some(1));
+    assert_eq!(runs(None).await.unwrap(), Some(1));
+    for bad in [0, 3, u32::MAX] {
+        assert!(matches!(store.activate(tenant, &rule, bad, key()).await, Err(StoreError::NoVersion(..))), "{bad}");
+    }
+    assert!(matches!(runs(Some(3)).await, Err(StoreError::NoVersion(..))));
+    assert!(matches!(store.activate(tenant, &name("no"), 1, key()).await, Err(StoreError::NoRule(_))));
+}
+
+async fn archiving_keeps_everything(store: &dyn Store, tenant: TenantId) {
+    let rule = name("archived");
+    store.create_rule(tenant, &rule, &version(1), key()).await.unwrap();
+    let first = store.archive_rule(tenant, &rule).await.unwrap();
+    assert!(first.archived_at.is_some() && first.active_version.is_none());
+    assert_eq!(store.archive_rule(tenant, &rule).await.unwrap(), first, "once more changes nothing");
+    assert!(store.source(tenant, &rule, 1).await.unwrap().is_some());
+    let selection = |version| Selection::Named(vec![(rule.clone(), version)]);
+    assert_eq!(store.runnable(tenant, &selection(Some(1))).await.unwrap().len(), 1);
+    assert!(matches!(store.runnable(tenant, &selection(None)).await, Err(StoreError::Archived(_))));
+    assert!(matches!(store.activate(tenant, &rule, 1, key()).await, Err(StoreError::Archived(_))));
+    assert!(matches!(store.add_version(tenant, &rule, &version(2), key()).await, Err(StoreError::Archived(_))));
+    let again = store.create_rule(tenant, &rule, &version(1), key()).await;
+    assert!(matches!(again, Err(StoreError::NameTaken { archived: true, .. })));
+    assert!(matches!(store.archive_rule(tenant, &name("no")).await, Err(StoreError::NoRule(_))));
+}
+
+async fn lists_come_in_pages(store: &dyn Store, tenant: TenantId) {
+    let names = async |after: Option<&str>, limit, archived| {
+        let page = store.rules(tenant, after.map(name).as_ref(), limit, archived).await.unwrap();
+        page.iter().map(|rule| rule.name.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(None, 2, false).await, ["activated", "begins"]);
+    assert_eq!(names(Some("begins"), 10, false).await, ["numbered"]);
+    assert_eq!(names(None, 2, true).await, ["activated", "archived"]);
+    let versions = store.versions(tenant, &name("numbered"), 2, 2).await.unwrap();
+    assert_eq!(versions.iter().map(|v| v.number).collect::<Vec<_>>(), [3, 4]);
+    assert!(matches!(store.versions(tenant, &name("no"), 0, 1).await, Err(StoreError::NoRule(_))));
+    let active = store.runnable(tenant, &Selection::Active(1)).await.unwrap();
+    assert_eq!(active.len(), 2, "one more than asked for, so that a caller can tell");
+    let active = store.runnable(tenant, &Selection::Active(10)).await.unwrap();
+    assert_eq!(active.iter().map(|r| r.rule.as_str()).collect::<Vec<_>>(), ["activated", "begins", "numbered"]);
+}
+
+async fn tenants_do_not_see_each_other(store: &dyn Store, a: TenantId, b: TenantId) {
+    let rule = name("begins");
+    assert!(store.rule(a, &rule).await.is_ok());
+    assert!(matches!(store.rule(b, &rule).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(store.version(b, &rule, 1).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(store.versions(b, &rule, 0, 9).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(store.source(b, &rule, 1).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(store.module(b, &rule, 1).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(store.activate(b, &rule, 1, key()).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(store.archive_rule(b, &rule).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(store.add_version(b, &rule, &version(1), key()).await, Err(StoreError::NoRule(_))));
+    let selection = Selection::Named(vec![(rule.clone(), Some(1))]);
+    assert!(matches!(store.runnable(b, &selection).await, Err(StoreError::NoRule(_))));
+    assert_eq!(store.runnable(b, &Selection::Active(10)).await.unwrap(), []);
+    assert_eq!(store.rules(b, None, 10, true).await.unwrap(), []);
+    // The same name is another rule.
+    store.create_rule(b, &rule, &version(7), key()).await.unwrap();
+    assert_eq!(store.version(b, &rule, 1).await.unwrap().digest, version(7).digest);
+    assert_eq!(store.version(a, &rule, 1).await.unwrap().digest, version(1).digest);
+}
+
+async fn violations_repeat_within_a_minute(store: &dyn Store, a: TenantId, b: TenantId) {
+    let marks = RequestMarks { request_id: "request".to_owned(), trace_id: "trace".to_owned() };
+    let at = |kind, version, at| NewViolation {
+        rule: Some(name("begins")),
+        version,
+        at: At(at),
+        fuel_used: u64::MAX,
+        ..NewViolation::at_upload(kind, Severity::High, marks.clone(), key())
+    };
+    let first = store.record_violation(a, &at("memory_limit", Some(1), 1_000)).await.unwrap();
+    assert_eq!(store.record_violation(a, &at("memory_limit", Some(1), 60_999)).await.unwrap(), first);
+    let later = store.record_violation(a, &at("memory_limit", Some(1), 61_000)).await.unwrap();
+    let other_kind = store.record_violation(a, &at("trap", Some(1), 61_000)).await.unwrap();
+    let other_version = store.record_violation(a, &at("trap", None, 61_000)).await.unwrap();
+    let other_tenant = store.record_violation(b, &at("trap", Some(1), 61_000)).await.unwrap();
+    let mut ids = vec![first, later, other_kind, other_version, other_tenant];
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 5);
+    let kept = store.violation(a, first).await.unwrap();
+    assert_eq!((kept.count, kept.kind.as_str(), kept.severity.as_str()), (2, "memory_limit", "high"));
+    assert_eq!((kept.rule.as_deref(), kept.version, kept.request_id.as_str()), (Some("begins"), Some(1), "request"));
+    assert!(matches!(store.violation(b, first).await, Err(StoreError::NoViolation(_))));
+}
+
+async fn only_the_first_tenant_is_made(store: &dyn Store) {
+    let key = NewKey { prefix: "rbx_live_contract".to_owned(), hash: [9; 32], roles: Role::ALL.to_vec() };
+    assert!(!store.create_first_tenant("another", &key).await.unwrap());
+    assert_eq!(store.keys("rbx_live_contract").await.unwrap(), []);
+}
