@@ -8,6 +8,8 @@ pub mod health;
 pub mod params;
 pub mod problem;
 pub mod state;
+#[cfg(test)]
+mod tests;
 pub mod v1;
 
 use axum::Router;
@@ -22,14 +24,17 @@ use state::ApiState;
 /// The API and its description.
 pub fn router(state: ApiState) -> (Router, OpenApi) {
     let (v1, openapi) = v1::router().split_for_parts();
-    let router = v1
-        .merge(docs::router(openapi.clone()))
+    (around(v1.merge(docs::router(openapi.clone())), state), openapi)
+}
+
+/// What is the same for every address: marks, logs, metrics, and a problem for whatever goes wrong.
+fn around(router: Router<ApiState>, state: ApiState) -> Router {
+    router
         .fallback(|| async { Problem::new(Code::NOT_FOUND, "there is no such address; see /docs").into_response() })
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::METHOD_NOT_ALLOWED, "this address does not take that method").into_response()
         })
         .layer(CatchPanicLayer::custom(context::panicked))
         .layer(middleware::from_fn_with_state(state.service.clone(), context::wrap))
-        .with_state(state);
-    (router, openapi)
+        .with_state(state)
 }

@@ -2,6 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod bad_input;
 mod evaluate;
 mod evaluate_rules;
 mod harness;
+mod health;
+mod keys;
+mod limits;
+mod openapi;
+mod rules;
+mod start;

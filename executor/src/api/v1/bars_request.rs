@@ -1,4 +1,4 @@
-//! Bodies of evaluations, for the OpenAPI document; [`crate::api::bars_json`] reads them.
+//! Bodies of evaluations, for the `OpenAPI` document; [`crate::api::bars_json`] reads them.
 
 #![expect(dead_code, reason = "describes what is read elsewhere")]
 

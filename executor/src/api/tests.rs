@@ -1,0 +1,132 @@
+//! What goes wrong in the service itself: panics, full queues, a store that is away.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use axum::response::Response;
+use axum::routing::get;
+use http_body_util::BodyExt;
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use super::*;
+use crate::auth::Keyring;
+use crate::auth::secret::MasterSecret;
+use crate::config::Config;
+use crate::service::Service;
+use crate::store::sqlite::{OpenOptions, SqliteStore};
+use crate::telemetry::metrics::Metrics;
+
+struct Fixture {
+    state: ApiState,
+    store: Arc<SqliteStore>,
+    key: String,
+    _directory: TempDir,
+}
+
+async fn fixture(change: impl FnOnce(&mut Config)) -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let options = OpenOptions {
+        directory: directory.path().to_path_buf(),
+        connections: 1,
+        busy: std::time::Duration::from_millis(50),
+        survives_power_loss: false,
+    };
+    let store = Arc::new(SqliteStore::open(&options).await.unwrap());
+    let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
+    let keyring = Arc::new(Keyring::new(store.clone(), &secret));
+    let key = keyring.create_first().await.unwrap().unwrap().text().expose_secret().to_owned();
+    let mut config = Config::on_free_ports(directory.path()).unwrap();
+    change(&mut config);
+    let service = Service::new(store.clone(), Arc::new(config), Metrics::new().unwrap()).unwrap();
+    Fixture { state: ApiState::new(service, keyring), store, key, _directory: directory }
+}
+
+impl Fixture {
+    async fn post(&self, path: &str, body: &str) -> Response {
+        let request = Request::post(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.key))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_owned()))
+            .unwrap();
+        router(self.state.clone()).0.oneshot(request).await.unwrap()
+    }
+}
+
+async fn json(response: Response) -> serde_json::Value {
+    serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
+}
+
+async fn panics() -> &'static str {
+    panic!("the password is 1234")
+}
+
+#[tokio::test]
+async fn a_panic_is_a_problem_that_tells_nothing() {
+    let fixture = fixture(|_| {}).await;
+    let router = around(Router::new().route("/panics", get(panics)), fixture.state.clone());
+    let response = router.oneshot(Request::get("/panics").body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let problem = json(response).await;
+    assert_eq!((&problem["code"], &problem["instance"]), (&"internal".into(), &"/panics".into()));
+    assert!(!problem.to_string().contains("1234"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_full_queue_says_when_to_come_back() {
+    let fixture = fixture(|config| {
+        (config.compile.threads, config.compile.queue) = (1, 0);
+        (config.evaluation.threads, config.evaluation.queue) = (1, 0);
+    })
+    .await;
+    let rule = r#"{"source": "rule floor(equity) = equity < 1"}"#;
+    assert_eq!(fixture.post("/v1/rules", rule).await.status(), StatusCode::CREATED);
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let (began, has_begun) = tokio::sync::oneshot::channel();
+    let runs = fixture.state.service.runs().clone();
+    let busy = tokio::spawn(async move {
+        runs.run(move || {
+            began.send(()).unwrap();
+            gate.recv().unwrap();
+        })
+        .await
+    });
+    has_begun.await.unwrap();
+    let bar = r#"{"inputs": {"equity": 2}}"#;
+    let response = fixture.post("/v1/rules/floor/evaluate", bar).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()["retry-after"], "1");
+    assert_eq!(json(response).await["code"], "overloaded");
+    // Runs do not keep texts from being compiled.
+    assert_eq!(fixture.post("/v1/rules/check", rule).await.status(), StatusCode::OK);
+    release.send(()).unwrap();
+    busy.await.unwrap().unwrap();
+    assert_eq!(fixture.post("/v1/rules/floor/evaluate", bar).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn bodies_in_flight_are_bounded() {
+    let fixture = fixture(|config| config.api.bodies_in_flight_bytes = config.api.body_bytes).await;
+    let all = u32::try_from(fixture.state.service.settings().api.body_bytes / 1024).unwrap();
+    let held = Arc::clone(&fixture.state.body_room).try_acquire_many_owned(all).unwrap();
+    let rule = r#"{"source": "rule floor(equity) = equity < 1"}"#;
+    let response = fixture.post("/v1/rules/check", rule).await;
+    assert_eq!(json(response).await["code"], "overloaded");
+    drop(held);
+    assert_eq!(fixture.post("/v1/rules/check", rule).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_503_and_tells_nothing() {
+    let fixture = fixture(|_| {}).await;
+    fixture.store.close().await;
+    let response = fixture.post("/v1/rules", r#"{"source": "rule floor(equity) = equity < 1"}"#).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(response.headers().contains_key("retry-after"));
+    let problem = json(response).await;
+    assert_eq!(problem["code"], "unavailable");
+    assert!(!problem.to_string().contains("pool"), "{problem}");
+}

@@ -1,0 +1,96 @@
+//! The health port, and the marks of requests.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{DRAWDOWN, Server, send};
+
+#[tokio::test]
+async fn health_says_what_it_is_about() {
+    let server = Server::start().await;
+    assert_eq!(server.health("/livez").await, (200, "ok\n".to_owned()));
+    assert_eq!(server.health("/startupz").await, (200, "ok\n".to_owned()));
+    assert_eq!(server.health("/readyz").await, (200, "ok\n".to_owned()));
+    assert_eq!(server.health("/readyz?verbose").await, (200, "[+] store: ok\n[+] serving: ok\nok\n".to_owned()));
+    send(server.anonymous(Method::GET, "/metrics")).await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn metrics_count_what_happens() {
+    let server = Server::start().await;
+    server.upload(DRAWDOWN).await;
+    server.post("/v1/rules/drawdown/evaluate", &json!({"inputs": {"equity": 1, "drawdown": 9}})).await.ok();
+    server.get("/v1/rules/absent").await.problem(404, "rule_not_found");
+    server.get("/nowhere/to/be/found").await.problem(404, "not_found");
+    let (_, text) = server.health("/metrics").await;
+    for line in [
+        "http_server_request_duration_seconds_count{http_request_method=\"GET\",http_response_status_code=\"404\",http_route=\"/v1/rules/{name}\"} 1",
+        "http_server_request_duration_seconds_count{http_request_method=\"GET\",http_response_status_code=\"404\",http_route=\"other\"} 1",
+        "rulebox_bars_evaluated_total{mode=\"bar\"} 1",
+        "rulebox_dependency_up{dependency=\"store\"} 1",
+        "http_server_active_requests 0",
+        "rulebox_compile_queue_depth 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    assert!(text.contains("outcome=\"fault\"") && text.contains("rulebox_rule_faults_total{"));
+    assert!(!text.contains("drawdown"), "no label holds a rule");
+}
+
+#[tokio::test]
+async fn requests_are_marked_by_the_server_and_traces_go_on() {
+    let server = Server::start().await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let request = server
+        .request(Method::GET, "/v1/rules/absent")
+        .header("x-request-id", "mine")
+        .header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"));
+    let problem = send(request).await.problem(404, "rule_not_found");
+    assert_ne!(problem["request_id"], "mine");
+    assert_eq!((&problem["trace_id"], &problem["instance"]), (&json!(trace), &json!("/v1/rules/absent")));
+    assert!(server.get("/v1/limits").await.headers.contains_key("x-request-id"));
+}
+
+#[tokio::test]
+async fn a_request_in_flight_ends_before_the_service_does() {
+    let server = Server::start().await;
+    server.upload(DRAWDOWN).await;
+    let (base, key) = (server.base.clone(), server.key.clone());
+    let (send_rest, rest) = tokio::sync::oneshot::channel::<()>();
+    // A body whose second half is sent after the signal to stop.
+    let body = futures_util::stream::unfold((0, Some(rest)), |(part, rest)| async move {
+        match (part, rest) {
+            (0, rest) => Some((Ok::<_, std::io::Error>("{\"inputs\": {\"equity\": 1,"), (1, rest))),
+            (1, Some(rest)) => {
+                rest.await.unwrap();
+                Some((Ok(" \"drawdown\": 0}}"), (2, None)))
+            }
+            _ => None,
+        }
+    });
+    let request = reqwest::Client::new()
+        .post(format!("{base}/v1/rules/drawdown/evaluate"))
+        .bearer_auth(key)
+        .header("content-type", "application/json")
+        .body(reqwest::Body::wrap_stream(body));
+    let answer = tokio::spawn(request.send());
+    while server.metric("http_server_active_requests").await != Some(1.0) {
+        tokio::task::yield_now().await;
+    }
+    let health = server.health.clone();
+    let stopped = tokio::spawn(server.stop());
+    // Unready as soon as the signal is there, and still answering.
+    loop {
+        let ready = reqwest::get(format!("{health}/readyz?verbose")).await.unwrap();
+        if ready.status() == 503 {
+            assert!(ready.text().await.unwrap().contains("[-] serving: draining"));
+            break;
+        }
+    }
+    assert!(!stopped.is_finished());
+    send_rest.send(()).unwrap();
+    let answer = answer.await.unwrap().unwrap();
+    assert_eq!(answer.status(), 200);
+    stopped.await.unwrap();
+    assert!(reqwest::get(format!("{base}/v1/limits")).await.is_err());
+}
