@@ -56,20 +56,27 @@ pub struct Checked {
 /// Every error that was found, in the order of the text.
 pub fn check_source(source: &str, limits: &Limits) -> Result<Checked, Diagnostics> {
     let (file, mut diagnostics) = parser::parse(source, limits);
-    let readable = diagnostics.iter().all(|d| d.level() == Level::Warning);
     let mut rule = None;
     if let Some(file) = file {
         let (checked, found) = check::check(&file, source, limits);
         diagnostics.extend(found);
-        rule = checked.filter(|_| readable);
+        rule = checked;
     }
     diagnostics.sort_by_key(|d| d.labels.first().map(|label| label.span));
-    if let Some(rule) = rule {
-        Ok(Checked { rule, warnings: diagnostics })
-    } else {
-        diagnostics.truncate(limits.diagnostics);
-        Err(Diagnostics(diagnostics))
+    let wrong = diagnostics.iter().any(|d| d.level() == Level::Error);
+    if let Some(rule) = rule.filter(|_| !wrong) {
+        return Ok(Checked { rule, warnings: diagnostics });
     }
+    // What could not be read may be what uses a name, so warnings would mislead.
+    diagnostics.retain(|d| d.level() == Level::Error);
+    let more = diagnostics.len().saturating_sub(limits.diagnostics);
+    if more > 0 {
+        let last = diagnostics.get(limits.diagnostics).and_then(|d| d.labels.first());
+        let span = last.map_or(Span::default(), |label| label.span);
+        diagnostics.truncate(limits.diagnostics);
+        diagnostics.push(Diagnostic::new(Code::MORE_ERRORS, format!("{more} more errors from here on"), span, ""));
+    }
+    Err(Diagnostics(diagnostics))
 }
 
 /// A rule and its module.

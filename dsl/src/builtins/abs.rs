@@ -1,15 +1,22 @@
 //! `abs(x)`.
 
-use super::Builtin;
+use super::{Builtin, Computes};
+use crate::typed::Function;
 
-/// The size of x without its sign.
 pub(super) const BUILTIN: Builtin = Builtin {
     name: "abs",
     signature: "abs(x)",
     documentation: "The size of x without its sign.",
-    example: r#"rule r(x) = abs(x) > 1
-test "both sides" { bar x=2 -> breach bar x=-2 -> breach bar x=1 -> ok }"#,
-    has_memory: false,
+    example: r#"rule exposure(position) {
+  if abs(position) > 10 { breach "position {position}" }
+}
+test "long and short" {
+  bar position=11  -> breach
+  bar position=-11 -> breach
+  bar position=-10 -> ok
+}
+"#,
+    computes: Computes::Plain(Function::Abs),
     named: &[],
     least: 1,
     most: Some(1),

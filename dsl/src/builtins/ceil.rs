@@ -1,15 +1,22 @@
 //! `ceil(x)`.
 
-use super::Builtin;
+use super::{Builtin, Computes};
+use crate::typed::Function;
 
-/// The smallest whole number that is at least x.
 pub(super) const BUILTIN: Builtin = Builtin {
     name: "ceil",
     signature: "ceil(x)",
     documentation: "The smallest whole number that is at least x.",
-    example: r#"rule r(x) = ceil(x) == 2
-test "up" { bar x=1.5 -> breach bar x=1 -> ok }"#,
-    has_memory: false,
+    example: r#"rule days(hours) {
+  let started = ceil(hours / 24)
+  if started > 2 { warn "day {started}" }
+}
+test "a started day counts" {
+  bar hours=48 -> ok
+  bar hours=49 -> warn
+}
+"#,
+    computes: Computes::Plain(Function::Ceil),
     named: &[],
     least: 1,
     most: Some(1),

@@ -1,15 +1,22 @@
 //! `clamp(x, lo, hi)`.
 
-use super::Builtin;
+use super::{Builtin, Computes};
+use crate::typed::Function;
 
-/// x, but at least lo and at most hi: min(max(x, lo), hi).
 pub(super) const BUILTIN: Builtin = Builtin {
     name: "clamp",
     signature: "clamp(x, lo, hi)",
     documentation: "x, but at least lo and at most hi: min(max(x, lo), hi).",
-    example: r#"rule r(x) = clamp(x, 0, 1) == 1
-test "inside" { bar x=5 -> breach bar x=0.5 -> ok }"#,
-    has_memory: false,
+    example: r#"rule scaled(size) {
+  let keep = clamp(10 / max(size, 1), 0, 1)
+  if keep < 1 { breach reduce(keep) "keep {keep:.0%}" }
+}
+test "never more than all" {
+  bar size=5  -> ok
+  bar size=20 -> breach reduce
+}
+"#,
+    computes: Computes::Plain(Function::Clamp),
     named: &[],
     least: 3,
     most: Some(3),

@@ -1,15 +1,20 @@
 //! `known(x)`.
 
-use super::Builtin;
+use super::{Builtin, Computes};
 
-/// Whether a value that may be missing is there.
 pub(super) const BUILTIN: Builtin = Builtin {
     name: "known",
     signature: "known(x)",
     documentation: "Whether a value that may be missing is there.",
-    example: r#"rule r(x: num?) = known(x)
-test "there" { bar -> ok bar x=0 -> breach }"#,
-    has_memory: false,
+    example: r#"rule quoted(price: num?) {
+  if not known(price) { breach block "no price" }
+}
+test "an empty cell" {
+  bar price=1 -> ok
+  bar         -> breach block
+}
+"#,
+    computes: Computes::Known,
     named: &[],
     least: 1,
     most: Some(1),

@@ -1,15 +1,22 @@
 //! `max(a, b, …)`.
 
-use super::Builtin;
+use super::{Builtin, Computes};
+use crate::typed::Function;
 
-/// The largest of two or more nums.
 pub(super) const BUILTIN: Builtin = Builtin {
     name: "max",
     signature: "max(a, b, …)",
-    documentation: "The largest of two or more nums.",
-    example: r#"rule r(x) = max(x, 2, 1) == 2
-test "largest" { bar x=3 -> ok bar x=1 -> breach }"#,
-    has_memory: false,
+    documentation: "The largest of two or more nums, compared plainly, without tolerance.",
+    example: r#"rule largest(x) {
+  let most = max(x, 2, 1)
+  if most == 2 { warn "at least {most}" }
+}
+test "of three" {
+  bar x=3 -> ok
+  bar x=1 -> warn
+}
+"#,
+    computes: Computes::Plain(Function::Max),
     named: &[],
     least: 2,
     most: None,

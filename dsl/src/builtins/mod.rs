@@ -29,6 +29,8 @@ mod stdev;
 mod streak;
 mod sum;
 
+use crate::typed::{CumulativeFunction, Function, SmoothFunction, WindowFunction};
+
 /// A built-in function, as authors see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Builtin {
@@ -40,8 +42,8 @@ pub struct Builtin {
     pub documentation: &'static str,
     /// A rule that uses it, with a test.
     pub example: &'static str,
-    /// Whether it remembers bars: it is computed on every bar, and its arguments read series alone.
-    pub has_memory: bool,
+    /// What it makes of its arguments.
+    pub(crate) computes: Computes,
     /// Arguments that are written with their names, all optional.
     pub named: &'static [&'static str],
     /// The fewest positional arguments.
@@ -50,7 +52,35 @@ pub struct Builtin {
     pub most: Option<usize>,
 }
 
+/// What a call becomes in the typed tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Computes {
+    /// A function of the last values of one series.
+    Window(WindowFunction),
+    /// An exponential mean, or what is made of one.
+    Smooth(SmoothFunction),
+    /// `atr`.
+    Atr,
+    /// A function of all values so far.
+    Cumulative(CumulativeFunction),
+    /// `streak`.
+    Streak,
+    /// `bars_since`.
+    BarsSince,
+    /// `crosses_above` or `crosses_below`.
+    Crosses { above: bool },
+    /// A function of its arguments alone.
+    Plain(Function),
+    /// `known`.
+    Known,
+}
+
 impl Builtin {
+    /// Whether it remembers bars: it is computed on every bar, and its arguments read series alone.
+    pub const fn has_memory(&self) -> bool {
+        !matches!(self.computes, Computes::Plain(_) | Computes::Known)
+    }
+
     /// How many arguments it takes, in words.
     pub fn arity(&self) -> String {
         let plural = if self.least == 1 { "" } else { "s" };
@@ -107,7 +137,9 @@ mod tests {
         for builtin in ALL {
             let checked = crate::check_source(builtin.example, &Limits::DEFAULT)
                 .unwrap_or_else(|d| panic!("{}: {d}", builtin.name));
+            assert!(checked.warnings.is_empty(), "{}: {:?}", builtin.name, checked.warnings);
             assert!(builtin.example.contains(&format!("{}(", builtin.name)), "{}", builtin.name);
+            assert!(builtin.signature.starts_with(&format!("{}(", builtin.name)), "{}", builtin.name);
             assert!(!checked.rule.tests.is_empty(), "{} has no test", builtin.name);
             let manifest = describe(&checked.rule, builtin.example);
             let results = crate::testing::run(&checked.rule, &manifest, |params, bars, sink| {

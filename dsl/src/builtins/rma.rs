@@ -1,15 +1,23 @@
 //! `rma(x, n)`.
 
-use super::Builtin;
+use super::{Builtin, Computes};
+use crate::typed::SmoothFunction;
 
-/// Wilder's mean: (y * (n - 1) + x) / n. The first value, at bar n - 1, is the mean of the first n.
 pub(super) const BUILTIN: Builtin = Builtin {
     name: "rma",
     signature: "rma(x, n)",
-    documentation: "Wilder's mean: (y * (n - 1) + x) / n. The first value, at bar n - 1, is the mean of the first n.",
-    example: r#"rule r(x) { let v = rma(x, 2) ?? 0 if v == 2.25 { breach "{v}" } }
-test "seed, then half way" { bar x=1 -> ok bar x=2 -> ok bar x=3 -> breach }"#,
-    has_memory: true,
+    documentation: "Wilder's mean: y = (y * (n - 1) + x) / n. The first value, at bar n - 1, is the mean of the first n.",
+    example: r#"rule slow_trend(price) {
+  let mean = rma(price, 2) ?? 0
+  if mean == 2.25 { breach "{mean}" }
+}
+test "the mean of two, then half way to the price" {
+  bar price=1 -> ok
+  bar price=2 -> ok
+  bar price=3 -> breach
+}
+"#,
+    computes: Computes::Smooth(SmoothFunction::Rma),
     named: &[],
     least: 2,
     most: Some(2),

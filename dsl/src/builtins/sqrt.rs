@@ -1,15 +1,22 @@
 //! `sqrt(x)`.
 
-use super::Builtin;
+use super::{Builtin, Computes};
+use crate::typed::Function;
 
-/// The square root of x; a negative x is a fault.
 pub(super) const BUILTIN: Builtin = Builtin {
     name: "sqrt",
     signature: "sqrt(x)",
-    documentation: "The square root of x; a negative x is a fault.",
-    example: r#"rule r(x) = sqrt(x) == 3
-test "root" { bar x=9 -> breach bar x=4 -> ok bar x=-1 -> fault }"#,
-    has_memory: false,
+    documentation: "The square root of x. The root of a negative number is a fault.",
+    example: r#"rule root(x) {
+  if sqrt(x) >= 3 { warn "the root of {x}" }
+}
+test "of nine, and of what has none" {
+  bar x=9  -> warn
+  bar x=4  -> ok
+  bar x=-1 -> fault
+}
+"#,
+    computes: Computes::Plain(Function::Sqrt),
     named: &[],
     least: 1,
     most: Some(1),

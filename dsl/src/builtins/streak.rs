@@ -1,15 +1,23 @@
 //! `streak(condition)`.
 
-use super::Builtin;
+use super::{Builtin, Computes};
 
-/// Bars in a row with the condition true, this one included; 0 if it is false now.
 pub(super) const BUILTIN: Builtin = Builtin {
     name: "streak",
     signature: "streak(condition)",
     documentation: "Bars in a row with the condition true, this one included; 0 if it is false now.",
-    example: r#"rule r(x) = streak(x < 0) >= 2
-test "two in a row" { bar x=-1 -> ok bar x=-1 -> breach bar x=1 -> ok bar x=-1 -> ok }"#,
-    has_memory: true,
+    example: r#"rule losing_streak(pnl) {
+  let losses = streak(pnl < 0)
+  if losses >= 2 { breach "{losses} losses in a row" }
+}
+test "two in a row" {
+  bar pnl=-1 -> ok
+  bar pnl=-1 -> breach
+  bar pnl=1  -> ok
+  bar pnl=-1 -> ok
+}
+"#,
+    computes: Computes::Streak,
     named: &[],
     least: 1,
     most: Some(1),

@@ -1,22 +1,27 @@
 //! The head of a rule: inputs and params.
 
-use super::expr::BAR_NAMES;
+use super::name::BAR_NAMES;
 use super::scope::Definition;
 use super::{Checker, index};
 use crate::ast::{self, LiteralValue, TypeName};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::span::{Span, Spanned};
 use crate::typed::{Base, FaultKind, Input, InputId, Param, ParamId, ParamKind, Ty};
 
 impl Checker<'_> {
     pub(super) fn rule(&mut self, rule: &ast::Rule) {
         for input in &rule.inputs {
             self.input(input);
+            if self.stopped {
+                return;
+            }
         }
         match &rule.body {
             ast::Body::Short(condition) => self.short(&rule.name, condition),
             ast::Body::Block(items) => {
                 for item in items {
+                    if self.stopped {
+                        return;
+                    }
                     match item {
                         ast::Item::Param(param) => self.param(param),
                         ast::Item::Stmt(stmt) => {
@@ -29,25 +34,13 @@ impl Checker<'_> {
         }
     }
 
-    /// Whether a name may be declared here; reports why not.
+    /// Whether a name may be declared here; reports why not. Nothing is said of later uses of a name that may not.
     pub(super) fn may_declare(&mut self, name: &ast::Name) -> bool {
-        if self.scope.count() == self.limits.names {
-            let most = self.limits.names;
-            self.over_limit(Code::TOO_MANY_NAMES, format!("the rule declares more than {most} names"), name.span);
-        }
         let word = &name.value;
-        if word.len() > self.limits.name_bytes {
-            let most = self.limits.name_bytes;
-            self.over_limit(Code::TOO_MANY_NAMES, format!("a name has at most {most} bytes"), name.span);
-        }
-        if BAR_NAMES.contains(&word.as_str()) {
-            self.report(
-                Diagnostic::new(Code::RESERVED_NAME, format!("`{word}` is given by the language"), name.span, "")
-                    .help("choose another name"),
-            );
+        if self.count_name(name.span).is_none() {
             return false;
         }
-        if let Some(first) = self.scope.find(word).map(|e| e.span) {
+        if let Some(first) = self.scope.spoil(word) {
             self.report(
                 Diagnostic::new(
                     Code::ALREADY_DECLARED,
@@ -60,7 +53,19 @@ impl Checker<'_> {
             );
             return false;
         }
+        if BAR_NAMES.contains(&word.as_str()) {
+            self.reserved(name);
+            self.scope.declare(word, Definition::Wrong, name.span);
+            return false;
+        }
         true
+    }
+
+    /// Reports a declaration of a name that the language gives.
+    pub(super) fn reserved(&mut self, name: &ast::Name) {
+        let message = format!("`{}` is given by the language", name.value);
+        let diagnostic = Diagnostic::new(Code::RESERVED_NAME, message, name.span, "cannot be declared");
+        self.report(diagnostic.help("choose another name"));
     }
 
     fn input(&mut self, input: &ast::Input) {
@@ -70,7 +75,8 @@ impl Checker<'_> {
             Some(TypeName::Bool) => Base::Bool,
             Some(TypeName::Int) => {
                 let span = input.ty.as_ref().map_or(input.span, |t| t.span);
-                self.report(Diagnostic::new(Code::INT_INPUT, "an input is num or bool", span, "").help("write `num`"));
+                let diagnostic = Diagnostic::new(Code::INT_INPUT, "an input is num or bool, not int", span, "");
+                self.report(diagnostic.help("write `num`; an int param can be a window size"));
                 Base::Num
             }
         };
@@ -89,13 +95,17 @@ impl Checker<'_> {
 
     fn range(&mut self, range: &ast::Range, base: Base) -> Option<(f64, f64)> {
         if base == Base::Bool {
-            return self.error(Code::BAD_RANGE, "a bool takes no range", range.span, "");
+            return self.error(Code::BAD_RANGE, "a bool takes no range", range.span, "remove it");
         }
         let (LiteralValue::Num(lo), LiteralValue::Num(hi)) = (range.lo.value, range.hi.value) else {
             return self.error(Code::BAD_RANGE, "the ends of a range are numbers", range.span, "");
         };
         if lo > hi {
-            return self.error(Code::BAD_RANGE, "the range ends below its start", range.span, "nothing is inside it");
+            let help = format!("write `{}..{}`", self.text(range.hi.span), self.text(range.lo.span));
+            let diagnostic =
+                Diagnostic::new(Code::BAD_RANGE, "the range ends below its start", range.span, "nothing is inside it");
+            self.report(diagnostic.help(help));
+            return None;
         }
         Some((lo, hi))
     }
@@ -112,7 +122,12 @@ impl Checker<'_> {
         if let (ParamKind::Int, Some(((lo, hi), span))) = (kind, range)
             && (lo.fract() != 0.0 || hi.fract() != 0.0)
         {
-            self.report(Diagnostic::new(Code::BAD_RANGE, "the range of an int has whole ends", span, ""));
+            self.report(Diagnostic::new(
+                Code::BAD_RANGE,
+                "the range of an int has whole ends",
+                span,
+                "an int is whole",
+            ));
         }
         let default = self.value_of(&param.default, kind, "the default", Code::BAD_DEFAULT);
         if let (Some(value), Some(((lo, hi), span))) = (default, range)
@@ -125,10 +140,9 @@ impl Checker<'_> {
         }
         let name = param.name.value.clone();
         if free {
-            let definition = match default {
-                Some(_) => Definition::Param(ParamId(index(self.rule.params.len()))),
-                None => Definition::Wrong,
-            };
+            let right = default.is_some() && range.is_some() == param.range.is_some();
+            let definition =
+                if right { Definition::Param(ParamId(index(self.rule.params.len()))) } else { Definition::Wrong };
             self.scope.declare(&name, definition, param.name.span);
         }
         let range = range.map(|(ends, _)| ends);
@@ -152,12 +166,8 @@ impl Checker<'_> {
     /// `= expr`: short for `if expr { breach "NAME" }`.
     fn short(&mut self, name: &ast::Name, condition: &ast::Expr) {
         let span = condition.span;
-        let verdict = ast::VerdictStmt {
-            severity: ast::Severity::Breach,
-            action: None,
-            hold: None,
-            message: Spanned::new(name.value.clone(), Span::new(name.span.start, name.span.end)),
-        };
+        let verdict =
+            ast::VerdictStmt { severity: ast::Severity::Breach, action: None, hold: None, message: name.clone() };
         let then = vec![ast::Stmt { kind: ast::StmtKind::Verdict(verdict), span }];
         let stmt = ast::If { condition: condition.clone(), then, otherwise: None };
         let typed = self.top_level(&ast::Stmt { kind: ast::StmtKind::If(stmt), span });

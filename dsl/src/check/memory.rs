@@ -1,74 +1,98 @@
 //! Calls with memory: windows, means, streaks. Computed in step 2, wherever they stand.
 
 use super::call::Args;
-use super::expr::Place;
+use super::expr::{BOOL, NUM, Place};
 use super::{Checker, index};
 use crate::ast;
+use crate::builtins::{Builtin, Computes};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::Span;
 use crate::typed::{
-    Base, CumulativeFunction, Expr, ExprKind, FaultKind, Memory, MemoryId, MemoryKind, ParamKind, SmoothFunction, Step,
-    Ty, Window, WindowFunction, WindowSize,
+    Base, CumulativeFunction, Expr, ExprKind, FaultKind, Memory, MemoryId, MemoryKind, ParamKind, Step, Ty, Window,
+    WindowFunction, WindowSize,
 };
 
+const SIZE_HELP: &str = "write a whole number, or declare `param n: int = 20 in 5..250` and write `n`";
+
+/// A call with memory, before it has a place in the tables.
+struct Call {
+    kind: MemoryKind,
+    ty: Ty,
+    /// Whether an intermediate may be not finite.
+    faults: bool,
+}
+
+impl Call {
+    /// A num that is always there, made without arithmetic.
+    const fn new(kind: MemoryKind) -> Self {
+        Self { kind, ty: NUM, faults: false }
+    }
+
+    const fn optional(mut self) -> Self {
+        self.ty.optional = true;
+        self
+    }
+
+    const fn faults_if(mut self, arithmetic: bool) -> Self {
+        self.faults = arithmetic;
+        self
+    }
+}
+
 impl Checker<'_> {
-    /// A call with memory of a known name.
-    pub(super) fn memory(&mut self, name: &str, args: &Args<'_>, span: Span) -> Option<Expr> {
+    /// A call with memory, computed in step 2 wherever it stands: what it is made of comes before it.
+    pub(super) fn memory(&mut self, builtin: &Builtin, args: &Args<'_>, span: Span) -> Option<Expr> {
+        let Call { kind, ty, faults } = self.memory_call(builtin, args)?;
         if self.rule.memories.len() == self.limits.memories {
-            let most = self.limits.memories;
-            self.over_limit(Code::TOO_MANY_WINDOWS, format!("the rule has more than {most} calls with memory"), span);
+            let message = format!("the rule has more than {} calls with memory", self.limits.memories);
+            let help = "give a result that is used twice a name with `let`";
+            self.over_limit(Code::TOO_MANY_WINDOWS, message, span, help);
             return None;
         }
-        let (kind, ty, faults) = match name {
-            "sum" | "sma" | "stdev" | "highest" | "lowest" | "count" => self.window_call(name, args)?,
-            "ema" | "rma" | "rsi" => {
-                let function = match name {
-                    "ema" => SmoothFunction::Ema,
-                    "rma" => SmoothFunction::Rma,
-                    _ => SmoothFunction::Rsi,
-                };
-                let value = self.argument(name, args, 0, Base::Num);
-                let window = self.window(args.get(1)?);
-                (MemoryKind::Smooth { function, value: value?, window: window? }, Base::Num, true).optional(true)
-            }
-            "atr" => {
-                let high = self.argument(name, args, 0, Base::Num);
-                let low = self.argument(name, args, 1, Base::Num);
-                let close = self.argument(name, args, 2, Base::Num);
-                let window = self.window(args.get(3)?);
-                let kind = MemoryKind::Atr { high: high?, low: low?, close: close?, window: window? };
-                (kind, Base::Num, true).optional(true)
-            }
-            "cum_max" | "cum_min" | "cum_sum" => {
-                let function = match name {
-                    "cum_max" => CumulativeFunction::Max,
-                    "cum_min" => CumulativeFunction::Min,
-                    _ => CumulativeFunction::Sum,
-                };
-                let value = self.argument(name, args, 0, Base::Num)?;
-                (MemoryKind::Cumulative { function, value }, Base::Num, name == "cum_sum").optional(false)
-            }
-            "streak" => {
-                let condition = self.argument(name, args, 0, Base::Bool)?;
-                (MemoryKind::Streak { condition }, Base::Num, false).optional(false)
-            }
-            "bars_since" => {
-                let condition = self.argument(name, args, 0, Base::Bool)?;
-                (MemoryKind::BarsSince { condition }, Base::Num, false).optional(true)
-            }
-            _ => {
-                let left = self.argument(name, args, 0, Base::Num);
-                let right = self.argument(name, args, 1, Base::Num);
-                let kind = MemoryKind::Crosses { above: name == "crosses_above", left: left?, right: right? };
-                (kind, Base::Bool, false).optional(false)
-            }
-        };
         self.keep(values_kept(&kind), span);
         let fault = faults.then(|| self.fault(FaultKind::NotFinite, span));
         let id = MemoryId(index(self.rule.memories.len()));
         self.rule.memories.push(Memory { kind, ty, fault, span });
         self.rule.advance.push(Step::Memory(id));
         Some(Expr { kind: ExprKind::Memory(id), ty, span })
+    }
+
+    fn memory_call(&mut self, builtin: &Builtin, args: &Args<'_>) -> Option<Call> {
+        let name = builtin.name;
+        Some(match builtin.computes {
+            Computes::Window(function) => return self.window_call(name, function, args),
+            Computes::Smooth(function) => {
+                let value = self.argument(name, args, 0, Base::Num);
+                let window = self.window(args.get(1)?);
+                let kind = MemoryKind::Smooth { function, value: value?, window: window? };
+                Call::new(kind).optional().faults_if(true)
+            }
+            Computes::Atr => {
+                let high = self.argument(name, args, 0, Base::Num);
+                let low = self.argument(name, args, 1, Base::Num);
+                let close = self.argument(name, args, 2, Base::Num);
+                let window = self.window(args.get(3)?);
+                let kind = MemoryKind::Atr { high: high?, low: low?, close: close?, window: window? };
+                Call::new(kind).optional().faults_if(true)
+            }
+            Computes::Cumulative(function) => {
+                let value = self.argument(name, args, 0, Base::Num)?;
+                let adds = function == CumulativeFunction::Sum;
+                Call::new(MemoryKind::Cumulative { function, value }).faults_if(adds)
+            }
+            Computes::Streak => Call::new(MemoryKind::Streak { condition: self.argument(name, args, 0, Base::Bool)? }),
+            Computes::BarsSince => {
+                Call::new(MemoryKind::BarsSince { condition: self.argument(name, args, 0, Base::Bool)? }).optional()
+            }
+            Computes::Crosses { above } => {
+                let left = self.argument(name, args, 0, Base::Num);
+                let right = self.argument(name, args, 1, Base::Num);
+                let kind = MemoryKind::Crosses { above, left: left?, right: right? };
+                Call { kind, ty: BOOL, faults: false }
+            }
+            // Those remember nothing, and never come here.
+            Computes::Plain(_) | Computes::Known => return None,
+        })
     }
 
     fn argument(&mut self, name: &str, args: &Args<'_>, at: usize, base: Base) -> Option<Expr> {
@@ -78,43 +102,29 @@ impl Checker<'_> {
         Some(value)
     }
 
-    fn window_call(&mut self, name: &str, args: &Args<'_>) -> Option<(MemoryKind, Ty, bool)> {
-        let base = if name == "count" { Base::Bool } else { Base::Num };
+    fn window_call(&mut self, name: &str, function: WindowFunction, args: &Args<'_>) -> Option<Call> {
+        let base = if function == WindowFunction::Count { Base::Bool } else { Base::Num };
         let value = self.argument(name, args, 0, base);
-        let window = self.window(args.get(1)?);
+        let size = args.get(1)?;
+        let window = self.window(size);
         let sample = self.sample(args);
         let window = window?;
         let min = self.min(args, window);
         let (value, sample, min) = (value?, sample?, min?);
-        let function = match name {
-            "sum" => WindowFunction::Sum,
-            "sma" => WindowFunction::Sma,
-            "stdev" if sample => WindowFunction::StdevSample,
-            "stdev" => WindowFunction::Stdev,
-            "highest" => WindowFunction::Highest,
-            "lowest" => WindowFunction::Lowest,
-            _ => WindowFunction::Count,
-        };
         if sample && min.unwrap_or(window.min) < 2 {
-            let (span, what) = args.named("min").map_or((args.get(1)?.span, "the window"), |a| (a.span, "`min:`"));
-            return self.error(
-                Code::WINDOW_MIN,
-                format!("`sample: true` divides by n - 1, so {what} must be at least 2"),
-                span,
-                "can be 1",
-            );
+            let (span, what) = args.named("min").map_or((size.span, "the window"), |min| (min.span, "`min:`"));
+            let message = format!("`sample: true` divides by n - 1, so {what} must be at least 2");
+            return self.error(Code::WINDOW_MIN, message, span, "can be 1");
         }
-        let faults = matches!(
-            function,
-            WindowFunction::Sum | WindowFunction::Sma | WindowFunction::Stdev | WindowFunction::StdevSample
-        );
-        let plain = min == Some(1);
-        Some((MemoryKind::Window { function, value, window, min }, Base::Num, faults).optional(!plain))
+        let function = if sample { WindowFunction::StdevSample } else { function };
+        let adds = !matches!(function, WindowFunction::Highest | WindowFunction::Lowest | WindowFunction::Count);
+        let call = Call::new(MemoryKind::Window { function, value, window, min }).faults_if(adds);
+        Some(if min == Some(1) { call } else { call.optional() })
     }
 
     /// A window size: a whole-number literal or an int param with a range.
     fn window(&mut self, size: &ast::Expr) -> Option<Window> {
-        self.node(size.span);
+        self.node(size.span)?;
         let window = match &size.kind {
             ast::ExprKind::Paren(inner) => return self.window(inner),
             ast::ExprKind::Error => return None,
@@ -126,21 +136,13 @@ impl Checker<'_> {
             }
             ast::ExprKind::Name(name) => self.window_param(name, size.span)?,
             _ => {
-                let help = "write a whole number, or the name of an int param with a range";
-                self.report(
-                    Diagnostic::new(
-                        Code::WINDOW_SIZE,
-                        "a window size is a whole number or an int param",
-                        size.span,
-                        "",
-                    )
-                    .help(help),
-                );
+                let message = "a window size is a whole number or an int param";
+                self.report(Diagnostic::new(Code::WINDOW_SIZE, message, size.span, "").help(SIZE_HELP));
                 return None;
             }
         };
         if window.min == 0 {
-            return self.error(Code::WINDOW_SIZE, "a window has at least 1 value", size.span, "can be 0");
+            return self.error(Code::WINDOW_SIZE, "a window has at least 1 value", size.span, "0 values");
         }
         if window.max > self.limits.window {
             let most = self.limits.window;
@@ -155,13 +157,11 @@ impl Checker<'_> {
     }
 
     fn window_param(&mut self, name: &str, span: Span) -> Option<Window> {
-        let read = match self.scope.find(name) {
-            None if !super::expr::BAR_NAMES.contains(&name) => return self.unknown(name, span),
-            _ => self.expr(&ast::Expr { kind: ast::ExprKind::Name(name.to_owned()), span }, Place::Free)?,
-        };
+        let read = self.name(name, span, Place::Free)?;
         let ExprKind::Param(id) = read.kind else {
             let message = format!("a window size is a whole number or an int param, and `{name}` is neither");
-            return self.error(Code::WINDOW_SIZE, message, span, "");
+            self.report(Diagnostic::new(Code::WINDOW_SIZE, message, span, "").help(SIZE_HELP));
+            return None;
         };
         let param = self.rule.params.get(id.index())?;
         let declared = param.span;
@@ -195,7 +195,7 @@ impl Checker<'_> {
     #[expect(clippy::option_option, reason = "the outer one is the error, as everywhere in the checker")]
     fn min(&mut self, args: &Args<'_>, window: Window) -> Option<Option<u32>> {
         let Some(arg) = args.named("min") else { return Some(None) };
-        self.node(arg.span);
+        self.node(arg.span)?;
         if let ast::ExprKind::Num(k) = arg.kind
             && self.is_whole_literal(arg)
             && k >= 1.0
@@ -211,22 +211,11 @@ impl Checker<'_> {
 
     fn sample(&mut self, args: &Args<'_>) -> Option<bool> {
         let Some(arg) = args.named("sample") else { return Some(false) };
-        self.node(arg.span);
+        self.node(arg.span)?;
         match arg.kind {
             ast::ExprKind::Bool(sample) => Some(sample),
             _ => self.error(Code::WINDOW_MIN, "`sample:` is `true` or `false`", arg.span, ""),
         }
-    }
-}
-
-/// Finishes the description of a call.
-trait WithPresence {
-    fn optional(self, optional: bool) -> (MemoryKind, Ty, bool);
-}
-
-impl WithPresence for (MemoryKind, Base, bool) {
-    fn optional(self, optional: bool) -> (MemoryKind, Ty, bool) {
-        (self.0, Ty { base: self.1, optional }, self.2)
     }
 }
 

@@ -5,7 +5,7 @@ use super::expr::Place;
 use crate::ast;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::{Span, Spanned};
-use crate::typed::{Base, ExprKind, MessagePart, ValueFormat};
+use crate::typed::{Base, MessagePart, ValueFormat};
 
 /// The most decimals that a placeholder can ask for.
 const MOST_DECIMALS: u8 = 12;
@@ -16,7 +16,8 @@ impl Checker<'_> {
         let text = &message.value;
         if text.len() > self.limits.message_bytes {
             let most = self.limits.message_bytes;
-            return self.error(Code::BAD_MESSAGE, format!("a message has at most {most} bytes"), message.span, "");
+            let wrong = format!("a message has at most {most} bytes, not {}", text.len());
+            return self.error(Code::BAD_MESSAGE, wrong, message.span, "shorten it");
         }
         let quote = usize::from(self.text(message.span).starts_with('"'));
         let base = message.span.start as usize + quote;
@@ -29,8 +30,8 @@ impl Checker<'_> {
             let brace = rest + found;
             plain.push_str(text.get(rest..brace).unwrap_or_default());
             let tail = text.get(brace..).unwrap_or_default();
-            if let Some(doubled) = ["{{", "}}"].iter().find(|d| tail.starts_with(**d)) {
-                plain.push_str(&doubled[..1]);
+            if let Some((_, one)) = [("{{", '{'), ("}}", '}')].into_iter().find(|(two, _)| tail.starts_with(two)) {
+                plain.push(one);
                 rest = brace + 2;
                 continue;
             }
@@ -90,7 +91,7 @@ impl Checker<'_> {
                     self.report(
                         Diagnostic::new(
                             Code::BAD_MESSAGE,
-                            format!("`:{}` is no format", super::expr::shorten(format)),
+                            format!("`:{}` is no format", super::presence::shorten(format)),
                             span,
                             "",
                         )
@@ -109,11 +110,10 @@ impl Checker<'_> {
                 parsed
             }
         };
-        debug_assert!(!matches!(value.kind, ExprKind::Arith { .. }), "a name");
         let column = self.rule.message_values;
         if column as usize == self.limits.placeholders {
-            let most = self.limits.placeholders;
-            self.over_limit(Code::TOO_MANY_PLACEHOLDERS, format!("messages show more than {most} values"), span);
+            let message = format!("messages show more than {} values", self.limits.placeholders);
+            self.over_limit(Code::TOO_MANY_PLACEHOLDERS, message, span, "show fewer");
             return None;
         }
         self.rule.message_values += 1;

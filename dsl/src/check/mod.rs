@@ -1,7 +1,8 @@
 //! Names, types and limits: the syntax tree becomes a typed tree, or diagnostics.
 //!
 //! Every error is reported, each once: an expression that is wrong has no type, and nothing more is said of what is
-//! made of it. The checker recurses as deep as the tree, which the parser has bounded.
+//! made of it. The checker recurses as deep as the tree, which the parser has bounded, and stops where the rule is
+//! over a limit of size, so that its work is bounded too.
 
 mod call;
 mod declare;
@@ -9,10 +10,14 @@ mod expr;
 mod mark;
 mod memory;
 mod message;
+mod name;
+mod presence;
 mod scope;
 mod stmt;
 mod suggest;
 mod test;
+#[cfg(test)]
+mod tests;
 
 use crate::Limits;
 use crate::ast;
@@ -28,19 +33,28 @@ pub fn check(file: &ast::File, source: &str, limits: &Limits) -> (Option<Rule>, 
     checker.edition(file);
     checker.clock(file);
     checker.rule(&file.rule);
-    checker.tests(&file.tests);
+    if !checker.stopped {
+        checker.tests(&file.tests);
+    }
     checker.finish()
 }
 
 /// What is known of the rule so far.
 struct Checker<'a> {
+    file: &'a ast::File,
     source: &'a str,
     limits: &'a Limits,
     diagnostics: Vec<Diagnostic>,
     scope: Scope,
     rule: Rule,
     /// What first made the rule use time.
-    uses_time: bool,
+    uses_time: Option<Span>,
+    /// Whether the rule is too large for its rest to be looked at.
+    stopped: bool,
+    /// Names of outs so far, also of those whose value is wrong.
+    out_names: Vec<(String, Span)>,
+    /// Why a let is not a series, by its index.
+    not_series: Vec<Option<Reason>>,
     /// Expressions and statements so far.
     nodes: usize,
     /// Bytes that windows and history keep so far.
@@ -49,8 +63,17 @@ struct Checker<'a> {
     reported: Vec<Code>,
 }
 
+/// Why a let is not a series.
+#[derive(Clone, Debug)]
+enum Reason {
+    /// It stands in a block.
+    InBlock,
+    /// It reads this var, or this let that is not a series.
+    Reads(String),
+}
+
 impl<'a> Checker<'a> {
-    fn new(file: &ast::File, source: &'a str, limits: &'a Limits) -> Self {
+    fn new(file: &'a ast::File, source: &'a str, limits: &'a Limits) -> Self {
         let rule = Rule {
             name: file.rule.name.value.clone(),
             edition: 1,
@@ -71,12 +94,16 @@ impl<'a> Checker<'a> {
             tests: Vec::new(),
         };
         Self {
+            file,
             source,
             limits,
             diagnostics: Vec::new(),
             scope: Scope::default(),
             rule,
-            uses_time: false,
+            uses_time: None,
+            stopped: false,
+            out_names: Vec::new(),
+            not_series: Vec::new(),
             nodes: 0,
             kept: 0,
             reported: Vec::new(),
@@ -94,11 +121,16 @@ impl<'a> Checker<'a> {
     }
 
     /// Reports a limit the first time that it is passed.
-    fn over_limit(&mut self, code: Code, message: String, span: Span) {
+    fn over_limit(&mut self, code: Code, message: String, span: Span, help: &str) {
         if !self.reported.contains(&code) {
             self.reported.push(code);
-            self.report(Diagnostic::new(code, message, span, "over the limit here"));
+            self.report(Diagnostic::new(code, message, span, "over the limit here").help(help));
         }
+    }
+
+    /// Whether there is room for one more diagnostic: past that nobody reads them, so looking for hints is wasted.
+    fn hints_are_read(&self) -> bool {
+        self.diagnostics.len() < self.limits.diagnostics
     }
 
     fn text(&self, span: Span) -> &'a str {
@@ -111,22 +143,40 @@ impl<'a> Checker<'a> {
         id
     }
 
-    /// Counts one expression or statement.
-    fn node(&mut self, span: Span) {
+    /// Counts one expression or statement. `None` once there are too many: nothing more is looked at then.
+    fn node(&mut self, span: Span) -> Option<()> {
         self.nodes += 1;
-        if self.nodes == self.limits.nodes + 1 {
-            let most = self.limits.nodes;
-            self.over_limit(Code::TOO_LARGE, format!("the rule has more than {most} expressions and statements"), span);
+        if self.nodes > self.limits.nodes {
+            let message = format!("the rule has more than {} expressions and statements", self.limits.nodes);
+            self.over_limit(Code::TOO_LARGE, message, span, "split it into several rules");
+            self.stopped = true;
         }
+        (!self.stopped).then_some(())
     }
 
-    /// Counts bytes that the rule keeps from bar to bar.
+    /// Counts one declared name. `None` once there are too many: nothing more is looked at then.
+    fn count_name(&mut self, span: Span) -> Option<()> {
+        if self.scope.count() + self.out_names.len() >= self.limits.names {
+            let message = format!("the rule declares more than {} names", self.limits.names);
+            self.over_limit(Code::TOO_MANY_NAMES, message, span, "split it into several rules");
+            self.stopped = true;
+        }
+        (!self.stopped).then_some(())
+    }
+
+    /// Counts values of eight bytes that the rule keeps from bar to bar.
     fn keep(&mut self, values: usize, span: Span) {
         self.kept = self.kept.saturating_add(values.saturating_mul(8));
         if self.kept > self.limits.state_bytes {
-            let most = self.limits.state_bytes;
-            self.over_limit(Code::TOO_MUCH_STATE, format!("windows and history keep more than {most} bytes"), span);
+            let message = format!("windows and history keep more than {} bytes", self.limits.state_bytes);
+            let help = "make windows shorter, or the ranges of their params narrower";
+            self.over_limit(Code::TOO_MUCH_STATE, message, span, help);
         }
+    }
+
+    /// Marks that the rule needs the time of its bars, because of this.
+    fn use_time(&mut self, span: Span) {
+        self.uses_time.get_or_insert(span);
     }
 
     fn edition(&mut self, file: &ast::File) {
@@ -151,8 +201,7 @@ impl<'a> Checker<'a> {
     }
 
     fn finish(mut self) -> (Option<Rule>, Vec<Diagnostic>) {
-        if self.uses_time {
-            let span = self.rule.inputs.first().map_or(Span::default(), |i| i.span);
+        if let Some(span) = self.uses_time {
             let missing = self.fault(FaultKind::TimeMissing, span);
             let backwards = self.fault(FaultKind::TimeBackwards, span);
             self.rule.time = Some(TimeFaults { missing, backwards });
@@ -161,14 +210,17 @@ impl<'a> Checker<'a> {
         if !wrong {
             self.warn_unused();
         }
-        self.diagnostics.sort_by_key(|d| d.labels.first().map(|l| (l.span.start, l.span.end)));
+        self.diagnostics.sort_by_key(|d| d.labels.first().map(|label| label.span));
         ((!wrong).then_some(self.rule), self.diagnostics)
     }
 
     fn warn_unused(&mut self) {
         let unused: Vec<_> = self.scope.unused().map(|e| (e.name.clone(), e.span, e.what())).collect();
         for (name, span, what) in unused {
-            self.report(Diagnostic::new(Code::UNUSED, format!("the {what} `{name}` is never read"), span, ""));
+            self.report(
+                Diagnostic::new(Code::UNUSED, format!("`{name}` is never read"), span, what)
+                    .help(format!("remove it, or call it `_{name}`")),
+            );
         }
     }
 }

@@ -26,10 +26,10 @@ pub(super) struct Entry {
 impl Entry {
     pub(super) const fn what(&self) -> &'static str {
         match self.definition {
-            Definition::Input(_) => "input",
-            Definition::Param(_) => "param",
-            Definition::Let(_) | Definition::Wrong => "let",
-            Definition::Var(_) => "var",
+            Definition::Input(_) => "an input",
+            Definition::Param(_) => "a param",
+            Definition::Let(_) | Definition::Wrong => "a let",
+            Definition::Var(_) => "a var",
         }
     }
 }
@@ -48,6 +48,14 @@ impl Scope {
 
     pub(super) fn find(&self, name: &str) -> Option<&Entry> {
         self.visible.iter().find(|e| e.name == name)
+    }
+
+    /// Where a visible name was declared, which from now on is wrong: it was declared again, and nobody knows which
+    /// of the two a later use means.
+    pub(super) fn spoil(&mut self, name: &str) -> Option<Span> {
+        let entry = self.visible.iter_mut().find(|e| e.name == name)?;
+        entry.definition = Definition::Wrong;
+        Some(entry.span)
     }
 
     /// Finds a name that is read.

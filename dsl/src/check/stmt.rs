@@ -1,13 +1,16 @@
 //! Statements.
 
+use rulebox_abi::MAX_STATEMENTS;
+
+use super::name::BAR_NAMES;
 use super::scope::Definition;
-use super::{Checker, index, type_name};
+use super::{Checker, Reason, index, type_name};
 use crate::ast::{self, DurationUnit};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::Spanned;
 use crate::typed::{
     Action, Base, Expr, ExprKind, FaultKind, Hold, Let, LetId, Out, OutId, Statement, StatementId, Step, Stmt,
-    StmtKind, Var, VarId,
+    StmtKind, Ty, Var, VarId,
 };
 
 impl Checker<'_> {
@@ -24,13 +27,13 @@ impl Checker<'_> {
     }
 
     fn stmt(&mut self, stmt: &ast::Stmt, top: bool) -> Option<Stmt> {
-        self.node(stmt.span);
+        self.node(stmt.span)?;
         let kind = match &stmt.kind {
             ast::StmtKind::Let { name, value } => self.let_(name, value, top)?,
             ast::StmtKind::Var { name, per_day, value } => self.var(name, *per_day, value, top)?,
             ast::StmtKind::Assign { name, value } => self.assign(name, value)?,
             ast::StmtKind::Out { name, value } => self.out(name, value)?,
-            ast::StmtKind::If(stmt) => self.if_(stmt),
+            ast::StmtKind::If(stmt) => self.if_(stmt)?,
             ast::StmtKind::Verdict(verdict) => self.verdict(verdict, stmt)?,
         };
         Some(Stmt { kind, span: stmt.span })
@@ -45,9 +48,11 @@ impl Checker<'_> {
             }
             return None;
         };
-        let series = top && self.reads_series_alone(&value);
+        let reason = if top { self.not_series(&value).map(Reason::Reads) } else { Some(Reason::InBlock) };
+        let series = reason.is_none();
         let id = LetId(index(self.rule.lets.len()));
         self.rule.lets.push(Let { name: name.value.clone(), ty: value.ty, series, span: name.span });
+        self.not_series.push(reason);
         if free {
             self.scope.declare(&name.value, Definition::Let(id), name.span);
         }
@@ -58,26 +63,29 @@ impl Checker<'_> {
         Some(StmtKind::Let(id, value))
     }
 
-    fn reads_series_alone(&self, expr: &Expr) -> bool {
+    /// The first name in an expression that makes it no series.
+    fn not_series(&self, expr: &Expr) -> Option<String> {
+        let name = |span| Some(self.text(span).to_owned());
         match &expr.kind {
-            ExprKind::Var(_) => false,
-            ExprKind::Let(id) => self.rule.lets.get(id.index()).is_some_and(|l| l.series),
+            ExprKind::Var(_) => name(expr.span),
+            ExprKind::Let(id) if self.rule.lets.get(id.index()).is_some_and(|l| !l.series) => name(expr.span),
             ExprKind::Neg { operand, .. } | ExprKind::Not(operand) | ExprKind::Known(operand) => {
-                self.reads_series_alone(operand)
+                self.not_series(operand)
             }
             ExprKind::Arith { left, right, .. }
             | ExprKind::Compare { left, right, .. }
             | ExprKind::And(left, right)
             | ExprKind::Or(left, right)
             | ExprKind::Default { value: left, default: right } => {
-                self.reads_series_alone(left) && self.reads_series_alone(right)
+                self.not_series(left).or_else(|| self.not_series(right))
             }
             ExprKind::If { condition, then, otherwise } => {
-                [condition, then, otherwise].into_iter().all(|e| self.reads_series_alone(e))
+                [condition, then, otherwise].into_iter().find_map(|e| self.not_series(e))
             }
-            ExprKind::Call { args, .. } => args.iter().all(|e| self.reads_series_alone(e)),
+            ExprKind::Call { args, .. } => args.iter().find_map(|e| self.not_series(e)),
             // What a call with memory reads was checked where it was made.
             ExprKind::Memory(_)
+            | ExprKind::Let(_)
             | ExprKind::Num(_)
             | ExprKind::Bool(_)
             | ExprKind::Clock(_)
@@ -87,7 +95,7 @@ impl Checker<'_> {
             | ExprKind::Weekday
             | ExprKind::TimeOfDay
             | ExprKind::BarIndex
-            | ExprKind::History { .. } => true,
+            | ExprKind::History { .. } => None,
         }
     }
 
@@ -98,12 +106,14 @@ impl Checker<'_> {
                     .help("move its line before the `if`, and change it here with `:=`"),
             );
         }
-        self.uses_time |= per_day;
-        let value = self.whole(value).and_then(|v| self.needs_presence(&v).map(|()| v));
+        if per_day {
+            self.use_time(name.span);
+        }
+        let value = self.whole(value).and_then(|v| self.needs_presence(&v, None).map(|()| v));
         let free = self.may_declare(name);
         let value = value.and_then(|v| {
             if v.ty.base == Base::Clock {
-                return self.error(Code::WRONG_TYPE, "a var is a num or a bool", v.span, "clock");
+                return self.error(Code::WRONG_TYPE, "a var is a num or a bool, not a clock", v.span, "clock");
             }
             Some(v)
         });
@@ -126,14 +136,18 @@ impl Checker<'_> {
         let value = self.whole(value);
         let entry = self.scope.find(&name.value).map(|e| (e.definition, e.span, e.what()));
         let Some((definition, declared, what)) = entry else {
+            if BAR_NAMES.contains(&name.value.as_str()) {
+                let message = format!("`{}` is given by the language, and only a var can be changed", name.value);
+                return self.error(Code::NOT_A_VAR, message, name.span, "");
+            }
             return self.unknown(&name.value, name.span);
         };
         let Definition::Var(id) = definition else {
             if definition != Definition::Wrong {
-                let message = format!("`{}` is a {what}, and only a var can be changed", name.value);
+                let message = format!("`{}` is declared as {what}, and only a var can be changed", name.value);
                 let mut diagnostic =
                     Diagnostic::new(Code::NOT_A_VAR, message, name.span, "").related(declared, "declared here");
-                if what == "let" {
+                if what == "a let" {
                     diagnostic = diagnostic.help("declare it with `var` instead of `let`");
                 }
                 self.report(diagnostic);
@@ -142,9 +156,8 @@ impl Checker<'_> {
         };
         let value = value?;
         let base = self.rule.vars.get(id.index())?.base;
-        self.needs_presence(&value)?;
         if value.ty.base != base {
-            let wanted = type_name(crate::typed::Ty { base, optional: false });
+            let wanted = type_name(Ty { base, optional: false });
             let message = format!("`{}` is a {wanted}, not a {}", name.value, type_name(value.ty));
             self.report(
                 Diagnostic::new(Code::WRONG_TYPE, message, value.span, type_name(value.ty))
@@ -152,74 +165,65 @@ impl Checker<'_> {
             );
             return None;
         }
+        self.needs_presence(&value, None)?;
         Some(StmtKind::Assign(id, value))
     }
 
     fn out(&mut self, name: &ast::Name, value: &ast::Expr) -> Option<StmtKind> {
         let value = self.whole(value);
-        if super::expr::BAR_NAMES.contains(&name.value.as_str()) {
-            self.report(Diagnostic::new(
-                Code::RESERVED_NAME,
-                format!("`{}` is given by the language", name.value),
-                name.span,
-                "",
-            ));
+        self.count_name(name.span)?;
+        if BAR_NAMES.contains(&name.value.as_str()) {
+            self.reserved(name);
         }
-        if let Some(first) = self.rule.outs.iter().find(|o| o.name == name.value).map(|o| o.span) {
+        if let Some((_, first)) = self.out_names.iter().find(|(other, _)| *other == name.value) {
+            let first = *first;
             self.report(
                 Diagnostic::new(Code::OUT_TWICE, format!("the out `{}` is given twice", name.value), name.span, "")
                     .related(first, "first here")
-                    .help("give it once: `out … = if … then … else …`"),
+                    .help(format!("give it once: `out {} = if … then … else …`", name.value)),
             );
             return None;
         }
-        if self.scope.count() + self.rule.outs.len() >= self.limits.names {
-            let most = self.limits.names;
-            self.over_limit(Code::TOO_MANY_NAMES, format!("the rule declares more than {most} names"), name.span);
-        }
+        self.out_names.push((name.value.clone(), name.span));
         let value = value?;
         if value.ty.base == Base::Clock {
-            return self.error(Code::WRONG_TYPE, "an out is a num or a bool", value.span, "clock");
+            return self.error(Code::WRONG_TYPE, "an out is a num or a bool, not a clock", value.span, "clock");
         }
         let id = OutId(index(self.rule.outs.len()));
         self.rule.outs.push(Out { name: name.value.clone(), ty: value.ty, span: name.span });
         Some(StmtKind::Out(id, value))
     }
 
-    fn if_(&mut self, stmt: &ast::If) -> StmtKind {
+    fn if_(&mut self, stmt: &ast::If) -> Option<StmtKind> {
         let condition = self.whole_plain(&stmt.condition, Base::Bool, "a condition");
         let then = self.block(&stmt.then);
         let otherwise = match &stmt.otherwise {
             None => Vec::new(),
             Some(ast::Else::Block(stmts)) => self.block(stmts),
             Some(ast::Else::If(inner)) => {
-                self.node(inner.span);
-                vec![Stmt { kind: self.if_(&inner.value), span: inner.span }]
+                self.node(inner.span)?;
+                let kind = self.if_(&inner.value);
+                kind.map(|kind| Stmt { kind, span: inner.span }).into_iter().collect()
             }
         };
-        // Without a condition there is an error, and no rule.
-        let condition =
-            condition.unwrap_or(Expr { kind: ExprKind::Bool(false), ty: super::expr::BOOL, span: stmt.condition.span });
-        StmtKind::If { condition, then, otherwise }
+        Some(StmtKind::If { condition: condition?, then, otherwise })
     }
 
     fn verdict(&mut self, verdict: &ast::VerdictStmt, stmt: &ast::Stmt) -> Option<StmtKind> {
         let action = verdict.action.as_ref().map(|action| self.action(action));
         let hold = verdict.hold.as_ref().map(|hold| self.hold(hold));
         let message = self.message(&verdict.message);
-        if self.rule.statements.len() == rulebox_abi::MAX_STATEMENTS {
-            let most = rulebox_abi::MAX_STATEMENTS;
-            self.over_limit(
-                Code::TOO_MANY_VERDICTS,
-                format!("the rule has more than {most} verdict statements"),
-                stmt.span,
-            );
+        if self.rule.statements.len() == MAX_STATEMENTS {
+            let message = format!("the rule has more than {MAX_STATEMENTS} verdict statements");
+            self.over_limit(Code::TOO_MANY_VERDICTS, message, stmt.span, "split it into several rules");
             return None;
         }
         let action = action.map_or(Some(None), |a| a.map(Some))?;
         let hold = hold.map_or(Some(None), |h| h.map(Some))?;
         if let Some(hold) = hold {
-            self.uses_time |= matches!(hold, Hold::Millis(_) | Hold::Day);
+            if matches!(hold, Hold::Millis(_) | Hold::Day) {
+                self.use_time(verdict.hold.as_ref().map_or(stmt.span, |h| h.span));
+            }
             self.keep(1, stmt.span);
         }
         let id = StatementId(index(self.rule.statements.len()));

@@ -1,10 +1,41 @@
 //! What the author may have meant.
 
-/// The candidate nearest to a word, if it is near enough to be a slip of the keyboard.
+use crate::ast::{Body, Else, If, Item, Rule, Stmt, StmtKind};
+use crate::span::Span;
+
+/// Where a rule declares a name, in whatever block: the first place.
+pub(super) fn declaration(rule: &Rule, name: &str) -> Option<Span> {
+    let Body::Block(items) = &rule.body else { return None };
+    items.iter().find_map(|item| match item {
+        Item::Param(param) => (param.name.value == name).then_some(param.name.span),
+        Item::Stmt(stmt) => in_stmt(stmt, name),
+    })
+}
+
+fn in_stmt(stmt: &Stmt, wanted: &str) -> Option<Span> {
+    match &stmt.kind {
+        StmtKind::Let { name, .. } | StmtKind::Var { name, .. } => (name.value == wanted).then_some(name.span),
+        StmtKind::If(stmt) => in_if(stmt, wanted),
+        StmtKind::Assign { .. } | StmtKind::Out { .. } | StmtKind::Verdict(_) => None,
+    }
+}
+
+fn in_if(stmt: &If, wanted: &str) -> Option<Span> {
+    let in_block = |stmts: &[Stmt]| stmts.iter().find_map(|s| in_stmt(s, wanted));
+    in_block(&stmt.then).or_else(|| match stmt.otherwise.as_ref()? {
+        Else::Block(stmts) => in_block(stmts),
+        Else::If(inner) => in_if(&inner.value, wanted),
+    })
+}
+
+/// The candidate nearest to a word, the first of equals, if it is near enough to be a slip of the keyboard.
+///
+/// Words of one letter have no slips: every other letter would be one.
 pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.chars().take(64).collect();
     let most = (word.len() / 3).clamp(1, 3);
     candidates
+        .filter(|_| word.len() > 1)
         .filter(|c| c.chars().count().abs_diff(word.len()) <= most)
         .map(|c| (distance(&word, &c.chars().collect::<Vec<_>>()), c))
         .filter(|&(d, _)| d <= most)
@@ -50,6 +81,7 @@ mod tests {
         assert_eq!(nearest("drawdwon", names.into_iter()), Some("drawdown"));
         assert_eq!(nearest("equty", names.into_iter()), Some("equity"));
         assert_eq!(nearest("balance", names.into_iter()), None);
+        assert_eq!(nearest("m", names.into_iter()), None);
         assert_eq!(zone("america/new_york"), Some("America/New_York"));
         assert_eq!(zone("Prague"), Some("Europe/Prague"));
         assert_eq!(zone("Europe/Prage"), Some("Europe/Prague"));

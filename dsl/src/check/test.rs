@@ -13,12 +13,16 @@ impl Checker<'_> {
     pub(super) fn tests(&mut self, tests: &[ast::Test]) {
         if let Some(test) = tests.get(self.limits.tests) {
             let most = self.limits.tests;
-            self.over_limit(Code::TOO_LARGE, format!("a file has at most {most} tests"), test.span);
+            let help = "keep the tests that matter here, and the others elsewhere";
+            self.over_limit(Code::TOO_LARGE, format!("a file has at most {most} tests"), test.span, help);
+            return;
         }
         let bars: usize = tests.iter().map(|t| t.bars.len()).sum();
         if let Some(test) = tests.last().filter(|_| bars > self.limits.test_bars) {
             let most = self.limits.test_bars;
-            self.over_limit(Code::TOO_LARGE, format!("the tests of a file have at most {most} bars"), test.span);
+            let message = format!("the tests of a file have at most {most} bars together");
+            self.over_limit(Code::TOO_LARGE, message, test.span, "run long series with data of their own");
+            return;
         }
         for test in tests {
             let params = self.test_params(&test.sets);
@@ -53,7 +57,8 @@ impl Checker<'_> {
     fn unknown_in_test(&mut self, what: &str, name: &ast::Name, names: &[String]) {
         let message = format!("the rule has no {what} `{}`", name.value);
         let mut diagnostic = Diagnostic::new(Code::TEST_NAME, message, name.span, "");
-        if let Some(near) = suggest::nearest(&name.value, names.iter().map(String::as_str)) {
+        let near = suggest::nearest(&name.value, names.iter().map(String::as_str).filter(|_| self.hints_are_read()));
+        if let Some(near) = near {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
         }
         self.report(diagnostic);

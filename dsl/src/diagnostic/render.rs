@@ -69,7 +69,7 @@ mod tests {
         3 |   if equity[1] < equity { warn "up" }
           |      ^^^^^^^^^ num?: bar 0 has no previous bar
           |
-          = help: write `(equity[1] ?? equity)`
+          = help: write `(equity[1] ?? equity) < equity`
 
         error[E0301]: there is no `equty` here
          --> daily.rule:4:6

@@ -121,7 +121,7 @@ pub struct Rule {
     pub advance: Vec<Step>,
     /// Step 3 of a bar.
     pub body: Vec<Stmt>,
-    /// Everything that can fault, in the order of the text.
+    /// Everything that can fault. Which of several faults a bar reports follows from the order of evaluation alone.
     pub faults: Vec<Fault>,
     /// The tests below the rule.
     pub tests: Vec<Test>,

@@ -79,6 +79,8 @@ super::codes! {
         "`clock` names a zone of the IANA database, such as \"America/New_York\" or \"UTC\".";
     UNKNOWN_EDITION = "E0411", "an edition that this compiler does not know",
         "There is edition 1. A file without an edition line is edition 1 too.";
+    MORE_ERRORS = "E0412", "more errors than are shown",
+        "Only the first errors of a source are shown. Repair those, and check again.";
     TEST_NAME = "E0501", "a name that the rule does not have",
         "A bar of a test gives inputs and `time`; `set` gives params.";
     TEST_VALUE = "E0502", "a value that does not fit",
