@@ -55,7 +55,14 @@ impl Checker<'_> {
         }
         let wanted = type_name(Ty { base, optional: false });
         let got = type_name(expr.ty);
-        self.error(Code::WRONG_TYPE, format!("{what} must be a {wanted}, not a {got}"), expr.span, got)
+        let help = match (base, expr.ty.base) {
+            (_, Base::Clock) => "a time of day can only be compared with another, as in `time_of_day < 15:25`",
+            (Base::Bool, _) => "compare it with something, as in `equity > 0`",
+            (_, _) => "choose a num by it: `if … then 1 else 0`",
+        };
+        let message = format!("{what} must be a {wanted}, not a {got}");
+        self.report(Diagnostic::new(Code::WRONG_TYPE, message, expr.span, got).help(help));
+        None
     }
 
     pub(super) fn expr(&mut self, expr: &ast::Expr, place: Place<'_>) -> Option<Expr> {
@@ -164,7 +171,10 @@ impl Checker<'_> {
         let there = self.needs_presence(&left, Some(span));
         self.needs_presence(&right, Some(span)).and(there)?;
         if left.ty.base == Base::Bool && !matches!(op, CompareOp::Eq | CompareOp::Ne) {
-            return self.error(Code::NOT_ORDERED, "bools compare with `==` and `!=` alone", span, "bools");
+            let diagnostic =
+                Diagnostic::new(Code::NOT_ORDERED, "bools compare with `==` and `!=` alone", span, "bools");
+            self.report(diagnostic.help("write `a and not b` for what `a > b` would mean"));
+            return None;
         }
         Some(Expr { kind: ExprKind::Compare { op, left: Box::new(left), right: Box::new(right) }, ty: BOOL, span })
     }

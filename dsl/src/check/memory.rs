@@ -175,14 +175,11 @@ impl Checker<'_> {
             return None;
         };
         if lo < 1.0 {
+            let message = format!("`{name}` cannot be a window size: its range begins under 1");
             self.report(
-                Diagnostic::new(
-                    Code::WINDOW_SIZE,
-                    format!("`{name}` cannot be a window size: it can be {lo}"),
-                    span,
-                    "",
-                )
-                .related(declared, "its range must start at 1 or more"),
+                Diagnostic::new(Code::WINDOW_SIZE, message, span, "")
+                    .related(declared, "declared here")
+                    .help("begin its range at 1 or more"),
             );
             return None;
         }

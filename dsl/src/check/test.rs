@@ -2,6 +2,7 @@
 
 use rulebox_abi::{MISSING, TIME_MISSING};
 
+use super::scope::Definition;
 use super::{Checker, suggest};
 use crate::ast::{self, LiteralValue, TestValue};
 use crate::diagnostic::{Code, Diagnostic};
@@ -35,6 +36,10 @@ impl Checker<'_> {
         let mut params: Vec<f64> = self.rule.params.iter().map(|p| p.default).collect();
         let mut given: Vec<usize> = Vec::new();
         for (name, literal) in sets {
+            // Of a param that could not be read, enough has been said.
+            if self.scope.find(&name.value).is_some_and(|e| e.definition == Definition::Wrong) {
+                continue;
+            }
             let Some(at) = self.rule.params.iter().position(|p| p.name == name.value) else {
                 let names: Vec<String> = self.rule.params.iter().map(|p| p.name.clone()).collect();
                 self.unknown_in_test("param", name, &names);

@@ -297,3 +297,22 @@ test \"t\" { set z = 1 bar w=1 -> ok }";
         "{found:?}"
     );
 }
+
+#[test]
+fn what_cannot_be_read_is_reported_once() {
+    table(
+        &[
+            ("let a = (x + ) let d = a + 1 v := d", &["E0201 )"]),
+            ("param k: num 1\n if x > k { }", &["E0201 1"]),
+            ("var w == 1\n w := w + 1", &["E0201 =="]),
+            ("var w per = 1\n w := w + 1", &["E0201 ="]),
+            ("let a = 1e999\n if a { v := a }", &["E0105 1e999"]),
+            ("if x = 1 { let a = z }", &["E0206 =", "E0301 z"]),
+            ("breach reduce() \"{z}\"\n v := 1", &["E0201 )"]),
+            ("warn \"open\n v := b", &["E0104 \"open", "E0306 b"]),
+        ],
+        around,
+    );
+    let source = "rule r(x) { param k: num 1\n if x > k { } } test \"t\" { set k = 2 bar x=1 -> ok }";
+    assert_eq!(errors(source), ["E0201 1"]);
+}

@@ -1,4 +1,5 @@
 mod accepted;
+mod edited;
 mod errors;
 mod limits;
 mod shape;
