@@ -16,10 +16,14 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
 }
 
+fn is_rule(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "rule")
+}
+
 /// The names and the texts of the examples.
 fn examples() -> Vec<(String, String)> {
     let paths = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
-    let rules = paths.filter(|path| path.extension().is_some_and(|e| e == "rule"));
+    let rules = paths.filter(|path| is_rule(path));
     let mut examples: Vec<_> = rules
         .map(|path| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -80,8 +84,8 @@ fn each_example_is_named_for_its_rule() {
 fn the_table_names_every_example() {
     let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
     let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| ")).collect();
-    let named: BTreeSet<String> =
-        rows.iter().flat_map(|row| row.split('`')).filter(|part| part.ends_with(".rule")).map(str::to_owned).collect();
+    let quoted = rows.iter().flat_map(|row| row.split('`'));
+    let named: BTreeSet<String> = quoted.filter(|part| is_rule(Path::new(part))).map(str::to_owned).collect();
     let files: BTreeSet<String> = examples().into_iter().map(|(name, _)| name).collect();
     assert_eq!(named, files);
     let numbers: Vec<usize> =
