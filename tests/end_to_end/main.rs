@@ -1,0 +1,8 @@
+//! The real binary, from outside.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
+
+mod durability;
+mod large;
+mod readme;
+mod start;

@@ -1,0 +1,108 @@
+//! Every command of the README runs, as it is written there.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+
+use rulebox_tests::{root, signal};
+
+/// The lines of all `sh` blocks.
+fn commands() -> Vec<String> {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let mut commands = Vec::new();
+    let mut inside = false;
+    for line in readme.lines() {
+        match line.trim_end() {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            line if inside && !line.is_empty() => commands.push(line.to_owned()),
+            _ => {}
+        }
+    }
+    commands
+}
+
+fn shell(command: &str) -> Command {
+    let mut shell = Command::new("bash");
+    shell.args(["-c", command]).current_dir(root()).stdin(Stdio::null());
+    shell
+}
+
+#[test]
+fn every_command_of_the_readme_exits_0() {
+    let commands = commands();
+    assert!(commands.len() >= 8, "{commands:?}");
+    let mut ran = 0;
+    for command in commands {
+        match command.as_str() {
+            // This test is part of what that command runs.
+            "./tests/run" => assert!(root().join("tests/run").is_file()),
+            // It serves until Ctrl-C: the test below.
+            "cargo run --release -- demo" => {}
+            _ => {
+                let output = shell(&command).output().unwrap();
+                let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+                assert!(output.status.success(), "{command}\n{out}\n{err}");
+                ran += 1;
+            }
+        }
+    }
+    assert!(ran >= 6, "{ran}");
+}
+
+#[test]
+fn the_demo_shows_everything_serves_and_ends_at_ctrl_c() {
+    assert!(commands().iter().any(|command| command == "cargo run --release -- demo"));
+    let mut demo = Command::new("bash")
+        // `exec`, so that the signal below reaches cargo's child as it would from a terminal.
+        .args(["-c", "cargo build --release --workspace --quiet && exec target/release/rulebox demo"])
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut text = String::new();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    for line in lines.by_ref() {
+        let line = line.unwrap();
+        text.push_str(&line);
+        text.push('\n');
+        if line.contains("serving until Ctrl-C") {
+            break;
+        }
+    }
+    for part in [
+        "check_custom_rule",
+        "ftmo_daily_loss",
+        "first breach",
+        "liquidate",
+        "bars/s",
+        "drawdown",
+        "fuel_exhausted",
+        "curl",
+    ] {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "colours in a pipe");
+    // The chart fits a terminal; the line to paste need not.
+    let wide = text.lines().filter(|line| !line.contains("curl")).map(|line| line.chars().count()).max();
+    assert!(wide.unwrap() <= 100, "{wide:?} columns in\n{text}");
+
+    let curl = text.lines().find(|line| line.trim_start().starts_with("curl ")).unwrap();
+    let answer = shell(curl).output().unwrap();
+    let answer = String::from_utf8_lossy(&answer.stdout).into_owned();
+    let json: serde_json::Value = serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{curl}\n{answer}"));
+    assert_eq!(json["verdict"], "warn", "{json}");
+
+    signal(demo.id(), "INT");
+    let status = demo.wait().unwrap();
+    let mut err = String::new();
+    demo.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!(status.code(), Some(0), "{err}");
+}
+
+#[test]
+fn the_demo_once_exits_by_itself() {
+    let output = shell("cargo run --release --quiet -- demo --once").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
