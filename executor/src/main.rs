@@ -1,2 +1,11 @@
 //! The `rulebox` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+/// Compiling rules and reading requests allocates in many small pieces from many threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    rulebox::cli::main()
+}

@@ -14,7 +14,7 @@ mod name;
 mod presence;
 mod scope;
 mod stmt;
-mod suggest;
+pub mod suggest;
 mod test;
 #[cfg(test)]
 mod tests;

@@ -31,7 +31,7 @@ fn in_if(stmt: &If, wanted: &str) -> Option<Span> {
 /// The candidate nearest to a word, the first of equals, if it is near enough to be a slip of the keyboard.
 ///
 /// Words of one letter have no slips: every other letter would be one.
-pub(super) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.chars().take(64).collect();
     let most = (word.len() / 3).clamp(1, 3);
     candidates

@@ -63,7 +63,8 @@ pub struct ActionBits {
 impl ActionBits {
     const ORDER: [Action; 3] = [Action::Liquidate, Action::Reduce, Action::Block];
 
-    fn of(manifest: &Manifest) -> Self {
+    /// Of the statements of a rule.
+    pub fn of(manifest: &Manifest) -> Self {
         let mut bits = Self::default();
         for (bit, statement) in manifest.statements.iter().take(rulebox_abi::MAX_STATEMENTS).enumerate() {
             let masks = match statement.verdict {

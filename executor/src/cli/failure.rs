@@ -1,0 +1,93 @@
+//! Why a command did not do what it was asked, and the exit code of it.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::process::ExitCode;
+
+use rulebox_dsl::calendar::UnknownZone;
+use rulebox_sandbox::{Refusal, RunError, SandboxError};
+
+use super::csv::DataError;
+use super::params::ParamError;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// A rule does not compile, a test fails, a limit does not hold: everything has been said.
+    #[error("told before")]
+    Told,
+    /// Arguments that do not go together.
+    #[error("{0}")]
+    Usage(String),
+    /// A file that cannot be read.
+    #[error("cannot read {file}")]
+    Read {
+        /// Its name.
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file that cannot be written.
+    #[error("cannot write {file}; it is as it was")]
+    Save {
+        /// Its name.
+        file: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Bars that cannot be read.
+    #[error("{file}: {source}")]
+    Data {
+        /// Its name.
+        file: String,
+        /// What is wrong with it.
+        source: DataError,
+    },
+    /// A `--param` that the rule does not take.
+    #[error(transparent)]
+    Param(#[from] ParamError),
+    /// Standard output.
+    #[error("cannot write the output")]
+    Output(#[from] io::Error),
+    /// A zone that the program does not know: the compiler let none pass.
+    #[error(transparent)]
+    Zone(#[from] UnknownZone),
+    /// The engine did not start.
+    #[error("the sandbox does not start")]
+    Sandbox(#[from] SandboxError),
+    /// The module of a rule was not loaded.
+    #[error("the rule's module was refused")]
+    Refused(#[from] Refusal),
+    /// The run was stopped.
+    #[error("the run was stopped")]
+    Run(#[from] RunError),
+}
+
+impl Failure {
+    /// Says what went wrong, on standard error.
+    pub(super) fn report(&self) -> ExitCode {
+        match self {
+            Self::Told => return ExitCode::from(1),
+            // Whoever reads has seen enough: `rulebox run ... | head`.
+            Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+            // Its source is its message.
+            Self::Data { .. } => eprintln!("error: {self}"),
+            other => eprintln!("error: {}", with_sources(other)),
+        }
+        ExitCode::from(match self {
+            Self::Refused(_) | Self::Run(_) => 1,
+            _ => 2,
+        })
+    }
+}
+
+/// An error and everything that caused it, in one line.
+pub(super) fn with_sources(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,60 @@
+//! The command line: one file a command.
+//!
+//! Results go to standard output, everything else to standard error. Exit codes: 0; 1 for a rule that does not compile,
+//! a test that fails or a limit that does not hold; 2 for bad usage or data that cannot be read.
+
+mod check;
+mod csv;
+mod engine;
+mod explain;
+mod failure;
+mod fmt;
+mod params;
+mod report;
+mod run;
+mod selftest;
+mod source;
+mod terminal;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Compiles trading rules to WebAssembly and runs them over account bars.
+#[derive(Debug, Parser)]
+#[command(name = "rulebox", version, about, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0; 1 for a rule that does not compile, a test that fails or a limit that does not \
+                        hold; 2 for bad usage or data that cannot be read."
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Arguments),
+    Fmt(fmt::Arguments),
+    Test(test::Arguments),
+    Explain(explain::Arguments),
+    Run(run::Arguments),
+    Selftest(selftest::Arguments),
+}
+
+/// Reads the arguments of the process, does what they ask, and says how it went.
+pub fn main() -> ExitCode {
+    let done = match CommandLine::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Fmt(arguments) => fmt::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Selftest(arguments) => selftest::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
