@@ -52,6 +52,9 @@ pub(super) enum Failure {
     /// A zone that the program does not know: the compiler let none pass.
     #[error(transparent)]
     Zone(#[from] UnknownZone),
+    /// The service did not start, or failed.
+    #[error("the service stopped")]
+    Service(#[source] Box<dyn Error + Send + Sync>),
     /// The engine did not start.
     #[error("the sandbox does not start")]
     Sandbox(#[from] SandboxError),

@@ -13,6 +13,7 @@ mod params;
 mod report;
 mod run;
 mod selftest;
+mod serve;
 mod source;
 mod terminal;
 mod test;
@@ -35,6 +36,8 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::ServeArguments),
+    Demo(serve::DemoArguments),
     Check(check::Arguments),
     Fmt(fmt::Arguments),
     Test(test::Arguments),
@@ -46,6 +49,8 @@ enum Command {
 /// Reads the arguments of the process, does what they ask, and says how it went.
 pub fn main() -> ExitCode {
     let done = match CommandLine::parse().command {
+        Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Demo(arguments) => serve::demo(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

@@ -16,7 +16,7 @@ pub enum AccountError {
 /// An account's bars.
 pub(super) struct Account {
     pub(super) title: &'static str,
-    /// What a bar is: `day`, `hour`.
+    /// What a bar is of: `a day`, `an hour`.
     pub(super) bar: &'static str,
     /// Column names, in order.
     names: Vec<String>,
@@ -30,8 +30,8 @@ const EURUSD: &str = include_str!("../../demo/eurusd_hourly.csv");
 
 impl Account {
     pub(super) fn all() -> Result<Vec<Self>, AccountError> {
-        let goog = Self::read("an account trading GOOG", "day", GOOG)?;
-        let eurusd = Self::read("an account trading EURUSD", "hour", EURUSD)?;
+        let goog = Self::read("an account trading GOOG", "a day", GOOG)?;
+        let eurusd = Self::read("an account trading EURUSD", "an hour", EURUSD)?;
         Ok(vec![goog, eurusd])
     }
 

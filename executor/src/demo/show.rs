@@ -58,7 +58,7 @@ impl<'o> Page<'o> {
     pub(super) fn account(&mut self, account: &Account) -> io::Result<()> {
         let (rows, bar, title) = (account.rows, account.bar, account.title);
         let (first, last) = (account.day(0), account.day(rows.saturating_sub(1)));
-        writeln!(self.out, "  {title}: {rows} bars, one a {bar}, {first} to {last}")
+        writeln!(self.out, "  {title}: {rows} bars, one {bar}, {first} to {last}")
     }
 
     pub(super) fn result_head(&mut self) -> io::Result<()> {
