@@ -15,8 +15,11 @@ mod violations;
 
 pub use open::{OpenError, OpenOptions};
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::SqlitePool;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{KeyRecord, NewKey, PlatformStore, RuleStore, Selection, StoreError, Unavailable};
@@ -29,17 +32,19 @@ use transaction::Transaction;
 #[derive(Debug)]
 pub struct SqliteStore {
     pool: SqlitePool,
+    /// The turn to write.
+    writer: Arc<Mutex<()>>,
     /// Held for as long as the store is open: a second process on the same directory is refused.
     _lock: std::fs::File,
 }
 
 impl SqliteStore {
     async fn read(&self) -> Result<Transaction, StoreError> {
-        Transaction::begin(&self.pool, "begin").await
+        Transaction::read(&self.pool).await
     }
 
     async fn write(&self) -> Result<Transaction, StoreError> {
-        Transaction::begin(&self.pool, "begin immediate").await
+        Transaction::write(&self.pool, &self.writer).await
     }
 
     /// Waits for running transactions and closes the file.

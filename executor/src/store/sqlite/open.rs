@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
@@ -99,7 +100,7 @@ impl SqliteStore {
             MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => store(classify(e)),
             source => OpenError::Migration { path: path.clone(), source },
         })?;
-        let opened = Self { pool, _lock: lock };
+        let opened = Self { pool, writer: Arc::default(), _lock: lock };
         match opened.check().await {
             Ok(()) => Ok(opened),
             Err(StoreError::Unavailable(source)) => Err(store(source)),

@@ -4,8 +4,11 @@
 //! believes for ever that one is open, and the pool would hand that connection out again. Here a connection whose
 //! transaction did not end as it should is closed instead.
 
+use std::sync::Arc;
+
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::store::StoreError;
 
@@ -13,11 +16,29 @@ use crate::store::StoreError;
 pub(super) struct Transaction {
     connection: PoolConnection<Sqlite>,
     ended: bool,
+    /// Held by the one that writes, until its connection is on its way back.
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Transaction {
-    pub(super) async fn begin(pool: &SqlitePool, statement: &'static str) -> Result<Self, StoreError> {
-        let mut tx = Self { connection: pool.acquire().await?, ended: false };
+    /// Begins to read: everything as it is now.
+    pub(super) async fn read(pool: &SqlitePool) -> Result<Self, StoreError> {
+        Self::begin(pool, "begin", None).await
+    }
+
+    /// Begins to write, once `writer` is free. Writers of this process queue there, in order; the database's own lock,
+    /// which is asked for again and again until a time-out, is left for other processes.
+    pub(super) async fn write(pool: &SqlitePool, writer: &Arc<Mutex<()>>) -> Result<Self, StoreError> {
+        let turn = Arc::clone(writer).lock_owned().await;
+        Self::begin(pool, "begin immediate", Some(turn)).await
+    }
+
+    async fn begin(
+        pool: &SqlitePool,
+        statement: &'static str,
+        turn: Option<OwnedMutexGuard<()>>,
+    ) -> Result<Self, StoreError> {
+        let mut tx = Self { connection: pool.acquire().await?, ended: false, _turn: turn };
         sqlx::query(statement).execute(tx.db()).await?;
         Ok(tx)
     }
