@@ -14,7 +14,7 @@ const GENERATED: u64 = 300;
 
 #[test]
 fn examples_pass_their_tests_as_modules() {
-    for (name, source) in SOURCES {
+    for (name, source) in SOURCES.iter() {
         let case = Case::new(source);
         let rule = &case.compiled.rule;
         let manifest: &manifest::Manifest = &case.compiled.manifest;
@@ -77,7 +77,7 @@ pub fn walk_with(rule: &Rule, choices: &mut Choices<'_>, rows: usize, bad: bool)
 #[test]
 fn written_rules_agree_bit_for_bit() {
     let mut verdicts = [0; 4];
-    for (_, source) in SOURCES {
+    for (_, source) in SOURCES.iter() {
         let case = Case::new(source);
         for seed in 0..20 {
             let bars = walk_with(&case.compiled.rule, &mut Choices::seeded(seed), 150, seed % 4 == 0);

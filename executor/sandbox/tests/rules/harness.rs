@@ -1,5 +1,6 @@
 //! Runs a rule in both engines.
 
+use std::path::Path;
 use std::sync::LazyLock;
 
 use rulebox_abi::columns::{InputColumns, OutputColumns};
@@ -133,21 +134,18 @@ pub fn assert_same(expected: &OutputColumns, got: &OutputColumns, what: &str) {
     assert_eq!(expected, got, "{what}");
 }
 
-/// The example rules, and rules that between them have every construct.
-pub const SOURCES: &[(&str, &str)] = &[
-    ("check_custom_rule", include_str!("../../../../dsl/examples/check_custom_rule.rule")),
-    ("ftmo_daily_loss", include_str!("../../../../dsl/examples/ftmo_daily_loss.rule")),
-    ("lean_max_drawdown", include_str!("../../../../dsl/examples/lean_max_drawdown.rule")),
-    ("max_cons_loss_days", include_str!("../../../../dsl/examples/max_cons_loss_days.rule")),
-    ("stoploss_guard", include_str!("../../../../dsl/examples/stoploss_guard.rule")),
-    ("topstep_max_loss", include_str!("../../../../dsl/examples/topstep_max_loss.rule")),
-    ("us_circuit_breaker", include_str!("../../../../dsl/examples/us_circuit_breaker.rule")),
-    ("vol_target", include_str!("../../../../dsl/examples/vol_target.rule")),
-    ("arithmetic", include_str!("sources/arithmetic.rule")),
-    ("holds", include_str!("sources/holds.rule")),
-    ("logic", include_str!("sources/logic.rule")),
-    ("optional", include_str!("sources/optional.rule")),
-    ("time", include_str!("sources/time.rule")),
-    ("vars", include_str!("sources/vars.rule")),
-    ("windows", include_str!("sources/windows.rule")),
-];
+/// The example rules, and rules that between them have every construct: names and texts.
+pub static SOURCES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
+    let folders = ["../../dsl/examples", "tests/rules/sources"];
+    let files = folders.iter().flat_map(|folder| {
+        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+    });
+    let rules = files.filter(|path| path.extension().is_some_and(|extension| extension == "rule"));
+    let mut sources: Vec<_> =
+        rules.map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap())).collect();
+    sources.sort();
+    assert!(sources.len() >= 40, "only {} rules", sources.len());
+    sources
+});

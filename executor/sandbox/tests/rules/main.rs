@@ -7,4 +7,5 @@ mod differential;
 mod harness;
 mod largest;
 mod operators;
+mod reference;
 mod state;

@@ -197,7 +197,7 @@ fn instructions(module: &[u8]) -> BTreeSet<String> {
 #[test]
 fn every_instruction_of_a_compiled_rule_is_pinned() {
     let pinned = instructions(&assemble(&probes()));
-    for (name, source) in SOURCES {
+    for (name, source) in SOURCES.iter() {
         let compiled = rulebox_dsl::compile(source, &rulebox_dsl::Limits::DEFAULT).unwrap();
         let used = instructions(&compiled.module);
         let unpinned: Vec<_> = used.difference(&pinned).collect();

@@ -27,7 +27,7 @@ fn bar(bars: &Bars, row: usize) -> impl Fn(&mut dyn FnMut(&rulebox_abi::columns:
 #[test]
 fn saving_and_restoring_between_any_two_bars_changes_nothing() {
     const ROWS: usize = 40;
-    for (name, source) in SOURCES {
+    for (name, source) in SOURCES.iter() {
         let case = Case::new(source);
         let params = case.defaults();
         let bars = walk(&case.compiled.rule, &mut Choices::seeded(3), ROWS);
@@ -59,7 +59,7 @@ fn saving_and_restoring_between_any_two_bars_changes_nothing() {
 #[test]
 fn no_state_makes_a_bar_cost_more_than_was_proved() {
     let mut choices = Choices::seeded(99);
-    for (name, source) in SOURCES {
+    for (name, source) in SOURCES.iter() {
         let case = Case::new(source);
         let params = case.defaults();
         let bars = walk(&case.compiled.rule, &mut choices, 10);
