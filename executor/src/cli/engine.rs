@@ -1,5 +1,7 @@
 //! Runs a rule over columns, in either engine.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
 use rulebox_abi::MAX_ROWS;
 use rulebox_abi::columns::{InputColumns, OutputColumns, OutputRows, OutputSink};
@@ -91,15 +93,21 @@ impl<'r> Loaded<'r> {
     }
 }
 
-/// The fuel that was proved to be enough for this many bars, and what else a run takes by default.
+/// The fuel that was proved to be enough for this many bars, and what else a run takes by default. Nobody else waits
+/// for this process: its deadline is for a machine that stands still.
 fn limits(compiled: &Compiled, rows: usize) -> Limits {
     let limits = Limits::default();
     match &compiled.manifest.cost {
-        Some(cost) => Limits {
-            fuel: cost.of_run(rows as u64, u64::from(MAX_ROWS)),
-            setup_fuel: cost.setup.max(limits.setup_fuel),
-            ..limits
-        },
+        Some(cost) => {
+            let chunk_rows = prepared::rows_a_call(Some(cost), MAX_ROWS);
+            Limits {
+                fuel: cost.of_run(rows as u64, u64::from(chunk_rows)),
+                setup_fuel: cost.setup.max(limits.setup_fuel),
+                deadline: Duration::from_mins(1),
+                chunk_rows,
+                ..limits
+            }
+        }
         None => limits,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rulebox_dsl::calendar::Calendar;
-use rulebox_dsl::manifest::{Action, Manifest, MessagePart, StatementVerdict};
+use rulebox_dsl::manifest::{Action, CostInfo, Manifest, MessagePart, StatementVerdict};
 use rulebox_sandbox::{Module, Shape};
 
 /// A loaded module and its manifest.
@@ -33,6 +33,19 @@ impl Prepared {
         let actions = ActionBits::of(&manifest);
         Some(Self { module, manifest: Arc::new(manifest), shape, calendar, actions })
     }
+}
+
+/// Worst-case fuel of one call of `rulebox_eval`, about a tenth of a second.
+const CALL_FUEL: u64 = 100_000_000;
+
+/// How many bars to pass in one call, `most` at most.
+///
+/// Deadlines are for a call. 4,096 bars of a rule with large windows are seconds of honest work: fewer a call keep
+/// every rule far from its deadline, also on a busy machine. What has no proved cost gets `most`.
+pub fn rows_a_call(cost: Option<&CostInfo>, most: u32) -> u32 {
+    let Some(cost) = cost else { return most };
+    let rows = CALL_FUEL.saturating_sub(cost.call) / cost.bar.max(1);
+    u32::try_from(rows).unwrap_or(u32::MAX).clamp(1, most.max(1))
 }
 
 /// The counts of a manifest.
@@ -85,5 +98,26 @@ impl ActionBits {
         let masks = if breach { &self.breach } else { &self.warn };
         let found = masks.iter().zip(Self::ORDER).find(|(mask, _)| fired & **mask != 0);
         found.map(|(_, action)| action)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_has_fewer_bars_the_more_they_cost() {
+        let rows = |bar, call| {
+            let cost = CostInfo { bar, call, setup: 0, lines: Vec::new() };
+            let rows = rows_a_call(Some(&cost), 4096);
+            assert!(rows == 1 || cost.of_run(u64::from(rows), u64::from(rows)) <= CALL_FUEL, "{cost:?}");
+            rows
+        };
+        assert_eq!(rows(87, 42), 4096);
+        assert_eq!(rows(1_000_000, 0), 100);
+        assert_eq!(rows(1_000_000, 1), 99);
+        assert_eq!(rows(u64::MAX, u64::MAX), 1);
+        assert_eq!(rows(0, 0), 4096);
+        assert_eq!(rows_a_call(None, 64), 64);
     }
 }

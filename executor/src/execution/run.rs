@@ -8,7 +8,7 @@ use rulebox_dsl::manifest::Action;
 use rulebox_sandbox::{Limits, RunError, RunReport};
 
 use super::bind::missing_column;
-use super::prepared::Prepared;
+use super::prepared::{Prepared, rows_a_call};
 use super::summary::{Code, Summary, Wanted, time_of};
 use crate::domain::bars::Bars;
 use crate::domain::evaluation::{CombinedEvent, CombinedRun, Counts, RuleRun, RuleStopped};
@@ -55,7 +55,8 @@ pub fn run(bound: &Bound, bars: &Bars, limits: &Limits, wanted: Wanted) -> Resul
     let columns =
         InputColumns { rows: bars.rows, inputs: &inputs, time: local.as_ref().map(|(local, time)| local.view(time)) };
     let mut summary = Summary::new(prepared, time, wanted, bars.rows);
-    let report = prepared.module.run(&prepared.shape, &bound.params, &columns, limits, &mut summary)?;
+    let limits = Limits { chunk_rows: rows_a_call(prepared.manifest.cost.as_ref(), limits.chunk_rows), ..*limits };
+    let report = prepared.module.run(&prepared.shape, &bound.params, &columns, &limits, &mut summary)?;
     let run = RuleRun {
         rule: bound.runnable.rule.clone(),
         version: bound.runnable.version,

@@ -14,7 +14,7 @@ use crate::domain::evaluation::{CombinedRun, RuleRun, RuleStopped, SeriesWanted}
 use crate::domain::rule::{RuleName, Runnable};
 use crate::domain::violation::NewViolation;
 use crate::execution::bind::{bind_columns, bind_params, check_columns};
-use crate::execution::prepared::Prepared;
+use crate::execution::prepared::{Prepared, rows_a_call};
 use crate::execution::run::{Bound, Ran, combine, run};
 use crate::execution::summary::Wanted;
 use crate::store::Selection;
@@ -180,7 +180,8 @@ impl Service {
     /// The proved worst case of the whole run has to fit: nothing is begun that may not end.
     fn check_cost(&self, rule: &str, manifest: &Manifest, rows: usize) -> Result<(), ServiceError> {
         let Some(cost) = &manifest.cost else { return Ok(()) };
-        let (cost, limit) = (cost.of_run(rows as u64, u64::from(self.limits.chunk_rows)), self.limits.fuel);
+        let chunk = rows_a_call(Some(cost), self.limits.chunk_rows);
+        let (cost, limit) = (cost.of_run(rows as u64, u64::from(chunk)), self.limits.fuel);
         if cost <= limit {
             return Ok(());
         }
