@@ -17,6 +17,9 @@ super::codes! {
          .5  5.  1e2%   # wrong\n    0.5  5  100%   # right";
     BAD_TIME = "E0107", "a time of day that does not exist",
         "Times of day are written with two digits for hours and minutes, from `00:00` to `23:59`.";
+    HIDDEN_CHARACTER = "E0108", "a character that cannot be seen",
+        "Control characters, and characters that turn the direction of text, make a rule look like what it is not: to the\n\
+         person who reviews it, and on the terminal that shows its message. Comments and strings may have no such character.";
     UNEXPECTED = "E0201", "something else was expected here",
         "A file is: an edition line, a clock line, one rule, its tests; each but the rule may be left out.\n\n    \
          edition 1\n    rule daily(equity, start) {\n      if equity < 0.95 * start { breach liquidate \"too low\" }\n    }";
@@ -36,5 +39,8 @@ super::codes! {
     PARAM_PLACE = "E0208", "a param inside a block",
         "Params are declared at the top level of a rule, so that a caller sees all of them.";
     IF_NEEDS_ELSE = "E0209", "an if expression without else",
-        "As an expression, `if` always gives a value: `if a then b else c`. The statement is `if a { … }`.";
+        "As an expression, `if` always gives a value: `if a then b else c`. The statement is `if a { … }`.\n\n    \
+         let x = if a > 1 { 2 }       # wrong\n    let x = if a > 1 then 2 else 3   # right";
+    NAME_TOO_LONG = "E0210", "a name that is too long",
+        "Names are bounded, as everything is. A comment has room for the rest.";
 }
