@@ -62,21 +62,15 @@ pub fn check_source(source: &str, limits: &Limits) -> Result<Checked, Diagnostic
         diagnostics.extend(found);
         rule = checked;
     }
-    diagnostics.sort_by_key(|d| d.labels.first().map(|label| label.span));
     let wrong = diagnostics.iter().any(|d| d.level() == Level::Error);
-    if let Some(rule) = rule.filter(|_| !wrong) {
-        return Ok(Checked { rule, warnings: diagnostics });
+    match rule {
+        Some(rule) if !wrong => {
+            diagnostics.sort_by_key(|d| d.labels.first().map(|label| label.span));
+            Ok(Checked { rule, warnings: diagnostics })
+        }
+        // What could not be read may be what uses a name, so warnings would mislead.
+        _ => Err(Diagnostics::errors(diagnostics, limits)),
     }
-    // What could not be read may be what uses a name, so warnings would mislead.
-    diagnostics.retain(|d| d.level() == Level::Error);
-    let more = diagnostics.len().saturating_sub(limits.diagnostics);
-    if more > 0 {
-        let last = diagnostics.get(limits.diagnostics).and_then(|d| d.labels.first());
-        let span = last.map_or(Span::default(), |label| label.span);
-        diagnostics.truncate(limits.diagnostics);
-        diagnostics.push(Diagnostic::new(Code::MORE_ERRORS, format!("{more} more errors from here on"), span, ""));
-    }
-    Err(Diagnostics(diagnostics))
 }
 
 /// A rule and its module.

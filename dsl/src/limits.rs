@@ -27,7 +27,7 @@ pub struct Limits {
     pub tests: usize,
     /// Bars of all tests of a file together.
     pub test_bars: usize,
-    /// Errors reported of one source; the rest are counted.
+    /// Errors reported of one source; if there are others, one more says so.
     pub diagnostics: usize,
 }
 

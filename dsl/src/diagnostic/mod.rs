@@ -5,6 +5,7 @@ pub mod render;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::Limits;
 use crate::span::{LineIndex, Span};
 pub use codes::Code;
 
@@ -122,6 +123,20 @@ pub struct ReportSpan {
 pub struct Diagnostics(pub Vec<Diagnostic>);
 
 impl Diagnostics {
+    /// The first errors of a source in the order of its text; past the limit, one more says how many others there are.
+    pub fn errors(mut all: Vec<Diagnostic>, limits: &Limits) -> Self {
+        all.retain(|d| d.level() == Level::Error);
+        all.sort_by_key(|d| d.labels.first().map(|label| label.span));
+        let more = all.len().saturating_sub(limits.diagnostics);
+        if more > 0 {
+            let next = all.get(limits.diagnostics).and_then(|d| d.labels.first());
+            let span = next.map_or(Span::default(), |label| label.span);
+            all.truncate(limits.diagnostics);
+            all.push(Diagnostic::new(Code::MORE_ERRORS, format!("{more} more errors from here on"), span, ""));
+        }
+        Self(all)
+    }
+
     /// As the API answers them.
     pub fn to_reports(&self, source: &str) -> Vec<Report> {
         let lines = LineIndex::new(source);

@@ -27,7 +27,7 @@ pub fn format(source: &str, limits: &Limits) -> Result<String, Diagnostics> {
             printer.file(&file);
             Ok(printer.finish())
         }
-        _ => Err(Diagnostics(diagnostics)),
+        _ => Err(Diagnostics::errors(diagnostics, limits)),
     }
 }
 

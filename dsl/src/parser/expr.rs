@@ -1,6 +1,7 @@
 //! Expressions, by precedence: one function a level, from `if` down to names.
 
 use super::input::{Input, Parsed, close, name, need, need_word, sign, whole, word};
+use super::teach;
 use crate::ast::{Arg, BinaryOp, Expr, ExprKind, UnaryOp};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::span::{Span, Spanned};
@@ -33,7 +34,11 @@ pub(super) fn expr(i: Input<'_>) -> Parsed<'_, Expr> {
 }
 
 fn tall(i: Input<'_>) -> Parsed<'_, Tall> {
-    i.nested(|i| if i.is_word(Word::If) { conditional(i) } else { or(i) })
+    let (i, tall) = i.nested(|i| if i.is_word(Word::If) { conditional(i) } else { or(i) })?;
+    match teach::behind_value(i) {
+        Some(diagnostic) => i.fail(diagnostic),
+        None => Ok((i, tall)),
+    }
 }
 
 fn conditional(i: Input<'_>) -> Parsed<'_, Tall> {
@@ -179,22 +184,7 @@ fn primary(i: Input<'_>) -> Parsed<'_, Tall> {
         TokenKind::Wrong => leaf(ExprKind::Error),
         TokenKind::Sign(Sign::Open) => paren(i),
         TokenKind::Name => named(i),
-        TokenKind::Word(Word::If) => i.fail(
-            Diagnostic::new(Code::UNEXPECTED, "an if expression inside another needs parentheses", i.span(), "")
-                .help("write `(if a then b else c)`"),
-        ),
-        TokenKind::Word(Word::Not) => i.fail(
-            Diagnostic::new(Code::UNEXPECTED, "`not` binds looser than what stands before it", i.span(), "")
-                .help("write `(not a)`"),
-        ),
-        TokenKind::Duration(..) => i.fail(
-            Diagnostic::new(Code::UNEXPECTED, "a duration is no value", i.span(), "")
-                .help("durations stand in a hold: `breach for 15m \"…\"`"),
-        ),
-        TokenKind::Text => {
-            i.fail(Diagnostic::new(Code::UNEXPECTED, "a string is no value", i.span(), "strings are messages alone"))
-        }
-        _ => i.expected("a value"),
+        _ => i.fail(teach::no_value(i)),
     }
 }
 
@@ -219,14 +209,14 @@ fn named(i: Input<'_>) -> Parsed<'_, Tall> {
     };
     let mut args = Vec::new();
     let mut below = 0;
-    while !i.is(Sign::Close) {
-        let (after, (arg, height)) = argument(i)?;
-        args.push(arg);
-        below = below.max(height);
-        i = after;
-        match sign(Sign::Comma)(i) {
-            Ok((after, _)) => i = after,
-            Err(_) => break,
+    if !i.is(Sign::Close) {
+        loop {
+            let (after, (arg, height)) = argument(i)?;
+            args.push(arg);
+            below = below.max(height);
+            i = after;
+            let Ok((after, _)) = sign(Sign::Comma)(i) else { break };
+            i = after;
         }
     }
     let (i, _) = close(Sign::Close, opened)(i)?;

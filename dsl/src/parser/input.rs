@@ -35,26 +35,27 @@ pub(super) struct Context<'a> {
     source: &'a str,
     pub(super) limits: &'a Limits,
     depth: Cell<usize>,
-    /// Whether the end of the file was met with something open: said once, of the innermost.
-    ended_open: Cell<bool>,
+    /// Where something was last found to be not closed: said once of a place, of the innermost.
+    unclosed_at: Cell<Option<u32>>,
     diagnostics: RefCell<Vec<Diagnostic>>,
 }
 
 impl<'a> Context<'a> {
     pub(super) const fn new(source: &'a str, limits: &'a Limits, diagnostics: Vec<Diagnostic>) -> Self {
-        Self {
-            source,
-            limits,
-            depth: Cell::new(0),
-            ended_open: Cell::new(false),
-            diagnostics: RefCell::new(diagnostics),
-        }
+        let diagnostics = RefCell::new(diagnostics);
+        Self { source, limits, depth: Cell::new(0), unclosed_at: Cell::new(None), diagnostics }
     }
 
-    /// What was found, in the order of the text.
+    /// Whether a bracket may be missing only because a string without an end has taken it.
+    pub(super) fn string_unterminated(&self) -> bool {
+        self.diagnostics.borrow().iter().any(|d| d.code == Code::UNTERMINATED_STRING)
+    }
+
+    /// What was found, in the order of the text. What was read twice is said once.
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
         let mut diagnostics = self.diagnostics.into_inner();
         diagnostics.sort_by_key(|d| d.labels.first().map(|label| label.span));
+        diagnostics.dedup();
         diagnostics
     }
 }
@@ -65,6 +66,8 @@ pub(super) struct Input<'a> {
     tokens: &'a [Token],
     /// The token before.
     last: Span,
+    /// Whether the token before was none, so that what stands here may make no sense.
+    after_wrong: bool,
     pub(super) context: &'a Context<'a>,
 }
 
@@ -73,7 +76,7 @@ const END: &Token = &Token { kind: TokenKind::End, span: Span::new(u32::MAX, u32
 
 impl<'a> Input<'a> {
     pub(super) const fn new(tokens: &'a [Token], context: &'a Context<'a>) -> Self {
-        Self { tokens, last: Span::new(0, 0), context }
+        Self { tokens, last: Span::new(0, 0), after_wrong: false, context }
     }
 
     pub(super) fn token(&self) -> &'a Token {
@@ -102,7 +105,9 @@ impl<'a> Input<'a> {
     #[must_use]
     pub(super) fn advance(self) -> Self {
         match self.tokens {
-            [token, rest @ ..] if !rest.is_empty() => Self { tokens: rest, last: token.span, ..self },
+            [token, rest @ ..] if !rest.is_empty() => {
+                Self { tokens: rest, last: token.span, after_wrong: token.kind == TokenKind::Wrong, ..self }
+            }
             _ => self,
         }
     }
@@ -129,13 +134,17 @@ impl<'a> Input<'a> {
         between.is_some_and(|text| text.contains('\n'))
     }
 
+    /// Reports an error. Past the limit nobody will be shown it.
     pub(super) fn report(&self, diagnostic: Diagnostic) {
-        self.context.diagnostics.borrow_mut().push(diagnostic);
+        let mut diagnostics = self.context.diagnostics.borrow_mut();
+        if diagnostics.len() <= self.context.limits.diagnostics.saturating_add(crate::lexer::MOST_MISTAKES) {
+            diagnostics.push(diagnostic);
+        }
     }
 
     /// Reports what made a parser fail.
-    pub(super) fn report_problem(&self, problem: nom::Err<Problem>) {
-        if let nom::Err::Failure(Problem { diagnostic: Some(diagnostic) }) = problem {
+    pub(super) fn report_problem(&self, problem: Option<nom::Err<Problem>>) {
+        if let Some(nom::Err::Failure(Problem { diagnostic: Some(diagnostic) })) = problem {
             self.report(*diagnostic);
         }
     }
@@ -151,14 +160,20 @@ impl<'a> Input<'a> {
 
     /// Fails here. What the lexer has reported is not reported again.
     pub(super) fn fail<T>(&self, diagnostic: Diagnostic) -> Parsed<'a, T> {
-        let known = *self.kind() == TokenKind::Wrong;
+        let known = self.after_wrong || *self.kind() == TokenKind::Wrong;
         Err(nom::Err::Failure(Problem { diagnostic: (!known).then(|| Box::new(diagnostic)) }))
     }
 
     /// Fails here, saying what was expected.
     pub(super) fn expected<T>(&self, what: &str) -> Parsed<'a, T> {
+        self.fail(self.unexpected(what, None))
+    }
+
+    /// What was expected here, and what to do.
+    pub(super) fn unexpected(&self, what: &str, help: Option<&str>) -> Diagnostic {
         let message = format!("expected {what}, found {}", self.found());
-        self.fail(Diagnostic::new(Code::UNEXPECTED, message, self.span(), format!("expected {what}")))
+        let diagnostic = Diagnostic::new(Code::UNEXPECTED, message, self.span(), format!("expected {what}"));
+        if let Some(help) = help { diagnostic.help(help) } else { diagnostic }
     }
 
     pub(super) fn too_deep<T>(&self, span: Span) -> Parsed<'a, T> {
@@ -221,7 +236,8 @@ pub(super) fn close<'a>(sign: Sign, opened: Span) -> impl Fn(Input<'a>) -> Parse
         if i.is(sign) {
             return Ok((i.advance(), i.span()));
         }
-        if i.at_end() && i.context.ended_open.replace(true) {
+        let known = i.context.unclosed_at.replace(Some(i.span().start)) == Some(i.span().start);
+        if known || i.context.string_unterminated() {
             return Err(nom::Err::Failure(Problem { diagnostic: None }));
         }
         let message = format!("expected `{}`, found {}", sign.text(), i.found());
@@ -234,20 +250,25 @@ pub(super) fn close<'a>(sign: Sign, opened: Span) -> impl Fn(Input<'a>) -> Parse
 pub(super) fn name<'a>(what: &str) -> impl Fn(Input<'a>) -> Parsed<'a, Name> {
     move |i| match i.kind() {
         TokenKind::Name => {
-            let text = i.text(i.span());
+            // Capitals have been reported; the name that was meant has none.
+            let mut text = i.text(i.span()).to_ascii_lowercase();
             let most = i.context.limits.name_bytes;
             if text.len() > most {
                 let message = format!("a name has at most {most} bytes, not {}", text.len());
-                return i.fail(Diagnostic::new(Code::UNEXPECTED, message, i.span(), "too long"));
+                i.report(Diagnostic::new(Code::NAME_TOO_LONG, message, i.span(), "too long"));
+                text = text.char_indices().take_while(|(at, _)| *at < most).map(|(_, c)| c).collect();
             }
-            Ok((i.advance(), Spanned::new(text.to_owned(), i.span())))
+            Ok((i.advance(), Spanned::new(text, i.span())))
         }
-        TokenKind::Word(word) => {
-            let message = format!("`{}` is a reserved word and cannot be {what}", word.text());
-            i.fail(Diagnostic::new(Code::RESERVED_WORD, message, i.span(), "reserved").help("choose another name"))
-        }
+        TokenKind::Word(word) => i.fail(reserved(*word, i.span(), what)),
         _ => i.expected(what),
     }
+}
+
+/// A word of the grammar where a name is meant; `what` says of what.
+pub(super) fn reserved(word: Word, span: Span, what: &str) -> Diagnostic {
+    let message = format!("`{}` is a reserved word and cannot be {what}", word.text());
+    Diagnostic::new(Code::RESERVED_WORD, message, span, "reserved").help("choose another name")
 }
 
 /// A string that must be here, without its quotes; the span has them.
@@ -258,6 +279,8 @@ pub(super) fn text<'a>(what: &str) -> impl Fn(Input<'a>) -> Parsed<'a, Spanned<S
             let inside = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
             Ok((i.advance(), Spanned::new(inside.to_owned(), i.span())))
         }
+        // One without an end, reported by the lexer: what it says is not known.
+        TokenKind::Wrong => Ok((i.advance(), Spanned::new(String::new(), i.span()))),
         _ => i.expected(what),
     }
 }

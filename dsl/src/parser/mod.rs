@@ -6,10 +6,12 @@
 //!
 //! No tree that leaves here is deeper than [`Limits::nesting`] expressions or blocks, so what walks it may recurse.
 
+mod declare;
 mod expr;
 mod input;
 mod rule;
 mod stmt;
+mod teach;
 mod test;
 
 use crate::ast::File;

@@ -4,15 +4,14 @@ use nom::Parser;
 use nom::combinator::opt;
 use nom::sequence::preceded;
 
+use super::declare::{inputs, meant_param, param};
 use super::expr::expr;
-use super::input::{Input, Parsed, close, name, need, need_word, not_here, text, whole, word};
-use super::stmt::{declared, ends_block, has, recover, skip_statement};
+use super::input::{Input, Parsed, close, name, need, need_word, text, whole, word};
+use super::stmt::{declared, ends_block, recover, skip_statement};
 use super::test::test;
-use crate::ast::{
-    Body, ClockLine, File, Input as RuleInput, Item, Literal, LiteralValue, Param, Range, Rule, Stmt, Test, TypeName,
-};
+use crate::ast::{Body, ClockLine, File, Item, Name, Rule, Stmt, Test};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::span::{Span, Spanned};
+use crate::span::Spanned;
 use crate::token::{Sign, TokenKind, Word};
 
 /// A whole file. None if there is no head of a rule, without which nothing more can be said of names.
@@ -24,10 +23,11 @@ pub(super) fn file(i: Input<'_>) -> Option<File> {
     }
     let (i, edition) = line(i, edition);
     let (i, clock) = line(i, clock);
+    let i = to_rule(i);
     let (i, rule) = match rule(i) {
         Ok((after, rule)) => (after, Some(rule)),
         Err(problem) => {
-            i.report_problem(problem);
+            i.report_problem(Some(problem));
             (to_tests(i.advance()), None)
         }
     };
@@ -40,7 +40,7 @@ fn line<'a, T>(i: Input<'a>, parser: fn(Input<'a>) -> Parsed<'a, T>) -> (Input<'
     match opt(parser).parse(i) {
         Ok(parsed) => parsed,
         Err(problem) => {
-            i.report_problem(problem);
+            i.report_problem(Some(problem));
             let mut at = i.advance();
             while !(at.at_end() || at.is_word(Word::Rule) || at.is_word(Word::Clock)) {
                 at = at.advance();
@@ -66,6 +66,22 @@ fn clock(i: Input<'_>) -> Parsed<'_, ClockLine> {
     Ok((i, ClockLine { zone, day, span: i.since(start) }))
 }
 
+/// To the rule, past what cannot stand before it. Stays if there is none.
+fn to_rule(i: Input<'_>) -> Input<'_> {
+    let mut at = i;
+    while !at.is_word(Word::Rule) {
+        if at.at_end() {
+            return i;
+        }
+        at = at.advance();
+    }
+    if !i.is_word(Word::Rule) {
+        let help = i.is_word(Word::Edition).then_some("the edition line comes first, and once");
+        i.report_problem(i.fail::<()>(i.unexpected("`rule`", help)).err());
+    }
+    at
+}
+
 fn to_tests(mut i: Input<'_>) -> Input<'_> {
     while !(i.at_end() || (i.is_word(Word::Test) && i.begins_line())) {
         i = i.advance();
@@ -87,7 +103,7 @@ fn tests(mut i: Input<'_>) -> Vec<Test> {
                 if matches!(problem, nom::Err::Error(_)) {
                     behind_rule(i);
                 } else {
-                    i.report_problem(problem);
+                    i.report_problem(Some(problem));
                 }
                 i = to_tests(i.advance());
             }
@@ -102,7 +118,7 @@ fn tests(mut i: Input<'_>) -> Vec<Test> {
 
 /// Something behind the rule that is no test.
 fn behind_rule(i: Input<'_>) {
-    if *i.kind() == TokenKind::Wrong {
+    if *i.kind() == TokenKind::Wrong || (i.is(Sign::CloseBrace) && i.context.string_unterminated()) {
         return;
     }
     let (message, help) = if i.is_word(Word::Rule) {
@@ -117,91 +133,50 @@ fn behind_rule(i: Input<'_>) {
 
 fn rule(i: Input<'_>) -> Parsed<'_, Rule> {
     let (i, start) = need_word(Word::Rule)(i)?;
-    let (i, name) = name("the name of the rule")(i)?;
+    let (i, name) = rule_name(i)?;
     let (i, inputs) = inputs(i)?;
     if i.is(Sign::Is) {
         let (i, body) = match expr(i.advance()) {
             Ok((after, condition)) => (after, Body::Short(condition)),
             Err(problem) => {
-                i.report_problem(problem);
+                i.report_problem(Some(problem));
                 (to_tests(i), Body::Block(Vec::new()))
             }
         };
         return Ok((i, Rule { name, inputs, body, span: i.since(start) }));
     }
-    if !i.is(Sign::OpenBrace) {
-        return i.expected("`=` and a condition, or `{`");
-    }
+    let (i, ()) = if i.is(Sign::OpenBrace) { (i, ()) } else { to_body(i)? };
     let (i, items) = items(i)?;
     Ok((i, Rule { name, inputs, body: Body::Block(items), span: i.since(start) }))
 }
 
-fn inputs(i: Input<'_>) -> Parsed<'_, Vec<RuleInput>> {
-    let (mut i, opened) = need(Sign::Open)(i)?;
-    let mut inputs = Vec::new();
-    loop {
-        let (after, input) = input(i)?;
-        inputs.push(input);
-        if inputs.len() > after.context.limits.names {
-            let message = format!("more than {} inputs", after.context.limits.names);
-            return after.fail(Diagnostic::new(Code::UNEXPECTED, message, after.span(), "too many"));
-        }
-        let (after, more) = has(after, Sign::Comma);
-        i = after;
-        if !more || i.is(Sign::Close) {
-            break;
+/// The name of the rule. One that cannot be does not hide what is wrong with the rest.
+fn rule_name(i: Input<'_>) -> Parsed<'_, Name> {
+    match name("the name of the rule")(i) {
+        Ok(parsed) => Ok(parsed),
+        Err(problem) => {
+            let missing = i.is(Sign::Open);
+            if !(missing || *i.next_kind() == TokenKind::Sign(Sign::Open)) {
+                return Err(problem);
+            }
+            i.report_problem(Some(problem));
+            let name = Spanned::new("rule".to_owned(), i.span());
+            Ok((if missing { i } else { i.advance() }, name))
         }
     }
-    let (i, _) = close(Sign::Close, opened)(i)?;
-    Ok((i, inputs))
 }
 
-fn input(i: Input<'_>) -> Parsed<'_, RuleInput> {
-    let (i, name) = name("the name of an input")(i)?;
-    let start = name.span;
-    let (i, typed) = has(i, Sign::Colon);
-    let (i, ty, optional) = if typed {
-        let (i, ty) = type_name(i)?;
-        let (i, optional) = has(i, Sign::Question);
-        (i, Some(ty), optional)
-    } else {
-        (i, None, false)
-    };
-    let (i, range) = range(i)?;
-    Ok((i, RuleInput { name, ty, optional, range, span: i.since(start) }))
-}
-
-fn type_name(i: Input<'_>) -> Parsed<'_, Spanned<TypeName>> {
-    let ty = match i.kind() {
-        TokenKind::Word(Word::Num) => TypeName::Num,
-        TokenKind::Word(Word::Bool) => TypeName::Bool,
-        TokenKind::Word(Word::Int) => TypeName::Int,
-        _ => return i.expected("a type: `num` or `bool` (params: or `int`)"),
-    };
-    Ok((i.advance(), Spanned::new(ty, i.span())))
-}
-
-fn range(i: Input<'_>) -> Parsed<'_, Option<Range>> {
-    let Ok((i, _)) = word(Word::In)(i) else { return Ok((i, None)) };
-    let (i, lo) = literal(i)?;
-    let (i, _) = need(Sign::Range)(i)?;
-    let (i, hi) = literal(i)?;
-    let span = lo.span.to(hi.span);
-    Ok((i, Some(Range { lo, hi, span })))
-}
-
-/// `["-"] number`, `true` or `false`.
-pub(super) fn literal(i: Input<'_>) -> Parsed<'_, Literal> {
-    let start = i.span();
-    let (after, negative) = has(i, Sign::Minus);
-    let value = match *after.kind() {
-        TokenKind::Number { value, .. } => LiteralValue::Num(if negative { -value } else { value }),
-        TokenKind::Word(Word::True) if !negative => LiteralValue::Bool(true),
-        TokenKind::Word(Word::False) if !negative => LiteralValue::Bool(false),
-        _ => return after.expected("a number, `true` or `false`"),
-    };
-    let after = after.advance();
-    Ok((after, Literal { value, span: after.since(start) }))
+/// To the `{` of the body, past what cannot stand before it.
+fn to_body(i: Input<'_>) -> Parsed<'_, ()> {
+    let mut at = i;
+    while !at.is(Sign::OpenBrace) {
+        if at.at_end() || (at.is_word(Word::Test) && at.begins_line()) {
+            return i.expected("`=` and a condition, or `{`");
+        }
+        at = at.advance();
+    }
+    i.report_problem(i.expected::<()>("`=` and a condition, or `{`").err());
+    Ok((at, ()))
 }
 
 fn items(i: Input<'_>) -> Parsed<'_, Vec<Item>> {
@@ -213,7 +188,7 @@ fn items(i: Input<'_>) -> Parsed<'_, Vec<Item>> {
                 Ok((i, _)) => Ok((i, items)),
                 // The rule can be checked as far as it goes.
                 Err(problem) => {
-                    i.report_problem(problem);
+                    i.report_problem(Some(problem));
                     Ok((i, items))
                 }
             };
@@ -225,24 +200,13 @@ fn items(i: Input<'_>) -> Parsed<'_, Vec<Item>> {
                 (after, stmt.map(Item::Stmt))
             }
             Err(problem) => {
-                i.report_problem(problem);
-                let span = i.span();
-                let after = skip_statement(i.advance());
-                (after, declared(i).map(|kind| Item::Stmt(Stmt { kind, span: Span::new(span.start, span.end) })))
+                i.report_problem(Some(problem));
+                let meant = meant_param(i).map(Item::Param);
+                let stmt = || declared(i).map(|kind| Item::Stmt(Stmt { kind, span: i.span() }));
+                (skip_statement(i.advance()), meant.or_else(stmt))
             }
         };
         items.extend(item);
         i = after;
     }
-}
-
-fn param(i: Input<'_>) -> Parsed<'_, Param> {
-    let Ok((i, start)) = word(Word::Param)(i) else { return not_here() };
-    let (i, name) = name("the name of a param")(i)?;
-    let (i, _) = need(Sign::Colon)(i)?;
-    let (i, ty) = type_name(i)?;
-    let (i, _) = need(Sign::Is)(i)?;
-    let (i, default) = literal(i)?;
-    let (i, range) = range(i)?;
-    Ok((i, Param { name, ty, default, range, span: i.since(start) }))
 }

@@ -3,13 +3,14 @@
 use nom::Parser;
 use nom::branch::alt;
 use nom::combinator::{map, opt, value};
-use nom::sequence::{delimited, preceded};
+use nom::sequence::{preceded, terminated};
 
 use super::expr::expr;
 use super::input::{Input, Parsed, close, name, need, need_word, sign, text, whole, word};
+use super::teach;
 use crate::ast::{Action, Else, Expr, ExprKind, Hold, If, Severity, Stmt, StmtKind, VerdictStmt};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::span::Spanned;
+use crate::span::{Span, Spanned};
 use crate::token::{Sign, TokenKind, Word};
 
 /// Words that begin a statement and nothing else.
@@ -25,9 +26,8 @@ pub(super) fn skip_statement(mut i: Input<'_>) -> Input<'_> {
             TokenKind::Sign(Sign::CloseBrace) if open == 0 => return i,
             TokenKind::Sign(Sign::CloseBrace) => open -= 1,
             TokenKind::Word(Word::Test | Word::Rule) if i.begins_line() => return i,
-            TokenKind::Word(word) if open == 0 && STARTS.contains(word) => return i,
+            _ if open == 0 && starts_statement(i) => return i,
             TokenKind::Word(Word::If) if open == 0 && i.begins_line() => return i,
-            TokenKind::Name if open == 0 && *i.next_kind() == TokenKind::Sign(Sign::Assign) => return i,
             _ => {}
         }
         i = i.advance();
@@ -61,7 +61,7 @@ pub(super) fn recover(i: Input<'_>) -> (Input<'_>, Option<Stmt>) {
     match statement(i) {
         Ok((after, stmt)) => (after, Some(stmt)),
         Err(problem) => {
-            i.report_problem(problem);
+            i.report_problem(Some(problem));
             // At least the first token is past, or this would not end.
             let after = skip_statement(i.advance());
             (after, declared(i).map(|kind| Stmt { kind, span: after.since(i.span()) }))
@@ -103,7 +103,7 @@ fn statement(i: Input<'_>) -> Parsed<'_, Stmt> {
             return i.fail(Diagnostic::new(Code::UNEXPECTED, "this `else` belongs to no `if`", i.span(), ""));
         }
         TokenKind::Name => assign(i)?,
-        _ => return i.expected("a statement"),
+        _ => return i.fail(teach::no_statement(i)),
     };
     Ok((i, Stmt { kind, span: i.since(start) }))
 }
@@ -114,6 +114,11 @@ fn given<'a>(i: Input<'a>, what: &str) -> Parsed<'a, (crate::ast::Name, Expr)> {
     if i.is(Sign::Assign) || i.is(Sign::Eq) {
         let message = format!("a value is given with `=`, not `{}`", i.text(i.span()));
         return i.fail(Diagnostic::new(Code::UNEXPECTED, message, i.span(), "write `=`"));
+    }
+    if i.is(Sign::Colon) {
+        return i.fail(
+            i.unexpected("`=`", Some("a type is written for inputs and params alone; here it follows from the value")),
+        );
     }
     let (i, _) = need(Sign::Is)(i)?;
     let (i, value) = expr(i)?;
@@ -142,18 +147,19 @@ fn assign(i: Input<'_>) -> Parsed<'_, StmtKind> {
                 .help(help),
         );
     }
-    let message = format!("expected a statement, found {}", i.found());
-    i.fail(
-        Diagnostic::new(Code::UNEXPECTED, message, i.span(), "begins no statement")
-            .help("statements begin with let, var, out, if, warn or breach, or change a var: `name := …`"),
-    )
+    let sign = i.text(after.span());
+    if matches!(sign, "+" | "-" | "*" | "/") && *after.next_kind() == TokenKind::Sign(Sign::Is) {
+        let help = format!("write `{0} := {0} {sign} …`", name.value);
+        return after.fail(after.unexpected("`:=`", Some(&help)));
+    }
+    i.fail(teach::no_statement(i))
 }
 
 /// `if condition { … } [else …]`. A condition that is wrong does not hide its blocks.
 fn if_(i: Input<'_>) -> Parsed<'_, If> {
     let (i, start) = need_word(Word::If)(i)?;
     let (i, condition) = condition(i, start)?;
-    let (i, then) = block(i)?;
+    let (i, then) = if i.is(Sign::OpenBrace) { block(i)? } else { unopened(i)? };
     let Ok((i, _)) = word(Word::Else)(i) else { return Ok((i, If { condition, then, otherwise: None })) };
     let (i, otherwise) = if i.is_word(Word::If) {
         let start = i.span();
@@ -165,31 +171,63 @@ fn if_(i: Input<'_>) -> Parsed<'_, If> {
     Ok((i, If { condition, then, otherwise: Some(otherwise) }))
 }
 
-fn condition(i: Input<'_>, start: crate::span::Span) -> Parsed<'_, Expr> {
+/// A condition, up to the block behind it or to a statement that should stand in one; the latter has been reported.
+fn condition(i: Input<'_>, start: Span) -> Parsed<'_, Expr> {
     let wrong: Parsed<'_, Expr> = match expr(i) {
         Ok((after, condition)) if after.is(Sign::OpenBrace) => return Ok((after, condition)),
-        Ok((after, _)) if after.is(Sign::Is) => after
-            .fail(Diagnostic::new(Code::SINGLE_EQUALS, "`=` does not compare", after.span(), "").help("write `==`")),
-        Ok((after, _)) if after.is_word(Word::Then) => after.fail(
-            Diagnostic::new(Code::UNEXPECTED, "an if statement has a block", after.span(), "")
-                .help("write `if a { … } else { … }`; `if a then b else c` is a value"),
-        ),
+        Ok((after, condition)) if after.is_word(Word::Then) => {
+            let help = "write `if a { … } else { … }`; `if a then b else c` is a value";
+            let said = Diagnostic::new(Code::UNEXPECTED, "an if statement has a block", after.span(), "").help(help);
+            if *after.next_kind() == TokenKind::Sign(Sign::OpenBrace) {
+                after.report(said);
+                return Ok((after.advance(), condition));
+            }
+            after.fail(said)
+        }
+        Ok((after, condition)) if starts_statement(after) => {
+            let help = "the statements behind a condition stand in braces: `if a > b { … }`";
+            after.report(after.unexpected("`{`", Some(help)));
+            return Ok((after, condition));
+        }
         Ok((after, _)) => after.expected("`{` or an operator"),
         Err(problem) => Err(problem),
     };
     let mut at = i;
     while !at.is(Sign::OpenBrace) {
-        let lost =
-            at.at_end() || at.is(Sign::CloseBrace) || matches!(at.kind(), TokenKind::Word(w) if STARTS.contains(w));
-        if lost {
+        if at.at_end() || at.is(Sign::CloseBrace) || starts_statement(at) || (at.is_word(Word::If) && at.begins_line())
+        {
             return wrong;
         }
         at = at.advance();
     }
     if let Err(problem) = wrong {
-        at.report_problem(problem);
+        at.report_problem(Some(problem));
     }
     Ok((at, Expr { kind: ExprKind::Error, span: start }))
+}
+
+/// Whether a statement other than an `if` begins here, whatever stands before it.
+fn starts_statement(i: Input<'_>) -> bool {
+    match i.kind() {
+        TokenKind::Word(word) => STARTS.contains(word),
+        TokenKind::Name => *i.next_kind() == TokenKind::Sign(Sign::Assign),
+        _ => false,
+    }
+}
+
+/// The statements of a block whose `{` is missing: those of this line, or, if none is, those up to a `}`.
+fn unopened(i: Input<'_>) -> Parsed<'_, Vec<Stmt>> {
+    i.nested(|mut i| {
+        let this_line = !i.begins_line();
+        let mut stmts = Vec::new();
+        while !(ends_block(i) || (this_line && i.begins_line())) {
+            let (after, stmt) = recover(i);
+            stmts.extend(stmt);
+            i = after;
+        }
+        let (closed, braced) = has(i, Sign::CloseBrace);
+        Ok((if braced && !(this_line && i.begins_line()) { closed } else { i }, stmts))
+    })
 }
 
 fn verdict(i: Input<'_>) -> Parsed<'_, VerdictStmt> {
@@ -201,18 +239,29 @@ fn verdict(i: Input<'_>) -> Parsed<'_, VerdictStmt> {
     let start = i.span();
     let (i, hold) = opt(hold).parse(i)?;
     let hold = hold.map(|hold| Spanned::new(hold, i.since(start)));
-    let (i, message) = text(if hold.is_some() { "a message" } else { "a message (or an action, or a hold)" })(i)?;
+    if !matches!(i.kind(), TokenKind::Text | TokenKind::Wrong) {
+        return i.fail(teach::no_message(i, hold.is_some()));
+    }
+    let (i, message) = text("a message")(i)?;
     Ok((i, VerdictStmt { severity, action, hold, message }))
 }
 
 fn action(i: Input<'_>) -> Parsed<'_, Action> {
-    let fraction = delimited(need(Sign::Open), expr, need(Sign::Close));
     alt((
         value(Action::Block, word(Word::Block)),
         value(Action::Liquidate, word(Word::Liquidate)),
         map(preceded(word(Word::Reduce), fraction), Action::Reduce),
     ))
     .parse(i)
+}
+
+/// `(fraction to keep)`.
+fn fraction(i: Input<'_>) -> Parsed<'_, Expr> {
+    if !i.is(Sign::Open) {
+        return i.fail(i.unexpected("`(`", Some("write the fraction to keep: `reduce(0.5)`")));
+    }
+    let (i, opened) = need(Sign::Open)(i)?;
+    terminated(expr, close(Sign::Close, opened)).parse(i)
 }
 
 fn hold(i: Input<'_>) -> Parsed<'_, Hold> {
@@ -225,8 +274,11 @@ fn how_long(i: Input<'_>) -> Parsed<'_, Hold> {
         TokenKind::Duration(count, unit) => Ok((i.advance(), Hold::Duration(count, unit))),
         TokenKind::Number { whole: Some(_), .. } => {
             let (i, count) = whole("a number of bars")(i)?;
-            let (i, _) = need_word(Word::Bars)(i)?;
-            Ok((i, Hold::Bars(count.value)))
+            if !i.is_word(Word::Bars) {
+                let help = "a hold is `for 3 bars`, `for 15m`, `for 2h`, `for 3d`, `for day` or `forever`";
+                return i.fail(i.unexpected("`bars`", Some(help)));
+            }
+            Ok((i.advance(), Hold::Bars(count.value)))
         }
         _ => i.expected("`day`, `3 bars` or a duration such as `15m`"),
     }

@@ -1,7 +1,7 @@
 //! Tests below a rule.
 
+use super::declare::literal;
 use super::input::{Input, Parsed, close, name, need, not_here, text, word};
-use super::rule::literal;
 use crate::ast::{ActionWord, Expected, Literal, Name, Severity, Test, TestBar, TestValue};
 use crate::span::Spanned;
 use crate::token::{Sign, TokenKind, Word};
@@ -25,7 +25,7 @@ pub(super) fn test(i: Input<'_>) -> Parsed<'_, Test> {
                 after
             }
             Err(problem) => {
-                i.report_problem(problem);
+                i.report_problem(Some(problem));
                 next_bar(i.advance())
             }
         };
@@ -73,7 +73,15 @@ fn bar(i: Input<'_>) -> Parsed<'_, TestBar> {
         i = after;
     }
     if !i.is(Sign::Arrow) {
-        return i.expected("`name=value`, or `->` and a verdict");
+        let help = match i.kind() {
+            TokenKind::Sign(Sign::Comma) => Some("values are separated by spaces"),
+            TokenKind::Sign(Sign::Is) => Some("a verdict stands behind `->`"),
+            TokenKind::Sign(Sign::Minus) | TokenKind::Clock(_) => {
+                Some("a time is a string: `time=\"2026-01-05T15:00Z\"`")
+            }
+            _ => None,
+        };
+        return i.fail(i.unexpected("`name=value`, or `->` and a verdict", help));
     }
     let (i, expected) = expected(i.advance())?;
     Ok((i, TestBar { values, expected, span: i.since(start) }))
