@@ -1,5 +1,7 @@
 //! Diagnostics as text for people: the sentence, the line with its places marked, what to do.
 
+use std::borrow::Cow;
+
 use annotate_snippets::{AnnotationKind, Group, Level as Title, Renderer, Snippet};
 
 use super::{Diagnostic, Diagnostics, Level};
@@ -7,6 +9,8 @@ use crate::span::Span;
 
 /// Columns that the renderer trims long lines to.
 const WIDTH: usize = 120;
+/// Bytes of a source that are looked at for one diagnostic.
+const MOST_SHOWN: usize = 256 * 1024;
 
 /// Renders diagnostics of one source, with a blank line between them. Control characters of the source are shown as
 /// pictures, never sent to the terminal.
@@ -26,17 +30,60 @@ fn group<'a>(diagnostic: &'a Diagnostic, source: &'a str, file_name: &'a str) ->
         Level::Error => Title::ERROR,
         Level::Warning => Title::WARNING,
     };
-    let mut snippet = Snippet::source(source).path(file_name);
+    let window = window(diagnostic, source);
+    let line = source.get(..window.start).map_or(1, |before| before.matches('\n').count() + 1);
+    let shown = source.get(window.clone()).unwrap_or_default();
+    let path: String = file_name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let mut snippet = Snippet::source(visible(shown)).path(path).line_start(line);
     for (at, label) in diagnostic.labels.iter().enumerate() {
         let kind = if at == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let annotation = kind.span(inside(source, label.span));
-        snippet = snippet.annotation(if label.text.is_empty() { annotation } else { annotation.label(&label.text) });
+        let span = inside(source, label.span);
+        let inside_window = |at: usize| at.clamp(window.start, window.end) - window.start;
+        let annotation = kind.span(inside_window(span.start)..inside_window(span.end));
+        let text = visible(&label.text);
+        snippet = snippet.annotation(if text.is_empty() { annotation } else { annotation.label(text) });
     }
-    let group = title.primary_title(&diagnostic.message).id(diagnostic.code.as_str()).element(snippet);
+    let group = title.primary_title(visible(&diagnostic.message)).id(diagnostic.code.as_str()).element(snippet);
     match &diagnostic.help {
-        Some(help) => group.element(Title::HELP.message(help)),
+        Some(help) => group.element(Title::HELP.message(visible(help))),
         None => group,
     }
+}
+
+/// The lines of the source that a diagnostic speaks of, bounded: what it says of a huge source is said of its beginning.
+fn window(diagnostic: &Diagnostic, source: &str) -> std::ops::Range<usize> {
+    let spans = || diagnostic.labels.iter().map(|label| inside(source, label.span));
+    let first = spans().map(|span| span.start).min().unwrap_or(0);
+    let last = spans().map(|span| span.end).max().unwrap_or(0);
+    let start = source.get(..first).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+    let end = source.get(last..).and_then(|after| after.find('\n')).map_or(source.len(), |at| last + at);
+    if end - start <= MOST_SHOWN {
+        return start..end;
+    }
+    let most = u32::try_from(start + MOST_SHOWN).unwrap_or(u32::MAX);
+    start..inside(source, Span::new(most, most)).end
+}
+
+/// Text without characters that a terminal would obey instead of showing: each becomes one of the same length in bytes,
+/// so that places stay right. (The renderer itself pictures those below U+0020.)
+fn visible(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| matches!(c, '\u{80}'..='\u{9f}' | '\u{2028}' | '\u{2029}');
+    if !text.contains(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(
+        text.chars()
+            .map(|c| {
+                if !obeyed(c) {
+                    c
+                } else if c.len_utf8() == 2 {
+                    '¿'
+                } else {
+                    '\u{fffd}'
+                }
+            })
+            .collect(),
+    )
 }
 
 /// A span that lies inside the source and on boundaries of characters, whatever it was.
@@ -88,13 +135,19 @@ mod tests {
             "rule r(a) = a > \"\u{202e}x\"",
             "\t\trule r(a) = b > 1",
             "rule r(日本) = a",
+            "rule r(a) = \u{9b}31m a > 1",
+            "rule r(a) { breach \"\u{9b}31m\u{2028}\" }",
+            "clock \"\u{9b}31m\" day 00:00\nrule r(a) = a > 1",
             "",
             &format!("rule r(a) = {} b", "a and ".repeat(5_000)),
         ] {
             let text = rendered(source);
-            assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text:?}");
+            let obeyed = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{2028}'..='\u{202e}');
+            assert!(!text.contains(obeyed), "{text:?}");
             assert!(text.len() < 20_000, "{} bytes", text.len());
         }
+        let name = render(&crate::source::text(b"\xff", &Limits::DEFAULT).unwrap_err(), "", "\u{1b}[31m\u{9b}", false);
+        assert!(!name.contains(['\u{1b}', '\u{9b}']), "{name:?}");
         let far = Diagnostics(vec![Diagnostic::new(crate::diagnostic::Code::NOT_UTF8, "x", Span::new(90, 99), "")]);
         assert!(render(&far, "é", "f", true).contains("E0102"));
     }
