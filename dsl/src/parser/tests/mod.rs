@@ -1,5 +1,8 @@
 //! What is read, what is refused, and that nothing is too much.
 
+mod messages;
+mod properties;
+
 use super::parse;
 use crate::limits::Limits;
 
