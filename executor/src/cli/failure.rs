@@ -9,6 +9,10 @@ use rulebox_sandbox::{Refusal, RunError, SandboxError};
 
 use super::csv::DataError;
 use super::params::ParamError;
+use crate::app::StartError;
+use crate::config::ConfigError;
+use crate::demo::DemoError;
+use crate::telemetry::logs::LogError;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -49,12 +53,24 @@ pub(super) enum Failure {
     /// Standard output.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
+    /// Settings that cannot be read.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A log filter that cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The service did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The demonstration ended early.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    /// The system refused a thread, a signal or a socket.
+    #[error("the service cannot run")]
+    Runtime(#[source] io::Error),
     /// A zone that the program does not know: the compiler let none pass.
     #[error(transparent)]
     Zone(#[from] UnknownZone),
-    /// The service did not start, or failed.
-    #[error("the service stopped")]
-    Service(#[source] Box<dyn Error + Send + Sync>),
     /// The engine did not start.
     #[error("the sandbox does not start")]
     Sandbox(#[from] SandboxError),
@@ -72,9 +88,9 @@ impl Failure {
         match self {
             Self::Told => return ExitCode::from(1),
             // Whoever reads has seen enough: `rulebox run ... | head`.
-            Self::Output(error) if error.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
-            // Its source is its message.
-            Self::Data { .. } => eprintln!("error: {self}"),
+            Self::Output(error) | Self::Demo(DemoError::Output(error)) if error.kind() == ErrorKind::BrokenPipe => {
+                return ExitCode::SUCCESS;
+            }
             other => eprintln!("error: {}", with_sources(other)),
         }
         ExitCode::from(match self {
@@ -84,12 +100,15 @@ impl Failure {
     }
 }
 
-/// An error and everything that caused it, in one line.
+/// An error and everything that caused it, in one line; a cause that the text has quoted already is not said twice.
 pub(super) fn with_sources(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
         cause = error.source();
     }
     text

@@ -5,6 +5,7 @@
 
 mod check;
 mod csv;
+mod demo;
 mod engine;
 mod explain;
 mod failure;
@@ -14,6 +15,7 @@ mod report;
 mod run;
 mod selftest;
 mod serve;
+mod signal;
 mod source;
 mod terminal;
 mod test;
@@ -36,8 +38,8 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::ServeArguments),
-    Demo(serve::DemoArguments),
+    Demo(demo::Arguments),
+    Serve(serve::Arguments),
     Check(check::Arguments),
     Fmt(fmt::Arguments),
     Test(test::Arguments),
@@ -49,8 +51,8 @@ enum Command {
 /// Reads the arguments of the process, does what they ask, and says how it went.
 pub fn main() -> ExitCode {
     let done = match CommandLine::parse().command {
-        Command::Serve(arguments) => serve::serve(&arguments),
-        Command::Demo(arguments) => serve::demo(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

@@ -98,14 +98,13 @@ fn value(param: &ParamInfo, text: &str) -> Result<f64, ParamError> {
 /// A number as the language writes it, with an optional `-`.
 fn number(text: &str) -> Option<f64> {
     let lexed = lexer::lex(text);
+    if !lexed.diagnostics.is_empty() || !lexed.comments.is_empty() {
+        return None;
+    }
     let kinds: Vec<_> = lexed.tokens.iter().map(|token| &token.kind).collect();
     match kinds.as_slice() {
-        [TokenKind::Number { value, .. }, TokenKind::End] if lexed.comments.is_empty() => Some(*value),
-        [TokenKind::Sign(Sign::Minus), TokenKind::Number { value, .. }, TokenKind::End]
-            if lexed.comments.is_empty() =>
-        {
-            Some(-value)
-        }
+        [TokenKind::Number { value, .. }, TokenKind::End] => Some(*value),
+        [TokenKind::Sign(Sign::Minus), TokenKind::Number { value, .. }, TokenKind::End] => Some(-value),
         _ => None,
     }
 }

@@ -1,102 +1,110 @@
-//! `rulebox serve` and `rulebox demo`.
+//! `rulebox serve`: the HTTP API, until a signal to stop.
 
-use std::io::stdout;
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use clap::Args;
 use secrecy::ExposeSecret;
 
 use super::failure::Failure;
-use super::terminal;
+use super::signal;
 use crate::app::App;
 use crate::config::Config;
-use crate::{demo, telemetry};
+use crate::telemetry::logs;
 
-/// Runs the service: the HTTP API, and health and metrics on a second port.
-///
-/// Without settings: SQLite in ./rulebox-data, the API on 127.0.0.1:8080, health and metrics on 127.0.0.1:9090. The
-/// first start prints the key of its tenant, once. Settings come from a TOML file and from environment variables:
-/// RULEBOX_ and the path of the setting with two underscores between its parts, such as RULEBOX_API__LISTEN,
-/// RULEBOX_HEALTH__LISTEN, RULEBOX_DATA_DIR, RULEBOX_LOG__FILTER. Stops on Ctrl-C and SIGTERM, after the requests in
-/// flight.
+/// Serve rules over HTTP
 #[derive(Debug, Args)]
-pub(super) struct ServeArguments {
-    /// Settings in TOML; RULEBOX_CONFIG names it too.
+#[command(after_help = SETTINGS)]
+pub(super) struct Arguments {
+    /// Settings in TOML; the environment overrides them
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// Shows everything at once: the service, real rules, a real account, a hostile module.
-///
-/// Starts the whole service on loopback with a store in a temporary directory, uploads real rules over its HTTP API,
-/// runs a real account's bars through them, and serves until Ctrl-C.
-#[derive(Debug, Args)]
-pub(super) struct DemoArguments {
-    /// Exit when everything has been shown.
-    #[arg(long)]
-    once: bool,
+/// What `--help` says of the settings.
+const SETTINGS: &str = "\
+Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` under `[api]`:
+  RULEBOX_CONFIG                       the settings file, if not --config
+  RULEBOX_DATA_DIR                     directory of the store (rulebox-data)
+  RULEBOX_MASTER_SECRET                32 bytes or more; made and kept in the directory if not set
+  RULEBOX_API__LISTEN                  address and port of the API (127.0.0.1:8080)
+  RULEBOX_API__BODY_BYTES              bytes of a request with bars
+  RULEBOX_API__SMALL_BODY_BYTES        bytes of any other request
+  RULEBOX_API__BODIES_IN_FLIGHT_BYTES  bytes of all requests at a time
+  RULEBOX_API__BODY_SECONDS            time to send a request
+  RULEBOX_API__DRAIN_SECONDS           time for requests in flight to end at a stop
+  RULEBOX_API__PAGE_ENTRIES            entries of a page of a list
+  RULEBOX_HEALTH__LISTEN               address and port of health and metrics (127.0.0.1:9090)
+  RULEBOX_STORE__CONNECTIONS           connections to the store
+  RULEBOX_STORE__BUSY_MS               time to wait for a lock of another process
+  RULEBOX_STORE__DURABILITY            what an answered write survives: power, process
+  RULEBOX_COMPILE__THREADS             threads that compile
+  RULEBOX_COMPILE__QUEUE               requests that may wait for one
+  RULEBOX_COMPILE__SOURCE_BYTES        bytes of a rule's text
+  RULEBOX_COMPILE__BAR_FUEL            worst-case fuel of one bar
+  RULEBOX_EVALUATION__THREADS          threads that run rules
+  RULEBOX_EVALUATION__QUEUE            requests that may wait for one
+  RULEBOX_EVALUATION__ROWS             bars of a request
+  RULEBOX_EVALUATION__COLUMNS          columns of a request
+  RULEBOX_EVALUATION__CELLS            bars times columns of a request
+  RULEBOX_EVALUATION__RULES            rules of a request
+  RULEBOX_EVALUATION__FUEL             fuel of one rule in a request
+  RULEBOX_EVALUATION__DEADLINE_MS      time of one call into a module
+  RULEBOX_EVALUATION__MEMORY_BYTES     memory of a module
+  RULEBOX_EVALUATION__CHUNK_ROWS       bars of one call into a module
+  RULEBOX_EVALUATION__EVENTS           changes of verdict in an answer
+  RULEBOX_EVALUATION__LOADED_MODULES   compiled modules kept in memory
+  RULEBOX_LOG__FORMAT                  auto, json, pretty
+  RULEBOX_LOG__FILTER                  what to log (info)";
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = Config::load(arguments.config.as_deref())?;
+    logs::start(&config.log)?;
+    signal::runtime()?.block_on(serve(config))
 }
 
-pub(super) fn serve(arguments: &ServeArguments) -> Result<(), Failure> {
-    let config = Config::load(arguments.config.as_deref()).map_err(|e| Failure::Service(Box::new(e)))?;
-    telemetry::logs::start(&config.log).map_err(|e| Failure::Service(Box::new(e)))?;
-    runtime()?.block_on(async {
-        let directory = config.data_dir.clone();
-        let app = App::start(config).await.map_err(|e| Failure::Service(Box::new(e)))?;
-        let (api, health) = (app.api_address()?, app.health_address()?);
-        println!("API      http://{api} (the documents: http://{api}/docs)");
-        println!("health   http://{health}/readyz, http://{health}/metrics");
-        println!("store    {}", directory.display());
+async fn serve(config: Config) -> Result<(), Failure> {
+    // Before anything is said: whoever reads that it serves may stop it at once.
+    let stop = signal::stop().map_err(Failure::Runtime)?;
+    let directory = config.data_dir.clone();
+    let app = App::start(config).await?;
+    {
+        let mut out = stdout().lock();
+        writeln!(out, "API     http://{}, documented at /docs", app.api_address().map_err(Failure::Runtime)?)?;
+        writeln!(out, "health  http://{}/readyz", app.health_address().map_err(Failure::Runtime)?)?;
+        writeln!(out, "store   {}", directory.display())?;
         if let Some(key) = app.first_key() {
-            println!("key      {} (shown this once: only its hash is kept)", key.expose_secret());
+            writeln!(out, "key     {} (the only time it is shown: keep it)", key.expose_secret())?;
         }
-        println!("serving until Ctrl-C");
-        app.serve(stopped()).await.map_err(|e| Failure::Service(Box::new(e)))
-    })
+        writeln!(out, "serving until Ctrl-C")?;
+        out.flush()?;
+    }
+    app.serve(stop).await.map_err(Failure::Runtime)
 }
 
-pub(super) fn demo(arguments: &DemoArguments) -> Result<(), Failure> {
-    let once = arguments.once;
-    runtime()?.block_on(async {
-        let stop = async move {
-            if !once {
-                println!("  serving until Ctrl-C");
-                stopped().await;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_in_the_help() {
+        let config = Config::on_free_ports(std::path::Path::new("d")).unwrap();
+        let sections = [
+            ("API", serde_json::to_value(&config.api).unwrap()),
+            ("HEALTH", serde_json::to_value(&config.health).unwrap()),
+            ("STORE", serde_json::to_value(&config.store).unwrap()),
+            ("COMPILE", serde_json::to_value(&config.compile).unwrap()),
+            ("EVALUATION", serde_json::to_value(&config.evaluation).unwrap()),
+            ("LOG", serde_json::to_value(&config.log).unwrap()),
+        ];
+        let mut listed = 0;
+        for (section, settings) in &sections {
+            for name in settings.as_object().unwrap().keys() {
+                let variable = format!("  RULEBOX_{section}__{} ", name.to_uppercase());
+                assert!(SETTINGS.contains(&variable), "{variable}");
+                listed += 1;
             }
-        };
-        let shown = demo::run(&mut stdout(), terminal::stdout_colors(), stop).await;
-        shown.map_err(|error| match error {
-            demo::DemoError::Output(error) => Failure::Output(error),
-            other => Failure::Service(Box::new(other)),
-        })
-    })
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure::Service(Box::new(e)))
-}
-
-/// Ready when the process is asked to stop.
-async fn stopped() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // Without the handler the default action ends the process, which is what is asked.
-            std::future::pending::<()>().await;
         }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
+        assert_eq!(SETTINGS.matches("__").count(), listed + 1, "a setting that is gone, or not counted");
     }
 }

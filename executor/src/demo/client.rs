@@ -36,7 +36,8 @@ pub(super) struct Client {
 #[derive(Debug, Deserialize)]
 pub(super) struct Version {
     pub(super) rule: String,
-    pub(super) version: u32,
+    #[serde(rename = "version")]
+    pub(super) number: u32,
     pub(super) digest: String,
     pub(super) manifest: rulebox_dsl::manifest::Manifest,
 }

@@ -70,8 +70,8 @@ const PLANS: &[Plan] = &[
     plan!("lean_max_drawdown", 0, "{}"),
     plan!("max_cons_loss_days", 0, r#"{"limit": 7}"#),
     plan!("vol_target", 0, r#"{"target": 0.2}"#),
-    plan!("ftmo_daily_loss", 1, "{}"),
-    plan!("topstep_max_loss", 1, r#"{"start": 100000, "trail": 20000}"#),
+    plan!("ftmo_daily_loss", 1, r#"{"pct": 0.03}"#),
+    plan!("topstep_max_loss", 1, r#"{"start": 100000, "trail": 15000}"#),
 ];
 
 /// Runs the demonstration. `ready` is called with the service's answer still up; it serves until `stop` is ready.

@@ -35,7 +35,7 @@ impl<'o> Page<'o> {
 
     pub(super) fn service(&mut self, base: &str, health: &str, usual_free: bool) -> io::Result<()> {
         let name = self.paint("1", "Rulebox");
-        writeln!(self.out, "{name}: rules of other people's, in a closed room\n")?;
+        writeln!(self.out, "{name}: your customers' rules, run safely over their accounts\n")?;
         writeln!(self.out, "  API      {base}   (the documents: {base}/docs)")?;
         writeln!(self.out, "  health   {health}/readyz, {health}/metrics")?;
         writeln!(self.out, "  store    SQLite in a temporary directory, gone at the end")?;
@@ -47,11 +47,11 @@ impl<'o> Page<'o> {
 
     pub(super) fn uploaded(&mut self, version: &Version) -> io::Result<()> {
         let bar = version.manifest.cost.as_ref().map_or(0, |cost| cost.bar);
-        let digest = version.digest.get(..19).unwrap_or(&version.digest);
-        let (rule, number, state) = (&version.rule, version.version, version.manifest.state_bytes);
+        let digest = version.digest.get(..15).unwrap_or(&version.digest);
+        let (rule, number, state) = (&version.rule, version.number, version.manifest.state_bytes);
         writeln!(
             self.out,
-            "  {rule:<20} version {number}  {digest}…  at most {bar:>6} fuel a bar  {state:>5} bytes of state"
+            "  {rule:<18} version {number}  {digest}…  {bar:>5} fuel a bar at most  {state:>5} bytes of state"
         )
     }
 
@@ -81,7 +81,7 @@ impl<'o> Page<'o> {
         for (at, result) in results.iter().enumerate() {
             let first = result.evaluation.first.breach.as_ref().or(result.evaluation.first.fault.as_ref());
             let text = first.map_or_else(|| "none".to_owned(), event);
-            writeln!(self.out, "  {} {:<20} {text}", at + 1, result.evaluation.rule)?;
+            writeln!(self.out, "  {} {:<18} {text}", at + 1, result.evaluation.rule)?;
         }
         Ok(())
     }
@@ -147,5 +147,5 @@ fn event(event: &Event) -> String {
         (Some(action), None) => action.clone(),
         (None, _) => "no action".to_owned(),
     };
-    format!("bar {:>4}, {time}: {action}, \"{}\"", event.bar, event.reasons.join("; "))
+    format!("bar {:>4}  {time}  {action}  {}", event.bar, event.reasons.join("; "))
 }

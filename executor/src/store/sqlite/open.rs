@@ -81,6 +81,7 @@ impl SqliteStore {
         let directory = options.directory.as_path();
         let lock = lock(directory)?;
         let path = directory.join(Self::FILE);
+        make(&path).map_err(|source| OpenError::Directory { path: directory.to_path_buf(), source })?;
         let synchronous = if options.survives_power_loss { SqliteSynchronous::Full } else { SqliteSynchronous::Normal };
         let connect = SqliteConnectOptions::new()
             .filename(&path)
@@ -109,11 +110,28 @@ impl SqliteStore {
     }
 }
 
+/// Options for a file that nobody but its owner may read: it holds hashes of keys, and the rules of tenants.
+fn for_owner() -> std::fs::OpenOptions {
+    let mut options = File::options();
+    options.write(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes an empty database file if there is none. The write-ahead log beside it gets the same permissions.
+fn make(path: &Path) -> std::io::Result<()> {
+    match for_owner().create_new(true).open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Takes the directory for this process. The lock goes with the process, however it ends.
 fn lock(directory: &Path) -> Result<File, OpenError> {
     let failed = |source| OpenError::Directory { path: directory.to_path_buf(), source };
     std::fs::create_dir_all(directory).map_err(failed)?;
-    let file = File::create(directory.join("rulebox.lock")).map_err(failed)?;
+    let file = for_owner().truncate(false).open(directory.join("rulebox.lock")).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: directory.to_path_buf() }),
