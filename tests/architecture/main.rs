@@ -2,7 +2,7 @@
 //!
 //! Each rule is a function from what is there to the list of what breaks it, tried on a tree that breaks it too.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod dependencies;
 mod sources;

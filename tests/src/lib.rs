@@ -93,7 +93,7 @@ impl Server {
             let status = child.wait().unwrap();
             return Err(Refused { status, stderr: log.join().unwrap() });
         };
-        let client = Client::builder().no_proxy().timeout(Duration::from_secs(120)).build().unwrap();
+        let client = Client::builder().no_proxy().timeout(Duration::from_mins(2)).build().unwrap();
         let server = Self { child, api, health, key, client, log: Some(log) };
         server.wait_until_ready();
         Ok(server)

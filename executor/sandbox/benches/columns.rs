@@ -3,7 +3,7 @@
 //! `cargo bench --workspace --bench columns`. Each native function reads the same columns and writes the same verdicts,
 //! with the checks that the language promises: ranges, finite results, tolerant comparison.
 
-#![expect(clippy::unwrap_used, reason = "a bench may panic, and is no library")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench may panic, and is no library")]
 
 use divan::Bencher;
 use divan::counter::ItemsCount;

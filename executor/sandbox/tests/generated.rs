@@ -3,6 +3,8 @@
 //!
 //! `RULEBOX_GENERATED_RULES` sets how many (10,000 by default), `RULEBOX_GENERATED_SEED` which.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -54,12 +56,12 @@ fn check_shard(shard: u32) {
     };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
-    let seen = std::cell::RefCell::new(Seen::default());
+    let counts = std::cell::RefCell::new(Seen::default());
     let result = runner.run(&vec(any::<u8>(), 64..5_000), |bytes| {
         let mut choices = Choices::of_bytes(&bytes);
         let size = choices.between(1, 12);
         let generated = generate(&mut choices, size, ROWS);
-        check(&sandbox, &generated, &mut choices, &mut seen.borrow_mut()).map_err(TestCaseError::fail)
+        check(&sandbox, &generated, &mut choices, &mut counts.borrow_mut()).map_err(TestCaseError::fail)
     });
     if let Err(TestError::Fail(reason, bytes)) = &result {
         let mut choices = Choices::of_bytes(bytes);
@@ -68,16 +70,16 @@ fn check_shard(shard: u32) {
         panic!("{reason}\n{}\nparams {:?}\n{}", generated.source, generated.params, table(&generated));
     }
     result.unwrap();
-    let seen = seen.into_inner();
-    println!("shard {shard}, seed {seed}: {seen:?}");
+    let counts = counts.into_inner();
+    println!("shard {shard}, seed {seed}: {counts:?}");
     // After a shrink the counts would mean nothing, but then the test has failed above.
-    assert_eq!(seen.rules, rules);
+    assert_eq!(counts.rules, rules);
     let bars = rules * ROWS as u64;
     for verdict in Verdict::ALL {
-        let count = seen.verdicts.get(verdict.name()).copied().unwrap_or(0);
+        let count = counts.verdicts.get(verdict.name()).copied().unwrap_or(0);
         assert!(count * 20 > bars, "only {count} of {bars} bars are {}", verdict.name());
     }
-    assert!(seen.actions * 20 > bars, "only {} of {bars} bars have a reduce", seen.actions);
+    assert!(counts.actions * 20 > bars, "only {} of {bars} bars have a reduce", counts.actions);
 }
 
 /// The bars as text, for a failure.
@@ -102,17 +104,17 @@ struct Case<'a> {
     columns: InputColumns<'a>,
 }
 
-impl Case<'_> {
-    fn limits(&self, chunk_rows: u32) -> Limits {
-        Limits { chunk_rows, ..Limits::default() }
-    }
+fn limits(chunk_rows: u32) -> Limits {
+    Limits { chunk_rows, ..Limits::default() }
+}
 
+impl Case<'_> {
     /// One run in calls of `chunk_rows`; the fuel used beside the results.
     fn run(&self, chunk_rows: u32) -> Result<(OutputColumns, u64), String> {
         let mut out = OutputColumns::default();
         let report = self
             .module
-            .run(&self.shape, self.params, &self.columns, &self.limits(chunk_rows), &mut out)
+            .run(&self.shape, self.params, &self.columns, &limits(chunk_rows), &mut out)
             .map_err(|e| format!("the module failed: {e}"))?;
         normalise(&mut out, self.manifest);
         Ok((out, report.fuel))
@@ -120,7 +122,7 @@ impl Case<'_> {
 
     /// A run that moves to a fresh instance, by its saved state, before every bar of `stops`.
     fn run_moving(&self, stops: &[usize]) -> Result<OutputColumns, String> {
-        let limits = self.limits(4_096);
+        let limits = limits(4_096);
         let start = || self.module.start(&self.shape, self.params, &limits).map_err(|e| e.to_string());
         let mut out = OutputColumns::default();
         let mut instance = start()?;
