@@ -1,8 +1,9 @@
 //! Diagnostics as text for people: the sentence, the line with its places marked, what to do.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use annotate_snippets::{AnnotationKind, Group, Level as Title, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level as Title, Renderer, Snippet};
 
 use super::{Diagnostic, Diagnostics, Level};
 use crate::span::Span;
@@ -11,6 +12,10 @@ use crate::span::Span;
 const WIDTH: usize = 120;
 /// Bytes of a source that are looked at for one diagnostic.
 const MOST_SHOWN: usize = 256 * 1024;
+/// Bytes of a line past which the places of a diagnostic are shown apart: together they could not be trimmed.
+const LONG_LINE: usize = 1_000;
+/// Bytes of a place that are marked on a long line.
+const MOST_MARKED: usize = 60;
 
 /// Renders diagnostics of one source, with a blank line between them. Control characters of the source are shown as
 /// pictures, never sent to the terminal.
@@ -27,34 +32,57 @@ pub fn render_all(diagnostics: &[Diagnostic], source: &str, file_name: &str, col
 
 fn group<'a>(diagnostic: &'a Diagnostic, source: &'a str, file_name: &'a str) -> Group<'a> {
     let title = match diagnostic.level() {
-        Level::Error => Title::ERROR,
         Level::Warning => Title::WARNING,
+        Level::Error => Title::ERROR,
     };
-    let window = window(diagnostic, source);
-    let line = source.get(..window.start).map_or(1, |before| before.matches('\n').count() + 1);
-    let shown = source.get(window.clone()).unwrap_or_default();
     let path: String = file_name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    let mut snippet = Snippet::source(visible(shown)).path(path).line_start(line);
-    for (at, label) in diagnostic.labels.iter().enumerate() {
-        let kind = if at == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let span = inside(source, label.span);
-        let inside_window = |at: usize| at.clamp(window.start, window.end) - window.start;
-        let annotation = kind.span(inside_window(span.start)..inside_window(span.end));
-        let text = visible(&label.text);
-        snippet = snippet.annotation(if text.is_empty() { annotation } else { annotation.label(text) });
-    }
-    let group = title.primary_title(visible(&diagnostic.message)).id(diagnostic.code.as_str()).element(snippet);
+    let kinds = std::iter::once(AnnotationKind::Primary).chain(std::iter::repeat(AnnotationKind::Context));
+    let places = diagnostic.labels.iter().zip(kinds);
+    let mut places: Vec<_> =
+        places.map(|(label, kind)| Place { kind, span: inside(source, label.span), text: &label.text }).collect();
+    let lines = source.get(window(&places, source)).unwrap_or_default();
+    let snippets = if lines.split('\n').all(|line| line.len() <= LONG_LINE) {
+        vec![snippet(&places, source, &path)]
+    } else {
+        for place in &mut places {
+            let most = u32::try_from(place.span.start + MOST_MARKED).unwrap_or(u32::MAX);
+            place.span.end = place.span.end.min(inside(source, Span::new(most, most)).end);
+        }
+        places.chunks(1).map(|place| snippet(place, source, &path)).collect()
+    };
+    let title = title.primary_title(visible(&diagnostic.message)).id(diagnostic.code.as_str());
+    let group = title.elements(snippets);
     match &diagnostic.help {
         Some(help) => group.element(Title::HELP.message(visible(help))),
         None => group,
     }
 }
 
-/// The lines of the source that a diagnostic speaks of, bounded: what it says of a huge source is said of its beginning.
-fn window(diagnostic: &Diagnostic, source: &str) -> std::ops::Range<usize> {
-    let spans = || diagnostic.labels.iter().map(|label| inside(source, label.span));
-    let first = spans().map(|span| span.start).min().unwrap_or(0);
-    let last = spans().map(|span| span.end).max().unwrap_or(0);
+/// A label, at a place that is in the source.
+struct Place<'a> {
+    kind: AnnotationKind,
+    span: Range<usize>,
+    text: &'a str,
+}
+
+/// The lines of some places, marked.
+fn snippet<'a>(places: &[Place<'a>], source: &'a str, path: &str) -> Snippet<'a, Annotation<'a>> {
+    let window = window(places, source);
+    let line = source.get(..window.start).map_or(1, |before| before.matches('\n').count() + 1);
+    let shown = source.get(window.clone()).unwrap_or_default();
+    let within = |at: usize| at.clamp(window.start, window.end) - window.start;
+    let annotations = places.iter().map(|place| {
+        let annotation = place.kind.span(within(place.span.start)..within(place.span.end));
+        let text = visible(place.text);
+        if text.is_empty() { annotation } else { annotation.label(text) }
+    });
+    Snippet::source(visible(shown)).path(path.to_owned()).line_start(line).annotations(annotations)
+}
+
+/// The lines of the source in which some places are, bounded: what is said of a huge source is said of its beginning.
+fn window(places: &[Place<'_>], source: &str) -> Range<usize> {
+    let first = places.iter().map(|place| place.span.start).min().unwrap_or(0);
+    let last = places.iter().map(|place| place.span.end).max().unwrap_or(0);
     let start = source.get(..first).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
     let end = source.get(last..).and_then(|after| after.find('\n')).map_or(source.len(), |at| last + at);
     if end - start <= MOST_SHOWN {
@@ -87,7 +115,7 @@ fn visible(text: &str) -> Cow<'_, str> {
 }
 
 /// A span that lies inside the source and on boundaries of characters, whatever it was.
-fn inside(source: &str, span: Span) -> std::ops::Range<usize> {
+fn inside(source: &str, span: Span) -> Range<usize> {
     let boundary = |at: u32| {
         let at = (at as usize).min(source.len());
         (0..=at).rev().find(|&i| source.is_char_boundary(i)).unwrap_or(0)
@@ -148,6 +176,8 @@ mod tests {
         }
         let name = render(&crate::source::text(b"\xff", &Limits::DEFAULT).unwrap_err(), "", "\u{1b}[31m\u{9b}", false);
         assert!(!name.contains(['\u{1b}', '\u{9b}']), "{name:?}");
+        let long = format!("rule r(a) {{ let x = max({} }}", "a, ".repeat(10_000));
+        assert!(rendered(&long).len() < 2_000, "{}", rendered(&long));
         let far = Diagnostics(vec![Diagnostic::new(crate::diagnostic::Code::NOT_UTF8, "x", Span::new(90, 99), "")]);
         assert!(render(&far, "é", "f", true).contains("E0102"));
     }
