@@ -165,16 +165,15 @@ pub(super) fn foreign(text: &str) -> (&str, Found) {
     if let Some((rest, value)) = number.ok().and_then(|(rest, digits)| Some((rest, value(&format!("0{digits}"))?))) {
         return (rest, Found::Wrong(Mistake::NoDigitBeforePoint, TokenKind::Number { value, whole: None }));
     }
-    // Looked for only where it is needed: a line may be long, and much of it wrong.
-    let line = || text.split(['\n', '\r']).next().unwrap_or(text);
     if text.starts_with("//") {
-        let rest = text.get(line().len()..).unwrap_or_default();
+        let line = text.split(['\n', '\r']).next().unwrap_or(text);
+        let rest = text.get(line.len()..).unwrap_or_default();
         return (rest, Found::Nothing(Mistake::Foreign("comments begin with `#`")));
     }
-    if text.starts_with('\'')
-        && let Some(end) = line().get(1..).and_then(|inside| inside.find('\''))
-    {
-        let rest = text.get(end + 2..).unwrap_or_default();
+    // Looks no further than the string: a line may be long, and have many.
+    let inside = text.strip_prefix('\'').and_then(|rest| rest.split_inclusive(['\'', '\n', '\r']).next());
+    if let Some(string) = inside.filter(|string| string.ends_with('\'')) {
+        let rest = text.get(1 + string.len()..).unwrap_or_default();
         return (rest, Found::Wrong(Mistake::Foreign("strings stand in `\"`"), TokenKind::Text));
     }
     if let Some((sign, help, meant)) = FOREIGN.iter().find(|(sign, ..)| text.starts_with(sign)) {

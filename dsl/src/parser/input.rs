@@ -37,18 +37,26 @@ pub(super) struct Context<'a> {
     depth: Cell<usize>,
     /// Where something was last found to be not closed: said once of a place, of the innermost.
     unclosed_at: Cell<Option<u32>>,
+    /// Whether a bracket may be missing only because a string without an end has taken it.
+    pub(super) string_unterminated: bool,
     diagnostics: RefCell<Vec<Diagnostic>>,
+    /// Tokens passed, those that are passed twice counted twice: the work that was done.
+    #[cfg(test)]
+    pub(super) steps: Cell<usize>,
 }
 
 impl<'a> Context<'a> {
-    pub(super) const fn new(source: &'a str, limits: &'a Limits, diagnostics: Vec<Diagnostic>) -> Self {
-        let diagnostics = RefCell::new(diagnostics);
-        Self { source, limits, depth: Cell::new(0), unclosed_at: Cell::new(None), diagnostics }
-    }
-
-    /// Whether a bracket may be missing only because a string without an end has taken it.
-    pub(super) fn string_unterminated(&self) -> bool {
-        self.diagnostics.borrow().iter().any(|d| d.code == Code::UNTERMINATED_STRING)
+    pub(super) fn new(source: &'a str, limits: &'a Limits, diagnostics: Vec<Diagnostic>) -> Self {
+        Self {
+            source,
+            limits,
+            depth: Cell::new(0),
+            unclosed_at: Cell::new(None),
+            string_unterminated: diagnostics.iter().any(|d| d.code == Code::UNTERMINATED_STRING),
+            diagnostics: RefCell::new(diagnostics),
+            #[cfg(test)]
+            steps: Cell::new(0),
+        }
     }
 
     /// What was found, in the order of the text. What was read twice is said once.
@@ -104,6 +112,8 @@ impl<'a> Input<'a> {
     /// Past this token; stays at the end.
     #[must_use]
     pub(super) fn advance(self) -> Self {
+        #[cfg(test)]
+        self.context.steps.update(|steps| steps + 1);
         match self.tokens {
             [token, rest @ ..] if !rest.is_empty() => {
                 Self { tokens: rest, last: token.span, after_wrong: token.kind == TokenKind::Wrong, ..self }
@@ -237,7 +247,7 @@ pub(super) fn close<'a>(sign: Sign, opened: Span) -> impl Fn(Input<'a>) -> Parse
             return Ok((i.advance(), i.span()));
         }
         let known = i.context.unclosed_at.replace(Some(i.span().start)) == Some(i.span().start);
-        if known || i.context.string_unterminated() {
+        if known || i.context.string_unterminated {
             return Err(nom::Err::Failure(Problem { diagnostic: None }));
         }
         let message = format!("expected `{}`, found {}", sign.text(), i.found());

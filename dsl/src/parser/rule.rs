@@ -6,8 +6,8 @@ use nom::sequence::preceded;
 
 use super::declare::{inputs, meant_param, param};
 use super::expr::expr;
-use super::input::{Input, Parsed, close, name, need, need_word, text, whole, word};
-use super::stmt::{declared, ends_block, recover, skip_statement};
+use super::input::{Input, Parsed, name, need, need_word, text, whole, word};
+use super::stmt::{declared, end_block, ends_block, recover, skip_statement};
 use super::test::test;
 use crate::ast::{Body, ClockLine, File, Item, Name, Rule, Stmt, Test};
 use crate::diagnostic::{Code, Diagnostic};
@@ -118,7 +118,7 @@ fn tests(mut i: Input<'_>) -> Vec<Test> {
 
 /// Something behind the rule that is no test.
 fn behind_rule(i: Input<'_>) {
-    if *i.kind() == TokenKind::Wrong || (i.is(Sign::CloseBrace) && i.context.string_unterminated()) {
+    if *i.kind() == TokenKind::Wrong || (i.is(Sign::CloseBrace) && i.context.string_unterminated) {
         return;
     }
     let (message, help) = if i.is_word(Word::Rule) {
@@ -184,14 +184,7 @@ fn items(i: Input<'_>) -> Parsed<'_, Vec<Item>> {
     let mut items = Vec::new();
     loop {
         if ends_block(i) {
-            return match close(Sign::CloseBrace, opened)(i) {
-                Ok((i, _)) => Ok((i, items)),
-                // The rule can be checked as far as it goes.
-                Err(problem) => {
-                    i.report_problem(Some(problem));
-                    Ok((i, items))
-                }
-            };
+            return Ok((end_block(i, opened), items));
         }
         let (after, item) = match param(i) {
             Ok((after, param)) => (after, Some(Item::Param(param))),

@@ -19,6 +19,7 @@ const STARTS: [Word; 6] = [Word::Let, Word::Var, Word::Out, Word::Warn, Word::Br
 /// Past what could not be read: to the next statement of this block, its end, or what ends the rule.
 pub(super) fn skip_statement(mut i: Input<'_>) -> Input<'_> {
     let mut open = 0_usize;
+    let mut behind_else = false;
     loop {
         match i.kind() {
             TokenKind::End => return i,
@@ -27,9 +28,10 @@ pub(super) fn skip_statement(mut i: Input<'_>) -> Input<'_> {
             TokenKind::Sign(Sign::CloseBrace) => open -= 1,
             TokenKind::Word(Word::Test | Word::Rule) if i.begins_line() => return i,
             _ if open == 0 && starts_statement(i) => return i,
-            TokenKind::Word(Word::If) if open == 0 && i.begins_line() => return i,
+            TokenKind::Word(Word::If) if open == 0 && i.begins_line() && !behind_else => return i,
             _ => {}
         }
+        behind_else = i.is_word(Word::Else);
         i = i.advance();
     }
 }
@@ -41,8 +43,7 @@ pub(super) fn block(i: Input<'_>) -> Parsed<'_, Vec<Stmt>> {
         let mut stmts = Vec::new();
         loop {
             if ends_block(i) {
-                let (i, _) = close(Sign::CloseBrace, opened)(i)?;
-                return Ok((i, stmts));
+                return Ok((end_block(i, opened), stmts));
             }
             let (after, stmt) = recover(i);
             stmts.extend(stmt);
@@ -54,6 +55,17 @@ pub(super) fn block(i: Input<'_>) -> Parsed<'_, Vec<Stmt>> {
 /// Whether a block has no more statements: its end, or what can only stand behind it.
 pub(super) fn ends_block(i: Input<'_>) -> bool {
     i.at_end() || i.is(Sign::CloseBrace) || (i.begins_line() && (i.is_word(Word::Test) || i.is_word(Word::Rule)))
+}
+
+/// Past the `}` of a block. One that is missing is reported: what the block has can be checked all the same.
+pub(super) fn end_block(i: Input<'_>, opened: Span) -> Input<'_> {
+    match close(Sign::CloseBrace, opened)(i) {
+        Ok((after, _)) => after,
+        Err(problem) => {
+            i.report_problem(Some(problem));
+            i
+        }
+    }
 }
 
 /// A statement, or, if it is wrong, what can be kept of it and where to go on.

@@ -1,9 +1,11 @@
 //! What is read, what is refused, and that nothing is too much.
 
+mod hostile;
 mod messages;
 mod properties;
 
 use super::parse;
+use crate::check_source;
 use crate::limits::Limits;
 
 fn codes(source: &str) -> Vec<String> {
@@ -99,6 +101,14 @@ fn a_head_that_is_wrong_does_not_hide_the_body() {
         assert!(found[1] == format!("E0201 {}", source.len() - 1), "{source}: {found:?}");
         assert!(parse(source, &Limits::DEFAULT).0.is_some(), "{source}");
     }
+}
+
+#[test]
+fn what_a_block_without_an_end_has_is_checked() {
+    let source = "rule r(a) {\n  if a > 1 {\n    if a > 2 {\n      let x = y\n";
+    let found = check_source(source, &Limits::DEFAULT).unwrap_err().0;
+    let codes: Vec<_> = found.iter().map(|d| d.code.as_str()).collect();
+    assert_eq!(codes, ["E0301", "E0203"]);
 }
 
 #[test]
