@@ -1,6 +1,6 @@
 //! Declarations: inputs, params, their types and ranges. One that is wrong still declares its name.
 
-use super::input::{Input, Parsed, close, name, need, not_here, word};
+use super::input::{Input, Parsed, close, name, need, not_here, sign, word};
 use super::stmt::has;
 use super::teach;
 use crate::ast::{Input as RuleInput, Literal, LiteralValue, Param, Range, TypeName};
@@ -33,9 +33,10 @@ pub(super) fn inputs(i: Input<'_>) -> Parsed<'_, Vec<RuleInput>> {
             i.report_problem(wrong.err());
             i = after;
         }
-        let (after, more) = has(i, Sign::Comma);
+        let Ok((after, comma)) = sign(Sign::Comma)(i) else { break };
         i = after;
-        if !more {
+        if i.is(Sign::Close) {
+            i.report(teach::last_comma(comma, "input"));
             break;
         }
     }
@@ -69,6 +70,10 @@ fn skip_input(mut i: Input<'_>) -> Input<'_> {
 fn input(i: Input<'_>) -> Parsed<'_, RuleInput> {
     let (i, name) = name("the name of an input")(i)?;
     let start = name.span;
+    if i.is(Sign::Question) {
+        let help = format!("a `?` stands behind a type: `{}: num?`", name.value);
+        return i.fail(i.unexpected("`:` and a type", Some(&help)));
+    }
     let (i, typed) = has(i, Sign::Colon);
     let (i, ty, optional) = if typed {
         let (i, ty) = type_name(i)?;

@@ -215,8 +215,12 @@ fn named(i: Input<'_>) -> Parsed<'_, Tall> {
             args.push(arg);
             below = below.max(height);
             i = after;
-            let Ok((after, _)) = sign(Sign::Comma)(i) else { break };
+            let Ok((after, comma)) = sign(Sign::Comma)(i) else { break };
             i = after;
+            if i.is(Sign::Close) {
+                i.report(teach::last_comma(comma, "argument"));
+                break;
+            }
         }
     }
     let (i, _) = close(Sign::Close, opened)(i)?;

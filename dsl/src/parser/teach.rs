@@ -2,6 +2,7 @@
 
 use super::input::{Input, reserved};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::span::Span;
 use crate::token::{Sign, TokenKind, Word};
 
 fn at(i: Input<'_>, message: &str, help: &str) -> Diagnostic {
@@ -51,6 +52,12 @@ pub(super) fn no_value(i: Input<'_>) -> Diagnostic {
         TokenKind::Word(word) if names_a_thing(*word) => reserved(*word, i.span(), "a value"),
         _ => i.unexpected("a value", None),
     }
+}
+
+/// A comma with nothing behind it that it could part from what stands before.
+pub(super) fn last_comma(comma: Span, of: &str) -> Diagnostic {
+    let message = format!("a comma stands between {of}s, not behind the last");
+    Diagnostic::new(Code::UNEXPECTED, message, comma, "").help("remove the comma")
 }
 
 /// Reserved words that authors like as names. The others begin or join what the grammar knows.

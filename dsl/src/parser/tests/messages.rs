@@ -96,6 +96,7 @@ test \"t\" { bar a=1 -> ok }";
   let g = 1 < not a
   let h = a <> 1
   let i = [1, 2]
+  let k = max(a, 1,)
   let j =
 }";
     verdicts: "rule r(a) {
@@ -110,7 +111,7 @@ test \"t\" { bar a=1 -> ok }";
 }";
     heads: "clock \"UTC\" day 00:00
 edition 1
-rule (a, b: text, c d,) -> bool {
+rule (a, b: text, c d, e?,) -> bool {
   let x = a +
 }
 rule second(a) = a > 1";

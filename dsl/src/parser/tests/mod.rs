@@ -1,5 +1,6 @@
 //! What is read, what is refused, and that nothing is too much.
 
+mod grammar;
 mod hostile;
 mod messages;
 mod properties;
@@ -151,6 +152,7 @@ fn the_grammar_is_taken_at_its_word() {
         "rule r(a) = a > 1 test t { bar a=1 -> ok }",
     ] {
         assert!(!codes(source).is_empty(), "{source}");
+        assert_ne!(grammar::has(source), Some(true), "{source}");
     }
     for source in [
         "rule r(a) = not not a > 1",
@@ -164,5 +166,6 @@ fn the_grammar_is_taken_at_its_word() {
         "rule r(a) { let floor = a[1] ?? floor(a) }",
     ] {
         assert_eq!(codes(source), [""; 0], "{source}");
+        assert_eq!(grammar::has(source), Some(true), "{source}");
     }
 }

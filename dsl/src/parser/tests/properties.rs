@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::grammar;
 use crate::ast::{Else, Expr, ExprKind, If, Item, Stmt, StmtKind};
 use crate::diagnostic::Diagnostics;
 use crate::diagnostic::render::render;
@@ -17,6 +18,9 @@ use crate::{ast, check_source};
 fn check(source: &str) {
     let (file, diagnostics) = parse(source, &Limits::DEFAULT);
     assert!(file.is_some() || !diagnostics.is_empty(), "{source:?} is refused without a word");
+    if let Some(right) = grammar::has(source) {
+        assert_eq!(right, diagnostics.is_empty(), "{source}\n{diagnostics:?}");
+    }
     for label in diagnostics.iter().flat_map(|d| &d.labels) {
         let (start, end) = (label.span.start as usize, label.span.end as usize);
         assert!(source.get(start..end).is_some(), "{start}..{end} is not in {source:?}");
