@@ -76,29 +76,42 @@ impl Checker<'_> {
             ast::ExprKind::Index { name, back } => self.history(name, back, expr.span),
             ast::ExprKind::Call { name, args } => self.call(name, args, expr.span, place),
             ast::ExprKind::Paren(inner) => self.expr(inner, place),
-            ast::ExprKind::Unary { op: UnaryOp::Neg, operand } => {
-                let operand = self.expr(operand, place)?;
-                self.needs_base(&operand, Base::Num, "the operand of `-`")?;
-                let ty = operand.ty;
-                made(ExprKind::Neg { operand: Box::new(operand), fault: None }, ty)
-            }
-            ast::ExprKind::Unary { op: UnaryOp::Not, operand } => {
-                let operand = self.operand(operand, place, "the operand of `not`", expr.span)?;
-                made(ExprKind::Not(Box::new(operand)), BOOL)
-            }
+            ast::ExprKind::Unary { op, operand } => self.unary(*op, operand, expr.span, place),
             ast::ExprKind::Binary { op, left, right } => self.binary(op.value, left, right, expr.span, place),
             ast::ExprKind::If { condition, then, otherwise } => {
-                let condition = self.plain(condition, Base::Bool, place, "a condition");
-                let then = self.expr(then, place);
-                let otherwise = self.expr(otherwise, place);
-                let (condition, then, otherwise) = (condition?, then?, otherwise?);
-                self.same_base(&then, &otherwise, "both branches of an if")?;
-                let ty = Ty { base: then.ty.base, optional: then.ty.optional || otherwise.ty.optional };
-                let (condition, then, otherwise) = (Box::new(condition), Box::new(then), Box::new(otherwise));
-                made(ExprKind::If { condition, then, otherwise }, ty)
+                self.conditional(condition, then, otherwise, expr.span, place)
             }
             ast::ExprKind::Error => None,
         }
+    }
+
+    fn unary(&mut self, op: UnaryOp, operand: &ast::Expr, span: Span, place: Place<'_>) -> Option<Expr> {
+        if op == UnaryOp::Not {
+            let operand = self.operand(operand, place, "the operand of `not`", span)?;
+            return Some(Expr { kind: ExprKind::Not(Box::new(operand)), ty: BOOL, span });
+        }
+        let operand = self.expr(operand, place)?;
+        self.needs_base(&operand, Base::Num, "the operand of `-`")?;
+        let ty = operand.ty;
+        Some(Expr { kind: ExprKind::Neg { operand: Box::new(operand), fault: None }, ty, span })
+    }
+
+    fn conditional(
+        &mut self,
+        condition: &ast::Expr,
+        then: &ast::Expr,
+        otherwise: &ast::Expr,
+        span: Span,
+        place: Place<'_>,
+    ) -> Option<Expr> {
+        let condition = self.plain(condition, Base::Bool, place, "a condition");
+        let then = self.expr(then, place);
+        let otherwise = self.expr(otherwise, place);
+        let (condition, then, otherwise) = (condition?, then?, otherwise?);
+        self.same_base(&then, &otherwise, "both branches of an if")?;
+        let ty = Ty { base: then.ty.base, optional: then.ty.optional || otherwise.ty.optional };
+        let (condition, then, otherwise) = (Box::new(condition), Box::new(then), Box::new(otherwise));
+        Some(Expr { kind: ExprKind::If { condition, then, otherwise }, ty, span })
     }
 
     fn same_base(&mut self, left: &Expr, right: &Expr, what: &str) -> Option<()> {
@@ -125,35 +138,53 @@ impl Checker<'_> {
         span: Span,
         place: Place<'_>,
     ) -> Option<Expr> {
-        let made = |kind, ty| Some(Expr { kind, ty, span });
-        let arith = match op {
-            BinaryOp::And | BinaryOp::Or => {
-                let word = if op == BinaryOp::And { "an operand of `and`" } else { "an operand of `or`" };
-                let left = self.operand(left, place, word, span);
-                let right = self.operand(right, place, word, span);
-                let (left, right) = (Box::new(left?), Box::new(right?));
-                let kind = if op == BinaryOp::And { ExprKind::And(left, right) } else { ExprKind::Or(left, right) };
-                return made(kind, BOOL);
-            }
-            BinaryOp::Lt => return self.compare(CompareOp::Lt, left, right, span, place),
-            BinaryOp::Le => return self.compare(CompareOp::Le, left, right, span, place),
-            BinaryOp::Gt => return self.compare(CompareOp::Gt, left, right, span, place),
-            BinaryOp::Ge => return self.compare(CompareOp::Ge, left, right, span, place),
-            BinaryOp::Eq => return self.compare(CompareOp::Eq, left, right, span, place),
-            BinaryOp::Ne => return self.compare(CompareOp::Ne, left, right, span, place),
-            BinaryOp::Default => return self.default(left, right, span, place),
-            BinaryOp::Add => ArithOp::Add,
-            BinaryOp::Sub => ArithOp::Sub,
-            BinaryOp::Mul => ArithOp::Mul,
-            BinaryOp::Div => ArithOp::Div,
-        };
+        match op {
+            BinaryOp::And => self.connective(ExprKind::And, "an operand of `and`", left, right, span, place),
+            BinaryOp::Or => self.connective(ExprKind::Or, "an operand of `or`", left, right, span, place),
+            BinaryOp::Lt => self.compare(CompareOp::Lt, left, right, span, place),
+            BinaryOp::Le => self.compare(CompareOp::Le, left, right, span, place),
+            BinaryOp::Gt => self.compare(CompareOp::Gt, left, right, span, place),
+            BinaryOp::Ge => self.compare(CompareOp::Ge, left, right, span, place),
+            BinaryOp::Eq => self.compare(CompareOp::Eq, left, right, span, place),
+            BinaryOp::Ne => self.compare(CompareOp::Ne, left, right, span, place),
+            BinaryOp::Default => self.default(left, right, span, place),
+            BinaryOp::Add => self.arith(ArithOp::Add, left, right, span, place),
+            BinaryOp::Sub => self.arith(ArithOp::Sub, left, right, span, place),
+            BinaryOp::Mul => self.arith(ArithOp::Mul, left, right, span, place),
+            BinaryOp::Div => self.arith(ArithOp::Div, left, right, span, place),
+        }
+    }
+
+    fn connective(
+        &mut self,
+        kind: fn(Box<Expr>, Box<Expr>) -> ExprKind,
+        what: &str,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        span: Span,
+        place: Place<'_>,
+    ) -> Option<Expr> {
+        let left = self.operand(left, place, what, span);
+        let right = self.operand(right, place, what, span);
+        Some(Expr { kind: kind(Box::new(left?), Box::new(right?)), ty: BOOL, span })
+    }
+
+    fn arith(
+        &mut self,
+        op: ArithOp,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        span: Span,
+        place: Place<'_>,
+    ) -> Option<Expr> {
         let left = self.expr(left, place);
         let right = self.expr(right, place);
-        let left = left.and_then(|e| self.needs_base(&e, Base::Num, "an operand of arithmetic").map(|()| e));
-        let right = right.and_then(|e| self.needs_base(&e, Base::Num, "an operand of arithmetic").map(|()| e));
+        let mut number = |e: &Option<Expr>| self.needs_base(e.as_ref()?, Base::Num, "an operand of arithmetic");
+        let (left_fits, right_fits) = (number(&left), number(&right));
+        left_fits.and(right_fits)?;
         let (left, right) = (Box::new(left?), Box::new(right?));
         let ty = Ty { base: Base::Num, optional: left.ty.optional || right.ty.optional };
-        made(ExprKind::Arith { op: arith, left, right, fault: None, zero: None }, ty)
+        Some(Expr { kind: ExprKind::Arith { op, left, right, fault: None, zero: None }, ty, span })
     }
 
     fn compare(

@@ -158,9 +158,6 @@ impl Lower<'_> {
     }
 
     /// Arithmetic of which an operand may be missing.
-    ///
-    /// A missing operand makes the result a NaN, of a sign that machines choose, so the result is written anew. The
-    /// test that finds this finds infinities too: one branch where all is well.
     fn lifted(
         &mut self,
         op: ArithOp,
@@ -175,16 +172,33 @@ impl Lower<'_> {
         let (a, a_reg) = self.atom(a, Type::F64, &mut stmts);
         let b = self.expr(right);
         let (b, b_reg) = self.atom(b, Type::F64, &mut stmts);
-        let known_if_optional = |e: &typed::Expr, atom: &Expr| e.ty.optional.then(|| known(Base::Num, atom.clone()));
-        let a_known = known_if_optional(left, &a);
+        let result = self.lift(op, (a, left.ty.optional), (b, right.ty.optional), [fault, zero], &mut stmts);
+        self.release_all([a_reg, b_reg, Some(result)]);
+        fold::seq(stmts, Expr::Get(result))
+    }
+
+    /// Arithmetic of two atoms of which those marked may be missing, into a register. The faults are that of the
+    /// result and that of a divisor of 0.
+    ///
+    /// A missing operand makes the result a NaN, of a sign that machines choose, so the result is written anew. The
+    /// test that finds this finds infinities too: one branch where all is well.
+    fn lift(
+        &mut self,
+        op: ArithOp,
+        (a, a_optional): (Expr, bool),
+        (b, b_optional): (Expr, bool),
+        [fault, zero]: [Option<FaultId>; 2],
+        stmts: &mut Vec<Stmt>,
+    ) -> Reg {
+        let a_known = a_optional.then(|| known(Base::Num, a.clone()));
         if let (ArithOp::Div, Some(zero)) = (op, zero) {
             let mut fault_at_zero = Vec::new();
             let fault = vec![self.fault(zero)];
             self.branch(&mut fault_at_zero, a_known.clone().unwrap_or(Expr::I32(1)), fault, Vec::new());
             let is_zero = fold::binary(Binary::Eq, b.clone(), Expr::F64(0.0));
-            self.branch(&mut stmts, is_zero, fault_at_zero, Vec::new());
+            self.branch(stmts, is_zero, fault_at_zero, Vec::new());
         }
-        let both_known = match (a_known, known_if_optional(right, &b)) {
+        let both_known = match (a_known, b_optional.then(|| known(Base::Num, b.clone()))) {
             (Some(a), Some(b)) => and(a, b),
             (Some(one), None) | (None, Some(one)) => one,
             (None, None) => Expr::I32(1),
@@ -196,9 +210,8 @@ impl Lower<'_> {
             self.branch(&mut not_finite, both_known, vec![self.fault(fault)], Vec::new());
         }
         not_finite.push(self.set(result, missing(Base::Num)));
-        self.branch(&mut stmts, finite(Expr::Get(result)), Vec::new(), not_finite);
-        self.release_all([a_reg, b_reg, Some(result)]);
-        fold::seq(stmts, Expr::Get(result))
+        self.branch(stmts, finite(Expr::Get(result)), Vec::new(), not_finite);
+        result
     }
 
     fn compare(&mut self, op: CompareOp, left: &typed::Expr, right: &typed::Expr) -> Expr {
