@@ -5,8 +5,11 @@
 pub struct Limits {
     /// Bytes of source text.
     pub source_bytes: usize,
-    /// Depth of nested expressions and blocks.
+    /// Brackets, signs, calls, conditions and blocks inside each other.
     pub nesting: usize,
+    /// Depth of the tree of an expression. A chain of operators, such as `a + b + c`, is as deep as it is long, and
+    /// needs no nesting. What walks a tree recurses as deep, and lives on the stack of a thread.
+    pub depth: usize,
     /// Bytes of one name.
     pub name_bytes: usize,
     /// Inputs, params, lets, vars and outs together.
@@ -36,6 +39,7 @@ impl Limits {
     pub const DEFAULT: Self = Self {
         source_bytes: 64 * 1024,
         nesting: 64,
+        depth: 256,
         name_bytes: 64,
         names: 256,
         nodes: 5_000,

@@ -186,22 +186,13 @@ impl<'a> Input<'a> {
         if let Some(help) = help { diagnostic.help(help) } else { diagnostic }
     }
 
-    pub(super) fn too_deep<T>(&self, span: Span) -> Parsed<'a, T> {
-        let most = self.context.limits.nesting;
-        let message = format!("more than {most} expressions or blocks inside each other");
-        Err(nom::Err::Failure(Problem {
-            diagnostic: Some(Box::new(
-                Diagnostic::new(Code::TOO_DEEP, message, span, "too deep here")
-                    .help("give inner parts a name with `let`"),
-            )),
-        }))
-    }
-
     /// Runs a parser one level deeper; fails past the limit, before it recurses.
     pub(super) fn nested<T>(self, parser: impl FnOnce(Self) -> Parsed<'a, T>) -> Parsed<'a, T> {
         let depth = self.context.depth.get();
         if depth == self.context.limits.nesting {
-            return self.too_deep(self.span());
+            let message = format!("more than {depth} expressions or blocks inside each other");
+            let diagnostic = Diagnostic::new(Code::TOO_DEEP, message, self.span(), "too deep here");
+            return self.fail(diagnostic.help("give inner parts a name with `let`"));
         }
         self.context.depth.set(depth + 1);
         let parsed = parser(self);

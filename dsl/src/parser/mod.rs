@@ -4,7 +4,8 @@
 //! `Err::Failure` means "this is it, and it is wrong": it carries the diagnostic to the nearest place that knows where
 //! to go on (a statement, a block, a test).
 //!
-//! No tree that leaves here is deeper than [`Limits::nesting`] expressions or blocks, so what walks it may recurse.
+//! No tree that leaves here has more than [`Limits::nesting`] blocks inside each other, nor an expression deeper than
+//! [`Limits::depth`], so what walks it may recurse. The parser itself recurses only where there is nesting.
 
 mod declare;
 mod expr;

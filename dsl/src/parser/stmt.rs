@@ -6,7 +6,7 @@ use nom::combinator::{map, opt, value};
 use nom::sequence::{preceded, terminated};
 
 use super::expr::expr;
-use super::input::{Input, Parsed, close, name, need, need_word, sign, text, whole, word};
+use super::input::{Input, Parsed, Problem, close, name, need, need_word, sign, text, whole, word};
 use super::teach;
 use crate::ast::{Action, Else, Expr, ExprKind, Hold, If, Severity, Stmt, StmtKind, VerdictStmt};
 use crate::diagnostic::{Code, Diagnostic};
@@ -72,13 +72,15 @@ pub(super) fn end_block(i: Input<'_>, opened: Span) -> Input<'_> {
 pub(super) fn recover(i: Input<'_>) -> (Input<'_>, Option<Stmt>) {
     match statement(i) {
         Ok((after, stmt)) => (after, Some(stmt)),
-        Err(problem) => {
-            i.report_problem(Some(problem));
-            // At least the first token is past, or this would not end.
-            let after = skip_statement(i.advance());
-            (after, declared(i).map(|kind| Stmt { kind, span: after.since(i.span()) }))
-        }
+        Err(problem) => skip_wrong(i, problem),
     }
+}
+
+fn skip_wrong(i: Input<'_>, problem: nom::Err<Problem>) -> (Input<'_>, Option<Stmt>) {
+    i.report_problem(Some(problem));
+    // At least the first token is past, or this would not end.
+    let after = skip_statement(i.advance());
+    (after, declared(i).map(|kind| Stmt { kind, span: after.since(i.span()) }))
 }
 
 /// The name that a wrong statement meant to declare, so that its readers are not wrong too.
@@ -92,6 +94,16 @@ pub(super) fn declared(i: Input<'_>) -> Option<StmtKind> {
 }
 
 fn statement(i: Input<'_>) -> Parsed<'_, Stmt> {
+    if !i.is_word(Word::If) {
+        return simple(i);
+    }
+    let start = i.span();
+    let (i, stmt) = if_(i)?;
+    Ok((i, Stmt { kind: StmtKind::If(stmt), span: i.since(start) }))
+}
+
+/// A statement without blocks.
+fn simple(i: Input<'_>) -> Parsed<'_, Stmt> {
     let start = i.span();
     let (i, kind) = match i.kind() {
         TokenKind::Word(Word::Let) => {
@@ -103,7 +115,6 @@ fn statement(i: Input<'_>) -> Parsed<'_, Stmt> {
             (i, StmtKind::Out { name, value })
         }
         TokenKind::Word(Word::Var) => var(i)?,
-        TokenKind::Word(Word::If) => map(if_, StmtKind::If).parse(i)?,
         TokenKind::Word(Word::Warn | Word::Breach) => map(verdict, StmtKind::Verdict).parse(i)?,
         TokenKind::Word(Word::Param) => {
             return i.fail(
@@ -172,15 +183,19 @@ fn if_(i: Input<'_>) -> Parsed<'_, If> {
     let (i, start) = need_word(Word::If)(i)?;
     let (i, condition) = condition(i, start)?;
     let (i, then) = if i.is(Sign::OpenBrace) { block(i)? } else { unopened(i)? };
-    let Ok((i, _)) = word(Word::Else)(i) else { return Ok((i, If { condition, then, otherwise: None })) };
-    let (i, otherwise) = if i.is_word(Word::If) {
-        let start = i.span();
-        let (i, inner) = i.nested(if_)?;
-        (i, Else::If(Box::new(Spanned::new(inner, i.since(start)))))
-    } else {
-        map(block, Else::Block).parse(i)?
-    };
-    Ok((i, If { condition, then, otherwise: Some(otherwise) }))
+    let (i, otherwise) = if i.is_word(Word::Else) { otherwise(i)? } else { (i, None) };
+    Ok((i, If { condition, then, otherwise }))
+}
+
+fn otherwise(i: Input<'_>) -> Parsed<'_, Option<Else>> {
+    let i = i.advance();
+    if !i.is_word(Word::If) {
+        let (i, stmts) = block(i)?;
+        return Ok((i, Some(Else::Block(stmts))));
+    }
+    let start = i.span();
+    let (i, inner) = i.nested(if_)?;
+    Ok((i, Some(Else::If(Box::new(Spanned::new(inner, i.since(start)))))))
 }
 
 /// A condition, up to the block behind it or to a statement that should stand in one; the latter has been reported.

@@ -31,7 +31,8 @@ super::codes! {
     CHAINED_COMPARISON = "E0204", "comparisons do not chain",
         "Say each comparison, and join them.\n\n    0 < a < 1         # wrong\n    0 < a and a < 1   # right";
     TOO_DEEP = "E0205", "expressions or blocks nested too deep",
-        "Give inner parts a name with `let`. Long chains of operators and of `else if` count too.";
+        "Give inner parts a name with `let`. A chain of operators may be longer than brackets and `else if`s may be deep, but\n\
+         it has an end too.\n\n    let part = a + b + c      # and many more\n    let all = part + x + y    # and many more";
     SINGLE_EQUALS = "E0206", "`=` in an expression",
         "`==` compares, `:=` changes a var, `=` gives a value to what is declared.\n\n    if a = b { … }    # wrong\n    if a == b { … }   # right";
     EMPTY_SOURCE = "E0207", "there is no rule",

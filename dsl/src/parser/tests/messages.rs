@@ -137,6 +137,7 @@ test \"t\" {
 test two { bar a=1 -> ok }
 test \"three\" { bar a=1 -> breach }
 bar a=1 -> ok";
+    too_long: &format!("rule r(a) = a{} > 1", " + a".repeat(256));
     too_deep: &format!("rule r(a) = {}a{} > 1", "(".repeat(65), ")".repeat(65));
     nothing: "# a comment alone\n";
     no_rule: "let x = 1\nwarn \"x\"";

@@ -31,7 +31,7 @@ fn check(source: &str) {
         let ast::Body::Block(items) = &file.rule.body else { return };
         for item in items {
             if let Item::Stmt(stmt) = item {
-                assert!(stmt_depth(stmt) <= 2 * Limits::DEFAULT.nesting + 2, "{source:?}");
+                assert!(stmt_depth(stmt) <= Limits::DEFAULT.nesting + Limits::DEFAULT.depth + 2, "{source:?}");
             }
         }
     }
