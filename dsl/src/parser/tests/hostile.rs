@@ -12,17 +12,17 @@ use crate::parser::rule;
 
 const LIMITS: Limits = Limits::DEFAULT;
 
-/// A source as long as a source may be: a beginning, and one thing again and again. `$` in it is a number that counts.
-fn filled(head: &str, part: &str) -> String {
+/// A source as long as a source may be: a beginning, one thing again and again, an end. `$` is a number that counts.
+fn filled(head: &str, part: &str, tail: &str) -> String {
     let mut source = head.to_owned();
     for i in 0.. {
         let part = part.replace('$', &i.to_string());
-        if source.len() + part.len() > LIMITS.source_bytes {
+        if source.len() + part.len() + tail.len() > LIMITS.source_bytes {
             break;
         }
         source.push_str(&part);
     }
-    source
+    source + tail
 }
 
 /// Beginnings of which each puts the parser into another place.
@@ -160,10 +160,32 @@ const TESTS: &[(&str, &str)] = &[
     ("rule r(a) = a > 1\ntest \"t\" { bar ", "z$=1 "),
 ];
 
+/// Closed with a brace, these can be read, so that the later stages have their turn.
+const READABLE: &[(&str, &str)] = &[
+    (BODY, "v := 1 "),
+    (BODY, "v := v #\n"),
+    (BODY, "#\nv := a "),
+    (BODY, "if b { } "),
+    (BODY, "if b { # why\nv := a }\n"),
+    (BODY, "if b { v := a } else { v := 1 # why\n}\n"),
+    (BODY, "v := a + a - a * a / a + a - a * a / a + a - a * a / a\n"),
+    (BODY, "v := max(max(max(max(a, a), a), a), a)\n"),
+    (BODY, "let x$ = sum(a, 10)\nv := x$[1]\n"),
+    (BODY, "v := not b[1]                                        \n"),
+    (BODY, "v := abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz$\n"),
+    (BODY, "let abcdefghijklmnopqrstuvwxyz$ = abcdefghijklmnopqrstuvwxzy$\n"),
+    (BODY, "q$ := a\n"),
+    (BODY, "warn \"{a}{b}{q$}{{}}\"\n"),
+    (TEST, "bar -> ok\n"),
+    (TEST, "bar a=1 -> warn # why\n"),
+    (TEST, "bar z$=1 -> ok\n"),
+    (TEST, "}\ntest \"t\" {\n"),
+];
+
 /// Holds each shape to its bounds.
-fn hold(shapes: &[(&str, &str)]) {
+fn hold(shapes: &[(&str, &str)], tail: &str) {
     for &(head, part) in shapes {
-        let source = filled(head, part);
+        let source = filled(head, part, tail);
         let lexed = lex(&source);
         let context = Context::new(&source, &LIMITS, lexed.diagnostics);
         let read = rule::file(Input::new(&lexed.tokens, &context));
@@ -194,20 +216,26 @@ fn hold(shapes: &[(&str, &str)]) {
 
 #[test]
 fn heads() {
-    hold(HEADS);
+    hold(HEADS, "");
 }
 
 #[test]
 fn expressions() {
-    hold(EXPRESSIONS);
+    hold(EXPRESSIONS, "");
 }
 
 #[test]
 fn statements() {
-    hold(STATEMENTS);
+    hold(STATEMENTS, "");
 }
 
 #[test]
 fn tests() {
-    hold(TESTS);
+    hold(TESTS, "");
+}
+
+#[test]
+fn what_can_be_read() {
+    hold(READABLE, "}");
+    assert!(READABLE.iter().all(|(head, part)| format(&filled(head, part, "}"), &LIMITS).is_ok()));
 }
