@@ -1,6 +1,6 @@
 //! Declarations: inputs, params, their types and ranges. One that is wrong still declares its name.
 
-use super::input::{Input, Parsed, close, name, need, not_here, sign, word};
+use super::input::{Input, Parsed, close_list, name, need, not_here, sign, word};
 use super::stmt::has;
 use super::teach;
 use crate::ast::{Input as RuleInput, Literal, LiteralValue, Param, Range, TypeName};
@@ -25,7 +25,7 @@ pub(super) fn inputs(i: Input<'_>) -> Parsed<'_, Vec<RuleInput>> {
         }
         i = after;
         if !(i.is(Sign::Comma) || i.is(Sign::Close)) {
-            let wrong = close(Sign::Close, opened)(i);
+            let wrong = close_list(opened)(i);
             let after = skip_input(i);
             if !(after.is(Sign::Comma) || after.is(Sign::Close)) {
                 return Err(wrong.err().unwrap_or(nom::Err::Failure(super::input::Problem { diagnostic: None })));
@@ -40,7 +40,7 @@ pub(super) fn inputs(i: Input<'_>) -> Parsed<'_, Vec<RuleInput>> {
             break;
         }
     }
-    let (i, _) = close(Sign::Close, opened)(i)?;
+    let (i, _) = close_list(opened)(i)?;
     Ok((i, inputs))
 }
 

@@ -1,6 +1,6 @@
 //! Expressions: operators by how tight they bind, and operands down to names.
 
-use super::input::{Input, Parsed, close, name, need, need_word, sign, whole};
+use super::input::{Input, Parsed, close, close_list, name, need, need_word, sign, whole};
 use super::teach;
 use crate::ast::{Arg, BinaryOp, Expr, ExprKind, UnaryOp};
 use crate::diagnostic::{Code, Diagnostic};
@@ -217,7 +217,7 @@ fn call(i: Input<'_>) -> Parsed<'_, Tall> {
             i.report(teach::last_comma(comma, "argument"));
         }
     }
-    let (i, _) = close(Sign::Close, opened)(i)?;
+    let (i, _) = close_list(opened)(i)?;
     let span = i.since(name.span);
     Tall::over(i, ExprKind::Call { name, args }, span, below)
 }

@@ -233,6 +233,15 @@ pub(super) fn need_word<'a>(word: Word) -> impl Fn(Input<'a>) -> Parsed<'a, Span
 
 /// The partner of an opened bracket.
 pub(super) fn close<'a>(sign: Sign, opened: Span) -> impl Fn(Input<'a>) -> Parsed<'a, Span> {
+    closing(sign, opened, "")
+}
+
+/// The `)` of a list, in which a comma could stand as well.
+pub(super) fn close_list<'a>(opened: Span) -> impl Fn(Input<'a>) -> Parsed<'a, Span> {
+    closing(Sign::Close, opened, "`,` or ")
+}
+
+fn closing<'a>(sign: Sign, opened: Span, or: &'static str) -> impl Fn(Input<'a>) -> Parsed<'a, Span> {
     move |i| {
         if i.is(sign) {
             return Ok((i.advance(), i.span()));
@@ -241,9 +250,9 @@ pub(super) fn close<'a>(sign: Sign, opened: Span) -> impl Fn(Input<'a>) -> Parse
         if known || i.context.string_unterminated {
             return Err(nom::Err::Failure(Problem { diagnostic: None }));
         }
-        let message = format!("expected `{}`, found {}", sign.text(), i.found());
-        let diagnostic = Diagnostic::new(Code::UNCLOSED, message, i.span(), format!("expected `{}`", sign.text()));
-        i.fail(diagnostic.related(opened, "opened here"))
+        let expected = format!("expected {or}`{}`", sign.text());
+        let message = format!("{expected}, found {}", i.found());
+        i.fail(Diagnostic::new(Code::UNCLOSED, message, i.span(), expected).related(opened, "opened here"))
     }
 }
 

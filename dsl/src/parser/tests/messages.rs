@@ -97,6 +97,7 @@ test \"t\" { bar a=1 -> ok }";
   let h = a <> 1
   let i = [1, 2]
   let k = max(a, 1,)
+  let l = max(a 1)
   let j =
 }";
     verdicts: "rule r(a) {
