@@ -93,7 +93,8 @@ impl Checker<'_> {
                         ..
                     },
                 ) => self.name_of(value).unwrap_or(neutral),
-                Some(MemoryKind::BarsSince { .. }) => "bar_index",
+                // Long ago: what never was should not pass for what was on bar 0.
+                Some(MemoryKind::BarsSince { .. }) => "1000000",
                 _ => neutral,
             },
             _ => neutral,

@@ -30,7 +30,7 @@ impl Tall {
 
 fn too_deep(i: Input<'_>, kind: &ExprKind, span: Span) -> Diagnostic {
     let most = i.context.limits.depth;
-    let message = format!("more than {most} operations that build on each other");
+    let message = format!("an expression of more than {most} levels, each of which builds on the one below");
     let (place, help) = if let ExprKind::Binary { op, .. } = kind {
         let sign = i.text(op.span);
         (op.span, format!("break the chain: `let part = …` of what stands before this `{sign}`, then `part {sign} …`"))

@@ -91,6 +91,23 @@ fn largest() -> Vec<(&'static str, String)> {
             ),
         ),
         (
+            "chains of operators",
+            format!(
+                "rule r(x: num, y: num?) {{ {} {end} }}",
+                repeat(7, |k| {
+                    let terms = |sign: &str| vec!["(y ?? x)"; 60].join(sign) + &format!("{sign}x").repeat(190);
+                    format!("out a{k} = {}", terms([" + ", " / ", " - ", " * "][k % 4]))
+                })
+            ),
+        ),
+        (
+            "chains of conditions",
+            format!(
+                "rule r(x: num) {{ {} {end} }}",
+                repeat(4, |k| format!("out c{k} = x > {k}{}", " and x != 0".repeat(250)))
+            ),
+        ),
+        (
             "inputs",
             format!(
                 "rule r(x: num, {}) {{ {end} }}",

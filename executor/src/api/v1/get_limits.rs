@@ -47,8 +47,10 @@ pub struct RequestLimits {
 pub struct RuleLimits {
     /// Bytes of text.
     pub source_bytes: usize,
-    /// Depth of nested expressions and blocks.
+    /// Depth of nested brackets, calls, conditions and blocks.
     pub nesting: usize,
+    /// Levels of an expression's tree: a chain of operators may be one shorter.
+    pub depth: usize,
     /// Inputs, params, lets, vars and outs together.
     pub names: usize,
     /// Expressions and statements.
@@ -98,6 +100,7 @@ pub async fn handle(_: Tenant<LimitsRead>, State(service): State<Service>) -> Js
         rule: RuleLimits {
             source_bytes: rule.source_bytes,
             nesting: rule.nesting,
+            depth: rule.depth,
             names: rule.names,
             nodes: rule.nodes,
             window: rule.window,
