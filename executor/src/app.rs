@@ -62,6 +62,7 @@ pub struct App {
     draining: Arc<AtomicBool>,
     drain: Duration,
     store: Arc<SqliteStore>,
+    service: Service,
 }
 
 impl App {
@@ -86,9 +87,9 @@ impl App {
             store: Arc::clone(&store) as Arc<dyn PlatformStore>,
             draining: Arc::clone(&draining),
         };
-        let (api_router, _) = api::router(ApiState::new(service, keyring));
+        let (api_router, _) = api::router(ApiState::new(service.clone(), keyring));
         let health_router = api::health::router(health_state);
-        Ok(Self { api, health, first_key, api_router, health_router, draining, drain, store })
+        Ok(Self { api, health, first_key, api_router, health_router, draining, drain, store, service })
     }
 
     /// The key, if this start made it: shown once, only its hash is kept.
@@ -146,6 +147,8 @@ impl App {
         };
         health_stopping.cancel();
         health.abort();
+        // What still runs has nobody left to answer; what it tried is recorded all the same.
+        self.service.stop().await;
         self.store.close().await;
         tracing::info!("stopped");
         served

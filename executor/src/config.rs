@@ -125,6 +125,8 @@ pub struct Evaluation {
     pub memory_bytes: usize,
     /// Bars passed to a module at a time, at most 4,096.
     pub chunk_rows: usize,
+    /// Bytes that results and the answers made of them may take, over all requests.
+    pub answers_in_flight_bytes: usize,
     /// Changes of verdict in an answer; past them it says `events_truncated`.
     pub events: usize,
     /// Compiled modules kept in memory.
@@ -210,6 +212,7 @@ impl Default for Defaults {
                 deadline_ms: 2_000,
                 memory_bytes: 16 << 20,
                 chunk_rows: 4_096,
+                answers_in_flight_bytes: 1 << 30,
                 events: 1_000,
                 loaded_modules: 1_000,
             },
@@ -280,12 +283,22 @@ impl Config {
             let reason = "must be at least api.body_bytes, or the largest request could never be read".to_owned();
             return Err(ConfigError::Invalid { name: "api.bodies_in_flight_bytes", reason });
         }
+        let largest = self.evaluation.cells.saturating_mul(Evaluation::RESULT_BYTES);
+        if self.evaluation.answers_in_flight_bytes < largest {
+            let reason = format!("must be at least {largest}, or the largest answer could never be made");
+            return Err(ConfigError::Invalid { name: "evaluation.answers_in_flight_bytes", reason });
+        }
         if self.evaluation.deadline_ms < 250 {
             let reason = "must be at least 250: the deadline is a backstop, fuel decides".to_owned();
             return Err(ConfigError::Invalid { name: "evaluation.deadline_ms", reason });
         }
         Ok(self)
     }
+}
+
+impl Evaluation {
+    /// Bytes that are set aside for a value of a result: eight as a double, and up to twenty-four as text.
+    pub const RESULT_BYTES: usize = 32;
 }
 
 impl Api {

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
-use rulebox_tests::{root, signal};
+use rulebox_tests::{binary, root, signal};
 
 /// The lines of all `sh` blocks.
 fn commands() -> Vec<String> {
@@ -52,9 +52,10 @@ fn every_command_of_the_readme_exits_0() {
 #[test]
 fn the_demo_shows_everything_serves_and_ends_at_ctrl_c() {
     assert!(commands().iter().any(|command| command == "cargo run --release -- demo"));
+    // `exec`, so that the signal below reaches it as it would from a terminal.
+    let demo = format!("cargo build --release --workspace --quiet && exec {} demo", binary().display());
     let mut demo = Command::new("bash")
-        // `exec`, so that the signal below reaches cargo's child as it would from a terminal.
-        .args(["-c", "cargo build --release --workspace --quiet && exec target/release/rulebox demo"])
+        .args(["-c", &demo])
         .current_dir(root())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -74,6 +74,7 @@ pub(crate) enum Failure {
     Breach(Breach),
     FuelExhausted,
     ParamsRefused(i32),
+    Cancelled,
 }
 
 impl From<wasmtime::Error> for Failure {
@@ -237,6 +238,7 @@ impl Instance {
     pub(crate) fn fail(&self, store: &Store<Guest>, tank: Tank, failure: Failure) -> RunError {
         let (kind, trap, detail) = match failure {
             Failure::ParamsRefused(code) => return RunError::ParamsRefused(code),
+            Failure::Cancelled => return RunError::Cancelled(self.report),
             Failure::Breach(breach) => (ViolationKind::AbiBreach, None, breach.to_string()),
             Failure::FuelExhausted => (ViolationKind::FuelExhausted, None, self.out_of_fuel(tank)),
             Failure::Wasm(error) => {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::instance::RunReport;
 use crate::trap::TrapCode;
 
 /// How a module reached for more than it was given.
@@ -158,6 +159,9 @@ pub enum RunError {
     /// The caller's columns, params or state do not fit the module.
     #[error(transparent)]
     Input(#[from] InputError),
+    /// The sink wanted no more. What the run has used until then.
+    #[error("the run was cancelled")]
+    Cancelled(RunReport),
     /// An earlier call of this instance failed; its store is gone.
     #[error("the instance was stopped by an earlier failure")]
     Stopped,

@@ -45,7 +45,7 @@ impl Instance {
     ///
     /// # Errors
     /// [`RunError::Violation`] if the module breaks a limit or the ABI, [`RunError::Input`] if the columns do not fit
-    /// its shape, [`RunError::Stopped`] after an earlier violation.
+    /// its shape, [`RunError::Cancelled`] if the sink wants no more, [`RunError::Stopped`] after an earlier error.
     pub fn eval(
         &mut self,
         input: &InputColumns<'_>,
@@ -77,6 +77,9 @@ impl Instance {
         let mut slices = std::mem::take(&mut live.slices);
         let mut start = 0;
         while start < input.rows {
+            if !sink.wants_more() {
+                return Err(Failure::Cancelled);
+            }
             let rows = chunk.min(input.rows - start);
             write_inputs(live.memory.data_mut(&mut live.store), &live.buffers, input, start, rows)?;
             self.call(live, rows)?;

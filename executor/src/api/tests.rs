@@ -86,7 +86,7 @@ async fn a_full_queue_says_when_to_come_back() {
     assert_eq!(fixture.post("/v1/rules", rule).await.status(), StatusCode::CREATED);
     let (release, gate) = std::sync::mpsc::channel::<()>();
     let (began, has_begun) = tokio::sync::oneshot::channel();
-    let runs = fixture.state.service.runs().clone();
+    let runs = fixture.state.service.bar_runs().clone();
     let busy = tokio::spawn(async move {
         runs.run(move || {
             began.send(()).unwrap();

@@ -18,7 +18,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let once = arguments.once;
-    signal::runtime()?.block_on(async {
+    signal::block_on(async {
         let stop = signal::stop().map_err(Failure::Runtime)?;
         let stop = async move {
             // Nobody to read it is nobody to tell.

@@ -52,6 +52,7 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_EVALUATION__DEADLINE_MS      time of one call into a module
   RULEBOX_EVALUATION__MEMORY_BYTES     memory of a module
   RULEBOX_EVALUATION__CHUNK_ROWS       bars of one call into a module
+  RULEBOX_EVALUATION__ANSWERS_IN_FLIGHT_BYTES  bytes of all results and answers at a time
   RULEBOX_EVALUATION__EVENTS           changes of verdict in an answer
   RULEBOX_EVALUATION__LOADED_MODULES   compiled modules kept in memory
   RULEBOX_LOG__FORMAT                  auto, json, pretty
@@ -60,7 +61,7 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(arguments.config.as_deref())?;
     logs::start(&config.log)?;
-    signal::runtime()?.block_on(serve(config))
+    signal::block_on(serve(config))
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {

@@ -5,5 +5,6 @@ pub mod compile;
 pub mod modules;
 pub mod pool;
 pub mod prepared;
+pub mod room;
 pub mod run;
 pub mod summary;

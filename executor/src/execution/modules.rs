@@ -52,11 +52,15 @@ impl Modules {
         found
     }
 
-    /// Loads a module and keeps it. Compiles: not for async threads.
+    /// Loads a module and keeps it. Compiles, once for all that ask at the same time: not for async threads.
     ///
     /// # Errors
     /// If the gate refuses it, or the bytes are not those of the digest.
-    pub fn load(&self, digest: Digest, bytes: &[u8], manifest: Manifest) -> Result<Arc<Prepared>, LoadError> {
+    pub fn load(&self, digest: Digest, bytes: &[u8], manifest: &Manifest) -> Result<Arc<Prepared>, Arc<LoadError>> {
+        self.loaded.try_get_with(digest.0, || self.load_anew(digest, bytes, manifest))
+    }
+
+    fn load_anew(&self, digest: Digest, bytes: &[u8], manifest: &Manifest) -> Result<Arc<Prepared>, LoadError> {
         let found = Digest::of(bytes);
         if found != digest {
             return Err(LoadError::Digest { expected: digest, found });
@@ -67,18 +71,6 @@ impl Modules {
         self.metrics.compile_duration.with_label_values(&["load", result]).observe(began.elapsed().as_secs_f64());
         let module = module.map_err(LoadError::Refused)?;
         let zone = manifest.clock.zone.clone();
-        let prepared = Arc::new(Prepared::new(module, manifest).ok_or(LoadError::Zone(zone))?);
-        self.loaded.insert(digest.0, Arc::clone(&prepared));
-        Ok(prepared)
-    }
-
-    /// How many modules are loaded.
-    pub fn len(&self) -> u64 {
-        self.loaded.entry_count()
-    }
-
-    /// Whether none is.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        Ok(Arc::new(Prepared::new(module, manifest.clone()).ok_or(LoadError::Zone(zone))?))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Why work was not done.
 #[derive(Debug, thiserror::Error)]
@@ -65,25 +65,76 @@ impl Pool {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// Takes a place: whoever has one waits for threads, and is not refused any more.
+    ///
+    /// # Errors
+    /// [`PoolError::Full`].
+    pub fn place(&self) -> Result<Place, PoolError> {
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(permit) => Ok(Place { pool: self.clone(), permit: Arc::new(permit) }),
+            Err(_) => Err(PoolError::Full { pool: self.name, retry_after: Duration::from_secs(1) }),
+        }
+    }
+
     /// Does the work on a thread of the pool. A caller who goes away while waiting gives up its place; work that has
     /// begun runs to its end, and keeps its thread until then.
     ///
     /// # Errors
     /// [`PoolError::Full`] at once, or [`PoolError::Panicked`].
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
-        let full = || PoolError::Full { pool: self.name, retry_after: Duration::from_secs(1) };
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full())?;
-        let thread = {
-            self.waiting.fetch_add(1, Ordering::Relaxed);
-            let _waiting = Waiting(&self.waiting);
-            Arc::clone(&self.threads).acquire_owned().await.map_err(|_| full())?
-        };
+        self.place()?.run(work).await
+    }
+}
+
+/// A place in a pool, for a request that works in several steps.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pool: Pool,
+    permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Place {
+    /// Waits for a thread.
+    ///
+    /// # Errors
+    /// None while the pool lives.
+    pub async fn thread(&self) -> Result<Thread, PoolError> {
+        self.pool.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.pool.waiting);
+        match Arc::clone(&self.pool.threads).acquire_owned().await {
+            Ok(permit) => Ok(Thread { pool: self.pool.name, permits: (Arc::clone(&self.permit), permit) }),
+            Err(_) => Err(PoolError::Full { pool: self.pool.name, retry_after: Duration::from_secs(1) }),
+        }
+    }
+
+    /// Waits for a thread and does the work on it.
+    ///
+    /// # Errors
+    /// [`PoolError::Panicked`].
+    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
+        self.thread().await?.run(work).await
+    }
+}
+
+/// A thread of a pool, for one piece of work.
+#[derive(Debug)]
+pub struct Thread {
+    pool: &'static str,
+    permits: (Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit),
+}
+
+impl Thread {
+    /// Does the work. It runs to its end, whether or not somebody waits for it.
+    ///
+    /// # Errors
+    /// [`PoolError::Panicked`].
+    pub async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
         let span = tracing::Span::current();
         let done = tokio::task::spawn_blocking(move || {
-            let _permits = (place, thread);
+            let _permits = self.permits;
             span.in_scope(work)
         });
-        done.await.map_err(|e| PoolError::Panicked { pool: self.name, detail: e.to_string() })
+        done.await.map_err(|e| PoolError::Panicked { pool: self.pool, detail: e.to_string() })
     }
 }
 
@@ -136,6 +187,16 @@ mod tests {
         assert_eq!(pool.waiting(), 0);
         drop(busy);
         assert_eq!(pool.run(|| 2).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_has_a_place_is_not_refused_at_the_next_step() {
+        let pool = Pool::new("test", 1, 0);
+        let place = pool.place().unwrap();
+        assert!(matches!(pool.run(|| 0).await, Err(PoolError::Full { .. })));
+        assert_eq!((place.run(|| 1).await.unwrap(), place.run(|| 2).await.unwrap()), (1, 2));
+        drop(place);
+        assert_eq!(pool.run(|| 3).await.unwrap(), 3);
     }
 
     #[tokio::test]

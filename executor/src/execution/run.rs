@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use rulebox_abi::Verdict;
-use rulebox_abi::columns::InputColumns;
+use rulebox_abi::columns::{InputColumns, OutputRows, OutputSink};
 use rulebox_dsl::manifest::Action;
 use rulebox_sandbox::{Limits, RunError, RunReport};
+use tokio_util::sync::CancellationToken;
 
 use super::bind::missing_column;
 use super::prepared::{Prepared, rows_a_call};
@@ -27,6 +28,13 @@ pub struct Bound {
     pub params: Vec<f64>,
 }
 
+impl Bound {
+    /// Whether our compiler made the module.
+    pub fn compiled(&self) -> bool {
+        self.prepared.manifest.cost.is_some()
+    }
+}
+
 /// One rule's results, and what combining needs of them.
 #[derive(Debug)]
 pub struct Ran {
@@ -38,11 +46,33 @@ pub struct Ran {
     keeps: Vec<f64>,
 }
 
-/// Runs one rule.
+/// Reads results until somebody says stop.
+struct Stoppable<'s, 'a> {
+    summary: &'s mut Summary<'a>,
+    stop: &'s CancellationToken,
+}
+
+impl OutputSink for Stoppable<'_, '_> {
+    fn rows(&mut self, first_row: usize, rows: &OutputRows<'_>) {
+        self.summary.rows(first_row, rows);
+    }
+
+    fn wants_more(&mut self) -> bool {
+        !self.stop.is_cancelled()
+    }
+}
+
+/// Runs one rule, until `stop`.
 ///
 /// # Errors
 /// As the sandbox says.
-pub fn run(bound: &Bound, bars: &Bars, limits: &Limits, wanted: Wanted) -> Result<Ran, RunError> {
+pub fn run(
+    bound: &Bound,
+    bars: &Bars,
+    limits: &Limits,
+    wanted: Wanted,
+    stop: &CancellationToken,
+) -> Result<Ran, RunError> {
     let prepared = &*bound.prepared;
     let absent = if bound.columns.contains(&None) { missing_column(bars.rows) } else { Vec::new() };
     let inputs: Vec<&[f64]> = bound
@@ -56,7 +86,8 @@ pub fn run(bound: &Bound, bars: &Bars, limits: &Limits, wanted: Wanted) -> Resul
         InputColumns { rows: bars.rows, inputs: &inputs, time: local.as_ref().map(|(local, time)| local.view(time)) };
     let mut summary = Summary::new(prepared, time, wanted, bars.rows);
     let limits = Limits { chunk_rows: rows_a_call(prepared.manifest.cost.as_ref(), limits.chunk_rows), ..*limits };
-    let report = prepared.module.run(&prepared.shape, &bound.params, &columns, &limits, &mut summary)?;
+    let mut sink = Stoppable { summary: &mut summary, stop };
+    let report = prepared.module.run(&prepared.shape, &bound.params, &columns, &limits, &mut sink)?;
     let run = RuleRun {
         rule: bound.runnable.rule.clone(),
         version: bound.runnable.version,

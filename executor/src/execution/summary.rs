@@ -7,6 +7,7 @@ use rulebox_abi::columns::{OutputRows, OutputSink};
 use rulebox_abi::{TIME_MISSING, Verdict};
 use rulebox_dsl::manifest::{Action, FaultInfo};
 use rulebox_dsl::outcome::Outcome;
+use rulebox_sandbox::Shape;
 
 use super::prepared::Prepared;
 use crate::domain::at::At;
@@ -21,6 +22,15 @@ pub struct Wanted {
     pub events: usize,
     /// Whether every bar's verdict, action and fraction are kept, to be combined with other rules'.
     pub combine: bool,
+}
+
+impl Wanted {
+    /// Columns that are kept of a run of this shape.
+    pub fn columns(&self, shape: &Shape) -> usize {
+        let outs = if self.series.out { shape.outs } else { 0 };
+        let combined = if self.combine { 1 + usize::from(shape.keep) } else { 0 };
+        outs + usize::from(self.series.verdict) + combined
+    }
 }
 
 /// Verdict and action of a bar, as one number that sorts by severity within each.

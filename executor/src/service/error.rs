@@ -1,5 +1,7 @@
 //! Why a use case did not give what was asked for.
 
+use std::sync::Arc;
+
 use rulebox_dsl::diagnostic::Report;
 use uuid::Uuid;
 
@@ -35,6 +37,31 @@ pub enum ServiceError {
         limit: u64,
         /// At upload it is recorded.
         violation: Option<Uuid>,
+    },
+    /// The proved worst cases together are over the limit.
+    #[error(
+        "the {rules} rules of the request may together need {cost} units of fuel for {of}, and the limit is {limit}"
+    )]
+    JointCost {
+        /// How many.
+        rules: usize,
+        /// `one bar`, or `1000 bars`.
+        of: String,
+        /// Proved.
+        cost: u64,
+        /// In force.
+        limit: u64,
+    },
+    /// More values of results than a request may have.
+    #[error(
+        "the request would give {values} values: bars times the columns of `series` and one or two a rule; the limit \
+         is {limit}"
+    )]
+    TooManyResults {
+        /// Asked for.
+        values: usize,
+        /// In force.
+        limit: usize,
     },
     /// A module was stopped.
     #[error("rule `{rule}` was stopped: {detail}")]
@@ -81,9 +108,12 @@ pub enum ServiceError {
     /// No instance is free.
     #[error("all instances of the sandbox are in use")]
     Busy,
+    /// The service stops.
+    #[error("the service is stopping; what had begun was ended")]
+    Cancelled,
     /// A stored module cannot be loaded.
     #[error("the module cannot be loaded: {0}")]
-    Load(#[from] LoadError),
+    Load(#[from] Arc<LoadError>),
     /// The sandbox failed, for no fault of the module's.
     #[error("the sandbox failed")]
     Sandbox(#[source] rulebox_sandbox::RunError),

@@ -3,24 +3,22 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rulebox_abi::Verdict;
 use rulebox_dsl::manifest::Manifest;
-use rulebox_sandbox::{RunError, Violation};
 
 use super::{Caller, Service, ServiceError};
-use crate::domain::bars::{Bars, Params};
-use crate::domain::caller::TenantId;
+use crate::domain::bars::{Bars, ParamValue, Params};
 use crate::domain::evaluation::{CombinedRun, RuleRun, RuleStopped, SeriesWanted};
 use crate::domain::rule::{RuleName, Runnable};
-use crate::domain::violation::NewViolation;
 use crate::execution::bind::{bind_columns, bind_params, check_columns};
+use crate::execution::pool::Place;
 use crate::execution::prepared::{Prepared, rows_a_call};
-use crate::execution::run::{Bound, Ran, combine, run};
+use crate::execution::room::Room;
+use crate::execution::run::{Bound, combine, run};
 use crate::execution::summary::Wanted;
 use crate::store::Selection;
 
 /// One rule over some bars.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Evaluation {
     /// The rule.
     pub rule: RuleName,
@@ -32,10 +30,12 @@ pub struct Evaluation {
     pub params: Params,
     /// Columns that the caller wants.
     pub series: SeriesWanted,
+    /// Of the request on the pool.
+    pub place: Place,
 }
 
 /// Several rules over the same bars.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct JointEvaluation {
     /// The rules; `None` for all that are active.
     pub rules: Option<Vec<RuleName>>,
@@ -47,35 +47,41 @@ pub struct JointEvaluation {
     pub params: Vec<(RuleName, Params)>,
     /// Columns that the caller wants.
     pub series: SeriesWanted,
+    /// Of the request on the pool.
+    pub place: Place,
 }
 
 impl Service {
-    /// Runs one rule.
+    /// Runs one rule. The room is for the answer that is made of the run.
     ///
     /// # Errors
-    /// No such rule or version; columns or params that do not fit; a cost over the limit; a violation; a full queue.
-    pub async fn evaluate(&self, caller: &Caller, request: Evaluation) -> Result<RuleRun, ServiceError> {
+    /// No such rule or version; columns or params that do not fit; a cost over the limit; a violation; no room.
+    pub async fn evaluate(&self, caller: &Caller, request: Evaluation) -> Result<(RuleRun, Room), ServiceError> {
         let began = Instant::now();
-        let Evaluation { rule, version, bars, params, series } = request;
+        let Evaluation { rule, version, bars, params, series, place } = request;
         let selection = Selection::Named(vec![(rule, version)]);
         let mut bound = Vec::new();
-        for (runnable, prepared) in self.prepare(caller.tenant, &selection).await? {
+        for (runnable, prepared) in self.prepare(caller, self.find(caller, &selection).await?, &place).await? {
             check_columns(&bars, &std::iter::once(&*prepared.manifest))?;
             bound.push(self.bind(runnable, prepared, &bars, &params, "params")?);
         }
         let mode = mode(&bars);
         let wanted = Wanted { series, events: self.settings.evaluation.events, combine: false };
+        let room = self.room(&bound, &bars, wanted)?;
         let limits = self.limits;
-        let results = self
-            .runs
-            .run(move || bound.iter().map(|bound| (bound.clone(), run(bound, &bars, &limits, wanted))).collect())
-            .await;
-        let results: Vec<_> = results?;
-        let Some((bound, result)) = results.into_iter().next() else { return Err(ServiceError::Busy) };
-        self.count(caller, mode, &bound, &result);
+        let thread = place.thread().await?;
+        let settled = self
+            .to_the_end(caller, move |service, caller, stop| async move {
+                let work = move || -> Vec<_> {
+                    bound.into_iter().map(|bound| (run(&bound, &bars, &limits, wanted, &stop), bound)).collect()
+                };
+                let results = thread.run(work).await?;
+                service.settle_all(&caller, mode, results).await
+            })
+            .await?;
         self.metrics.evaluation_duration.with_label_values(&[mode]).observe(began.elapsed().as_secs_f64());
-        match self.settle(caller, &bound, result).await? {
-            Ok(ran) => Ok(ran.run),
+        match settled.into_iter().next().ok_or(ServiceError::Busy)? {
+            Ok(ran) => Ok((ran.run, room)),
             Err(RuleStopped { rule, kind, detail, violation, .. }) => {
                 Err(ServiceError::Violation { rule: rule.as_str().to_owned(), kind, detail, id: violation })
             }
@@ -91,19 +97,18 @@ impl Service {
         &self,
         caller: &Caller,
         request: JointEvaluation,
-    ) -> Result<CombinedRun, ServiceError> {
+    ) -> Result<(CombinedRun, Room), ServiceError> {
         let began = Instant::now();
-        let JointEvaluation { rules, versions, bars, params, series } = request;
-        let prepared = self.prepare(caller.tenant, &self.select(rules, &versions)?).await?;
-        self.check_rules(prepared.len())?;
-        for (at, name) in
-            params.iter().map(|(name, _)| ("params", name)).chain(versions.iter().map(|(name, _)| ("versions", name)))
-        {
-            if prepared.iter().all(|(runnable, _)| runnable.rule != *name) {
-                let name = name.as_str().to_owned();
-                return Err(ServiceError::NotInRequest { path: format!("{at}.{name}"), name });
-            }
+        let JointEvaluation { rules, versions, bars, params, series, place } = request;
+        let found = match rules {
+            Some(names) => self.find_named(caller, names, &versions).await?,
+            None => self.find_active(caller, &versions).await?,
+        };
+        let absent = |name: &RuleName| found.iter().all(|runnable| runnable.rule != *name);
+        if let Some((name, _)) = params.iter().find(|(name, _)| absent(name)) {
+            return Err(not_in_request("params", name));
         }
+        let prepared = self.prepare(caller, found, &place).await?;
         check_columns(&bars, &prepared.iter().map(|(_, prepared)| &*prepared.manifest))?;
         let mut bound = Vec::with_capacity(prepared.len());
         for (runnable, prepared) in prepared {
@@ -112,29 +117,60 @@ impl Service {
             let given = given.map_or(&[][..], |(_, params)| params.as_slice());
             bound.push(self.bind(runnable, prepared, &bars, given, &at)?);
         }
+        self.check_joint_cost(&bound, bars.rows)?;
         let mode = mode(&bars);
         let wanted = Wanted { series, events: self.settings.evaluation.events, combine: true };
+        let room = self.room(&bound, &bars, wanted)?;
         let limits = self.limits;
-        let work = move || {
-            let results: Vec<_> = bound.into_iter().map(|b| (run(&b, &bars, &limits, wanted), b)).collect();
-            (results, bars)
-        };
-        let (results, bars) = self.runs.run(work).await?;
-        let mut settled = Vec::with_capacity(results.len());
-        for (result, bound) in results {
-            self.count(caller, mode, &bound, &result);
-            settled.push(self.settle(caller, &bound, result).await?);
-        }
-        let combined = self.runs.run(move || combine(settled, &bars, wanted)).await?;
+        let thread = place.thread().await?;
+        let (settled, bars) = self
+            .to_the_end(caller, move |service, caller, stop| async move {
+                let work = move || {
+                    let run = |bound| (run(&bound, &bars, &limits, wanted, &stop), bound);
+                    (bound.into_iter().map(run).collect::<Vec<_>>(), bars)
+                };
+                let (results, bars) = thread.run(work).await?;
+                Ok((service.settle_all(&caller, mode, results).await?, bars))
+            })
+            .await?;
+        let combined = place.run(move || combine(settled, &bars, wanted)).await?;
         self.metrics.evaluation_duration.with_label_values(&[mode]).observe(began.elapsed().as_secs_f64());
-        Ok(combined)
+        Ok((combined, room))
     }
 
-    fn select(&self, rules: Option<Vec<RuleName>>, versions: &[(RuleName, u32)]) -> Result<Selection, ServiceError> {
-        let Some(names) = rules else { return Ok(Selection::Active(self.settings.evaluation.rules)) };
+    async fn find(&self, caller: &Caller, selection: &Selection) -> Result<Vec<Runnable>, ServiceError> {
+        Ok(self.store.runnable(caller.tenant, selection).await?)
+    }
+
+    async fn find_named(
+        &self,
+        caller: &Caller,
+        names: Vec<RuleName>,
+        versions: &[(RuleName, u32)],
+    ) -> Result<Vec<Runnable>, ServiceError> {
         self.check_rules(names.len())?;
+        if let Some((name, _)) = versions.iter().find(|(name, _)| !names.contains(name)) {
+            return Err(not_in_request("versions", name));
+        }
         let pinned = |name: &RuleName| versions.iter().find(|(other, _)| other == name).map(|(_, version)| *version);
-        Ok(Selection::Named(names.into_iter().map(|name| (pinned(&name), name)).map(|(v, name)| (name, v)).collect()))
+        let selected = names.into_iter().map(|name| (pinned(&name), name)).map(|(version, name)| (name, version));
+        self.find(caller, &Selection::Named(selected.collect())).await
+    }
+
+    async fn find_active(&self, caller: &Caller, versions: &[(RuleName, u32)]) -> Result<Vec<Runnable>, ServiceError> {
+        let mut found = self.find(caller, &Selection::Active(self.settings.evaluation.rules)).await?;
+        self.check_rules(found.len())?;
+        if versions.is_empty() {
+            return Ok(found);
+        }
+        let pinned = versions.iter().map(|(name, version)| (name.clone(), Some(*version))).collect();
+        for pinned in self.find(caller, &Selection::Named(pinned)).await? {
+            match found.iter_mut().find(|runnable| runnable.rule == pinned.rule) {
+                Some(active) => *active = pinned,
+                None => return Err(not_in_request("versions", &pinned.rule)),
+            }
+        }
+        Ok(found)
     }
 
     fn check_rules(&self, asked: usize) -> Result<(), ServiceError> {
@@ -142,20 +178,21 @@ impl Service {
         if asked > limit { Err(ServiceError::TooManyRules { asked, limit }) } else { Ok(()) }
     }
 
-    /// Finds the versions and loads the modules that are not loaded yet.
+    /// Loads the modules that are not loaded yet.
     async fn prepare(
         &self,
-        tenant: TenantId,
-        selection: &Selection,
+        caller: &Caller,
+        found: Vec<Runnable>,
+        place: &Place,
     ) -> Result<Vec<(Runnable, Arc<Prepared>)>, ServiceError> {
-        let mut ready = Vec::new();
-        for runnable in self.store.runnable(tenant, selection).await? {
+        let mut ready = Vec::with_capacity(found.len());
+        for runnable in found {
             let prepared = if let Some(prepared) = self.modules.get(runnable.digest) {
                 prepared
             } else {
-                let stored = self.store.module(tenant, &runnable.rule, runnable.version).await?;
+                let stored = self.store.module(caller.tenant, &runnable.rule, runnable.version).await?;
                 let (modules, digest) = (self.modules.clone(), runnable.digest);
-                self.runs.run(move || modules.load(digest, &stored.bytes, stored.manifest)).await??
+                place.run(move || modules.load(digest, &stored.bytes, &stored.manifest)).await??
             };
             ready.push((runnable, prepared));
         }
@@ -167,7 +204,7 @@ impl Service {
         runnable: Runnable,
         prepared: Arc<Prepared>,
         bars: &Bars,
-        params: &[(String, crate::domain::bars::ParamValue)],
+        params: &[(String, ParamValue)],
         at: &str,
     ) -> Result<Bound, ServiceError> {
         let rule = runnable.rule.as_str();
@@ -179,89 +216,48 @@ impl Service {
 
     /// The proved worst case of the whole run has to fit: nothing is begun that may not end.
     fn check_cost(&self, rule: &str, manifest: &Manifest, rows: usize) -> Result<(), ServiceError> {
-        let Some(cost) = &manifest.cost else { return Ok(()) };
-        let chunk = rows_a_call(Some(cost), self.limits.chunk_rows);
-        let (cost, limit) = (cost.of_run(rows as u64, u64::from(chunk)), self.limits.fuel);
+        let (cost, limit) = (self.cost(manifest, rows), self.limits.fuel);
         if cost <= limit {
             return Ok(());
         }
-        let of = if rows == 1 { "one bar".to_owned() } else { format!("{rows} bars") };
-        Err(ServiceError::Cost { rule: rule.to_owned(), of, cost, limit, violation: None })
+        Err(ServiceError::Cost { rule: rule.to_owned(), of: of(rows), cost, limit, violation: None })
     }
 
-    /// Turns what the sandbox said into results, a recorded violation, or an error of the whole request.
-    async fn settle(
-        &self,
-        caller: &Caller,
-        bound: &Bound,
-        result: Result<Ran, RunError>,
-    ) -> Result<Result<Ran, RuleStopped>, ServiceError> {
-        let Runnable { rule, version, digest } = &bound.runnable;
-        match result {
-            Ok(ran) => Ok(Ok(ran)),
-            Err(RunError::Violation(violation)) => {
-                let id = self.record_run(caller, bound, &violation).await?;
-                Ok(Err(RuleStopped {
-                    rule: rule.clone(),
-                    version: *version,
-                    digest: *digest,
-                    kind: violation.kind.name(),
-                    detail: violation.detail,
-                    violation: id,
-                }))
-            }
-            Err(RunError::ParamsRefused(code)) => {
-                Err(ServiceError::ParamsRefused { rule: rule.as_str().to_owned(), code })
-            }
-            Err(RunError::Busy) => Err(ServiceError::Busy),
-            Err(error @ (RunError::Input(_) | RunError::Stopped | RunError::Engine(_))) => {
-                Err(ServiceError::Sandbox(error))
-            }
+    /// All rules of a request share its thread, so what a request may cost does not grow with them.
+    fn check_joint_cost(&self, bound: &[Bound], rows: usize) -> Result<(), ServiceError> {
+        let costs = bound.iter().map(|bound| self.cost(&bound.prepared.manifest, rows));
+        let (cost, limit) = (costs.fold(0, u64::saturating_add), self.limits.fuel);
+        if cost <= limit {
+            Ok(())
+        } else {
+            Err(ServiceError::JointCost { rules: bound.len(), of: of(rows), cost, limit })
         }
     }
 
-    async fn record_run(
-        &self,
-        caller: &Caller,
-        bound: &Bound,
-        violation: &Violation,
-    ) -> Result<uuid::Uuid, ServiceError> {
-        let compiled = bound.prepared.manifest.cost.is_some();
-        let record = NewViolation {
-            rule: Some(bound.runnable.rule.clone()),
-            version: Some(bound.runnable.version),
-            digest: Some(bound.runnable.digest),
-            ..NewViolation::of_run(violation, compiled, caller.marks.clone(), caller.key)
-        };
-        Ok(self.record_violation(caller, &record).await?)
+    /// Proved for a run; what has no proof may use all that there is.
+    fn cost(&self, manifest: &Manifest, rows: usize) -> u64 {
+        let Some(cost) = &manifest.cost else { return self.limits.fuel };
+        cost.of_run(rows as u64, u64::from(rows_a_call(Some(cost), self.limits.chunk_rows)))
     }
 
-    fn count(&self, caller: &Caller, mode: &str, bound: &Bound, result: &Result<Ran, RunError>) {
-        let tenant = caller.tenant.to_string();
-        let fuel = match result {
-            Ok(ran) => ran.run.fuel,
-            Err(error) => error.violation().map_or(0, |violation| violation.fuel_used),
-        };
-        self.metrics.fuel.with_label_values(&[&tenant]).inc_by(fuel);
-        let outcome = match result {
-            Ok(ran) => {
-                let worst = Verdict::ALL.into_iter().rev().find(|&verdict| ran.run.counts.of(verdict) > 0);
-                self.metrics.bars.with_label_values(&[mode]).inc_by(ran.run.bars as u64);
-                let peak = i64::try_from(ran.report.memory_peak).unwrap_or(i64::MAX);
-                if peak > self.metrics.guest_memory_peak.get() {
-                    self.metrics.guest_memory_peak.set(peak);
-                }
-                worst.unwrap_or(Verdict::Ok).name()
-            }
-            Err(RunError::Violation(_)) => "violation",
-            Err(_) => "error",
-        };
-        if outcome == Verdict::Fault.name() {
-            self.metrics.faults.with_label_values(&[&tenant]).inc();
+    /// Room for results and answer: a request may ask for far more than it sends.
+    fn room(&self, bound: &[Bound], bars: &Bars, wanted: Wanted) -> Result<Room, ServiceError> {
+        let columns: usize = bound.iter().map(|bound| wanted.columns(&bound.prepared.shape)).sum();
+        let (values, limit) = (bars.rows.saturating_mul(columns), self.settings.evaluation.cells);
+        if values > limit {
+            return Err(ServiceError::TooManyResults { values, limit });
         }
-        self.metrics.evaluations.with_label_values(&[mode, outcome, &tenant]).inc();
-        tracing::debug!(rule = %bound.runnable.rule, version = bound.runnable.version, outcome, fuel, "evaluated");
+        Ok(self.rooms.take(values)?)
     }
+}
+
+fn of(rows: usize) -> String {
+    if rows == 1 { "one bar".to_owned() } else { format!("{rows} bars") }
+}
+
+fn not_in_request(at: &str, name: &RuleName) -> ServiceError {
+    let name = name.as_str().to_owned();
+    ServiceError::NotInRequest { path: format!("{at}.{name}"), name }
 }
 
 const fn mode(bars: &Bars) -> &'static str {

@@ -3,18 +3,22 @@
 pub mod error;
 pub mod evaluate;
 pub mod rules;
+mod settle;
 pub mod violations;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rulebox_sandbox::{Limits, ModuleLimits, Sandbox, SandboxConfig, SandboxError};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::domain::caller::{KeyId, RequestMarks, TenantId};
 use crate::execution::compile::Compiler;
 use crate::execution::modules::Modules;
 use crate::execution::pool::Pool;
+use crate::execution::room::Rooms;
 use crate::store::RuleStore;
 use crate::telemetry::metrics::Metrics;
 
@@ -31,6 +35,9 @@ pub struct Caller {
     pub marks: RequestMarks,
 }
 
+/// How long runs have to end when the service stops. A call into a module is over at its deadline, if not before.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
 /// Everything that use cases need.
 #[derive(Clone)]
 pub struct Service {
@@ -38,6 +45,10 @@ pub struct Service {
     compiler: Compiler,
     modules: Modules,
     runs: Pool,
+    bar_runs: Pool,
+    rooms: Rooms,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
     limits: Limits,
     settings: Arc<Config>,
     metrics: Metrics,
@@ -52,7 +63,7 @@ impl Service {
         let evaluation = &settings.evaluation;
         let sandbox = Sandbox::new(SandboxConfig {
             // Uploads' tests run on the compile pool, runs on their own: an instance for each thread, and some.
-            pool_size: u32::try_from(evaluation.threads + settings.compile.threads).unwrap_or(u32::MAX).max(16),
+            pool_size: u32::try_from(2 * evaluation.threads + settings.compile.threads).unwrap_or(u32::MAX).max(16),
             max_memory_bytes: evaluation.memory_bytes.max(SandboxConfig::default().max_memory_bytes),
             ..SandboxConfig::default()
         })?;
@@ -69,6 +80,10 @@ impl Service {
             compiler: Compiler::new(&settings.compile, metrics.clone()),
             modules,
             runs: Pool::new("evaluation", evaluation.threads, evaluation.queue),
+            bar_runs: Pool::new("bar", evaluation.threads, evaluation.queue),
+            rooms: Rooms::new(evaluation.answers_in_flight_bytes),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
             limits,
             settings,
             metrics,
@@ -95,6 +110,20 @@ impl Service {
         &self.runs
     }
 
+    /// The pool that runs rules over single bars: a live engine does not wait behind others' backtests.
+    pub const fn bar_runs(&self) -> &Pool {
+        &self.bar_runs
+    }
+
+    /// Ends the runs in flight, and waits until what they leave behind is recorded.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(STOP_TIME, self.tasks.wait()).await.is_err() {
+            tracing::warn!(runs = self.tasks.len(), "runs did not end when they were told to");
+        }
+    }
+
     /// The metrics.
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -104,7 +133,7 @@ impl Service {
     pub fn measure(&self) {
         let depth = |waiting: usize| i64::try_from(waiting).unwrap_or(i64::MAX);
         self.metrics.compile_queue.set(depth(self.compiler.waiting()));
-        self.metrics.evaluation_queue.set(depth(self.runs.waiting()));
+        self.metrics.evaluation_queue.set(depth(self.runs.waiting() + self.bar_runs.waiting()));
     }
 }
 

@@ -1,18 +1,21 @@
 //! Rules: checking, storing, activating, testing.
 
+use std::sync::Arc;
+
 use rulebox_dsl::diagnostic::Report;
 use rulebox_dsl::manifest::Manifest;
 use rulebox_dsl::span::LineIndex;
 use rulebox_dsl::testing;
-use rulebox_sandbox::{Digest, Severity};
+use rulebox_sandbox::{Digest, Limits, Severity};
 
 use super::{Caller, Service, ServiceError};
 use crate::domain::caller::TenantId;
-use crate::domain::rule::{NewVersion, Rule, RuleName, StoredModule, Version};
+use crate::domain::rule::{NewVersion, Rule, RuleName, Version};
 use crate::domain::violation::{COST_LIMIT, NewViolation};
 use crate::execution::compile::Compiled;
 use crate::execution::modules::LoadError;
-use crate::execution::prepared::shape;
+use crate::execution::prepared::rows_a_call;
+use crate::store::{Selection, StoreError};
 
 /// A text that compiles, without anything stored.
 #[derive(Clone, Debug)]
@@ -80,6 +83,18 @@ impl Service {
         name: Option<RuleName>,
         source: Vec<u8>,
     ) -> Result<Uploaded, ServiceError> {
+        if let Some(name) = &name {
+            // Before the work; two at the same time are told apart by the store below.
+            match self.store.rule(caller.tenant, name).await {
+                Err(StoreError::NoRule(_)) => {}
+                Err(error) => return Err(error.into()),
+                Ok(rule) => {
+                    return Err(
+                        StoreError::NameTaken { name: name.clone(), archived: rule.archived_at.is_some() }.into()
+                    );
+                }
+            }
+        }
         let (version, warnings) = self.compile_version(caller, name.as_ref(), source).await?;
         let name = match name {
             Some(name) => name,
@@ -121,7 +136,7 @@ impl Service {
             let loaded = if too_costly {
                 Ok(())
             } else {
-                modules.load(digest, &compiled.module, compiled.manifest.clone()).map(|_| ())
+                modules.load(digest, &compiled.module, &compiled.manifest).map(|_| ())
             };
             let Compiled { source, module, manifest, warnings, .. } = compiled;
             (NewVersion { source: Some(source), module, digest, manifest }, warnings, loaded)
@@ -132,7 +147,7 @@ impl Service {
         }
         if let Err(error) = loaded {
             // What our own compiler made was refused by our own gate: our fault, and nothing is stored.
-            if let LoadError::Refused(refusal) = &error {
+            if let LoadError::Refused(refusal) = &*error {
                 let severity = Severity::Critical.min(refusal.kind.severity(true));
                 let record = NewViolation {
                     rule: name.cloned(),
@@ -180,26 +195,28 @@ impl Service {
     /// Runs the `test` blocks of a version (without one, of the active version) in the sandbox.
     ///
     /// # Errors
-    /// No such rule or version; [`ServiceError::Source`] if this version of the service no longer compiles the text.
+    /// No such rule or version; [`ServiceError::Source`] if this version of the service no longer compiles the text;
+    /// [`ServiceError::Violation`] if a limit is too tight for a test.
     pub async fn test(
         &self,
-        tenant: TenantId,
+        caller: &Caller,
         name: &RuleName,
         version: Option<u32>,
     ) -> Result<(u32, Vec<TestOutcome>), ServiceError> {
-        let number = match version {
-            Some(number) => number,
-            None => self.active(tenant, name).await?,
-        };
-        let stored = self.store.module(tenant, name, number).await?;
-        let source = self.store.source(tenant, name, number).await?.unwrap_or_default();
-        let (modules, limits) = (self.modules.clone(), self.limits);
-        let run = move |compiled: Compiled| -> Result<Vec<TestOutcome>, LoadError> {
-            let StoredModule { bytes, manifest } = stored;
-            let prepared = modules.load(Digest::of(&bytes), &bytes, manifest.clone())?;
-            let shape = shape(&manifest);
-            let results = testing::run(&compiled.rule, &manifest, |params, input, sink| {
-                prepared.module.run(&shape, params, input, &limits, sink).map(|_| ())
+        let selection = Selection::Named(vec![(name.clone(), version)]);
+        let found = self.store.runnable(caller.tenant, &selection).await?;
+        let runnable = found.into_iter().next().ok_or_else(|| StoreError::NoRule(name.clone()))?;
+        let stored = self.store.module(caller.tenant, name, runnable.version).await?;
+        let source = self.store.source(caller.tenant, name, runnable.version).await?.unwrap_or_default();
+        let (modules, digest, limits) = (self.modules.clone(), runnable.digest, self.limits);
+        let run = move |compiled: Compiled| -> Result<_, Arc<LoadError>> {
+            let prepared = modules.load(digest, &stored.bytes, &stored.manifest)?;
+            let cost = prepared.manifest.cost.as_ref();
+            let limits = Limits { chunk_rows: rows_a_call(cost, limits.chunk_rows), ..limits };
+            let mut stopped = None;
+            let results = testing::run(&compiled.rule, &prepared.manifest, |params, input, sink| {
+                let run = prepared.module.run(&prepared.shape, params, input, &limits, sink);
+                run.map(|_| ()).map_err(|error| stopped.get_or_insert(error).to_string())
             });
             let lines = LineIndex::new(&compiled.source);
             let outcome = |result: &testing::TestResult<_>| TestOutcome {
@@ -208,16 +225,16 @@ impl Service {
                 bars: result.bars,
                 failure: result.describe(&lines),
             };
-            Ok(results.iter().map(outcome).collect())
+            Ok(match stopped {
+                Some(error) => Err(error),
+                None => Ok(results.iter().map(outcome).collect()),
+            })
         };
-        let outcomes = self.compiler.compile(source.into_bytes(), run).await??;
-        Ok((number, outcomes))
-    }
-
-    async fn active(&self, tenant: TenantId, name: &RuleName) -> Result<u32, ServiceError> {
-        let selection = crate::store::Selection::Named(vec![(name.clone(), None)]);
-        let found = self.store.runnable(tenant, &selection).await?;
-        Ok(found.first().map_or(0, |runnable| runnable.version))
+        match self.compiler.compile(source.into_bytes(), run).await?? {
+            Ok(outcomes) => Ok((runnable.version, outcomes)),
+            // A limit that a test meets says nothing of the rule's text, so it fails no test.
+            Err(error) => Err(self.stopped(caller, &runnable, true, error).await?),
+        }
     }
 
     /// A rule.

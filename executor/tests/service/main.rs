@@ -11,4 +11,5 @@ mod keys;
 mod limits;
 mod openapi;
 mod rules;
+mod runs;
 mod start;

@@ -93,6 +93,11 @@ impl OutputRows<'_> {
 pub trait OutputSink {
     /// Results of bars `first_row ..  first_row + rows.rows`.
     fn rows(&mut self, first_row: usize, rows: &OutputRows<'_>);
+
+    /// Whether the run shall go on. Asked before each call into the module; `false` ends the run.
+    fn wants_more(&mut self) -> bool {
+        true
+    }
 }
 
 /// All results of a run, kept. What tests compare and what `series` answers are made of.

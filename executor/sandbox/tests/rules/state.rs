@@ -1,15 +1,16 @@
 //! State: saved and restored between any two bars, and hostile.
 
-use rulebox_abi::columns::OutputColumns;
+use rulebox_abi::columns::{InputColumns, OutputColumns, OutputRows, OutputSink};
 use rulebox_dsl::bars::Bars;
 use rulebox_dsl::generate::Choices;
 use rulebox_dsl::outcome;
+use rulebox_sandbox::RunError;
 
 use crate::differential::walk;
 use crate::harness::{Case, SOURCES, assert_same};
 
 /// One bar of some bars.
-fn bar(bars: &Bars, row: usize) -> impl Fn(&mut dyn FnMut(&rulebox_abi::columns::InputColumns<'_>)) {
+fn bar(bars: &Bars, row: usize) -> impl Fn(&mut dyn FnMut(&InputColumns<'_>)) {
     move |run| {
         let view = bars.view();
         let all = view.columns();
@@ -20,7 +21,7 @@ fn bar(bars: &Bars, row: usize) -> impl Fn(&mut dyn FnMut(&rulebox_abi::columns:
             minute_of_day: &t.minute_of_day[row..=row],
             weekday: &t.weekday[row..=row],
         });
-        run(&rulebox_abi::columns::InputColumns { rows: 1, inputs: &inputs, time });
+        run(&InputColumns { rows: 1, inputs: &inputs, time });
     }
 }
 
@@ -115,4 +116,29 @@ fn params_that_the_rule_does_not_allow_are_refused() {
         assert!(case.module.start(&case.shape, &[n, b], &Case::limits(1)).is_err(), "{n} {b}");
     }
     case.start(&[9.0, 0.0], 1);
+}
+
+/// Takes so many calls, then wants no more.
+struct Few(usize);
+
+impl OutputSink for Few {
+    fn rows(&mut self, _: usize, _: &OutputRows<'_>) {
+        self.0 -= 1;
+    }
+
+    fn wants_more(&mut self) -> bool {
+        self.0 > 0
+    }
+}
+
+#[test]
+fn a_sink_that_wants_no_more_ends_the_run_before_the_next_call() {
+    let case = Case::new("rule r(x: num) = x > 1");
+    let column = vec![0.0; 100];
+    let input = InputColumns { rows: 100, inputs: &[&column], time: None };
+    let mut instance = case.start(&[], 10);
+    let error = instance.eval(&input, 0, &mut Few(3)).unwrap_err();
+    let RunError::Cancelled(report) = error else { panic!("{error:?}") };
+    assert!(report.fuel > 0 && report.fuel <= case.cost().of_run(30, 10), "{report:?}");
+    assert!(matches!(instance.eval(&input, 0, &mut Few(1)), Err(RunError::Stopped)));
 }

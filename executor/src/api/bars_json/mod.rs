@@ -16,6 +16,7 @@ use super::body::{Held, json_problem};
 use super::problem::{Code, Problem};
 use crate::config;
 use crate::domain::bars::{Bars, Params};
+use crate::execution::pool::Place;
 use crate::service::Service;
 use objects::{Object, RequestFields};
 
@@ -77,16 +78,19 @@ pub fn read(bytes: &[u8], form: Form, limits: &config::Evaluation) -> Result<Req
 /// Bodies up to this size are read where they arrive: that takes less than handing them over.
 const SMALL: usize = 32 * 1024;
 
-/// Reads a request, a large one on the evaluation pool.
+/// Takes a place on a pool and reads a request, a large one there.
 ///
 /// # Errors
 /// As [`read`]; or the pool's queue is full.
-pub async fn read_on(service: &Service, body: Held, form: Form) -> Result<Request, Problem> {
+pub async fn read_on(service: &Service, body: Held, form: Form) -> Result<(Request, Place), Problem> {
+    let settings = &service.settings().evaluation;
     if body.bytes.len() <= SMALL {
-        return read(&body.bytes, form, &service.settings().evaluation);
+        let request = read(&body.bytes, form, settings)?;
+        let pool = if request.bars.single { service.bar_runs() } else { service.runs() };
+        return Ok((request, pool.place()?));
     }
-    let settings = service.settings().evaluation.clone();
-    service.runs().run(move || read(&body.bytes, form, &settings)).await?
+    let (place, settings) = (service.runs().place()?, settings.clone());
+    Ok((place.run(move || read(&body.bytes, form, &settings)).await??, place))
 }
 
 /// Where reading is, and what it may read.

@@ -90,6 +90,8 @@ impl From<ServiceError> for Problem {
                 violation: violation.map(|id| (crate::domain::violation::COST_LIMIT, id)),
                 ..Self::new(Code::COST_LIMIT, detail)
             },
+            ServiceError::JointCost { .. } => Self::new(Code::COST_LIMIT, detail),
+            ServiceError::TooManyResults { .. } => Self::new(Code::TOO_MANY_VALUES, detail),
             ServiceError::Violation { kind, id, .. } => {
                 Self { violation: Some((kind, id)), ..Self::new(Code::SANDBOX_VIOLATION, detail) }
             }
@@ -98,7 +100,9 @@ impl From<ServiceError> for Problem {
             ServiceError::NotInRequest { path, .. } => Self::new(Code::INVALID_REQUEST, detail).at(path),
             ServiceError::Store(error) => error.into(),
             ServiceError::Pool(error) => error.into(),
-            ServiceError::Busy => Self { retry_after: Some(1), ..Self::new(Code::OVERLOADED, detail) },
+            ServiceError::Busy | ServiceError::Cancelled => {
+                Self { retry_after: Some(1), ..Self::new(Code::OVERLOADED, detail) }
+            }
             ServiceError::Load(error) => Self::internal(&error),
             ServiceError::Sandbox(error) => Self::internal(&error),
         }

@@ -60,12 +60,19 @@ pub async fn handle(
     BarsBody(body): BarsBody,
 ) -> Result<Response, Problem> {
     let series = series_wanted(query.series.as_deref())?;
-    let request = bars_json::read_on(&service, body, Form::OneRule).await?;
+    let (request, place) = bars_json::read_on(&service, body, Form::OneRule).await?;
     let single = request.bars.single;
-    let evaluation = Evaluation { rule, version: query.version, bars: request.bars, params: request.params, series };
-    let run = service.evaluate(&tenant.caller(marks), evaluation).await?;
+    let evaluation = Evaluation {
+        rule,
+        version: query.version,
+        bars: request.bars,
+        params: request.params,
+        series,
+        place: place.clone(),
+    };
+    let (run, room) = service.evaluate(&tenant.caller(marks), evaluation).await?;
     let rows = run.bars;
-    answer(&service, rows, move || {
+    answer(&place, room, rows, move || {
         if single {
             RuleAnswer::Bar(BarAnswer::from(run))
         } else {

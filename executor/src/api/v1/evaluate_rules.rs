@@ -58,7 +58,7 @@ pub async fn handle(
     BarsBody(body): BarsBody,
 ) -> Result<Response, Problem> {
     let series = series_wanted(query.series.as_deref())?;
-    let request = bars_json::read_on(&service, body, Form::SeveralRules).await?;
+    let (request, place) = bars_json::read_on(&service, body, Form::SeveralRules).await?;
     let single = request.bars.single;
     let rules = match request.rules {
         None | Some(Rules::All) => None,
@@ -68,10 +68,10 @@ pub async fn handle(
     let versions = versions.collect::<Result<_, Problem>>()?;
     let params = request.rule_params.into_iter().map(|(name, params)| Ok((named_rule(&name)?, params)));
     let params = params.collect::<Result<_, Problem>>()?;
-    let evaluation = JointEvaluation { rules, versions, bars: request.bars, params, series };
-    let run = service.evaluate_jointly(&tenant.caller(marks), evaluation).await?;
+    let evaluation = JointEvaluation { rules, versions, bars: request.bars, params, series, place: place.clone() };
+    let (run, room) = service.evaluate_jointly(&tenant.caller(marks), evaluation).await?;
     let rows = run.bars.saturating_mul(run.rules.len());
-    answer(&service, rows, move || {
+    answer(&place, room, rows, move || {
         if single {
             CombinedAnswer::Bar(CombinedBarAnswer::from(run))
         } else {

@@ -13,7 +13,8 @@ use utoipa::ToSchema;
 use super::answer_parts::{ActionView, CountsView, Fault, OutColumns, Outs, VerdictView};
 use crate::api::problem::Problem;
 use crate::domain::evaluation::{Event, RuleRun};
-use crate::service::Service;
+use crate::execution::pool::Place;
+use crate::execution::room::Room;
 
 /// What a rule said of one bar.
 #[derive(Debug, Serialize, ToSchema)]
@@ -224,14 +225,15 @@ impl From<RuleRun> for SeriesAnswer {
 /// Rows up to which an answer is written where it is made: that takes less than handing it over.
 const SMALL: usize = 4_096;
 
-/// Writes an answer, a large one on the evaluation pool.
+/// Writes an answer, a large one on the request's pool. It keeps its room until it is sent.
 pub async fn answer<T: Serialize>(
-    service: &Service,
+    place: &Place,
+    room: Room,
     rows: usize,
     view: impl FnOnce() -> T + Send + 'static,
 ) -> Result<Response, Problem> {
     let write = move || serde_json::to_vec(&view());
-    let text = if rows <= SMALL { write() } else { service.runs().run(write).await? };
+    let text = if rows <= SMALL { write() } else { place.run(write).await? };
     let text = text.map_err(|error| Problem::internal(&error))?;
-    Ok(([(CONTENT_TYPE, "application/json")], Body::from(text)).into_response())
+    Ok(([(CONTENT_TYPE, "application/json")], Body::from(room.keep(text))).into_response())
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::api::context::Marks;
 use crate::api::params::{QueryArgs, RulePath};
 use crate::api::problem::{Problem, ProblemBody};
 use crate::auth::Tenant;
@@ -69,8 +70,9 @@ pub async fn handle(
     State(service): State<Service>,
     RulePath(name): RulePath,
     QueryArgs(query): QueryArgs<TestQuery>,
+    marks: Marks,
 ) -> Result<Json<TestReport>, Problem> {
-    let (version, outcomes) = service.test(tenant.id(), &name, query.version).await?;
+    let (version, outcomes) = service.test(&tenant.caller(marks), &name, query.version).await?;
     let passed = outcomes.iter().filter(|test| test.failure.is_none()).count();
     let failed = outcomes.len() - passed;
     let view = |test: crate::service::rules::TestOutcome| TestView {

@@ -1,0 +1,141 @@
+//! What a run leaves behind, whoever waits for it: counts, and records of violations.
+
+use rulebox_abi::Verdict;
+use rulebox_sandbox::{RunError, Violation};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::{Caller, Service, ServiceError};
+use crate::domain::evaluation::RuleStopped;
+use crate::domain::rule::Runnable;
+use crate::domain::violation::NewViolation;
+use crate::execution::pool::PoolError;
+use crate::execution::run::{Bound, Ran};
+
+impl Service {
+    /// Does what must not be lost if the client goes away: it runs to its end all the same, and hears of it by the
+    /// token. So does it when the service stops.
+    pub(super) async fn to_the_end<T, F>(
+        &self,
+        caller: &Caller,
+        work: impl FnOnce(Self, Caller, CancellationToken) -> F,
+    ) -> Result<T, ServiceError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ServiceError>> + Send + 'static,
+    {
+        let stop = self.stopping.child_token();
+        let _gone = stop.clone().drop_guard();
+        let task = self.tasks.spawn(work(self.clone(), caller.clone(), stop).in_current_span());
+        task.await.map_err(|error| PoolError::Panicked { pool: "evaluation", detail: error.to_string() })?
+    }
+
+    /// Counts and settles the results of a request. Whatever else is wrong, every violation is recorded.
+    pub(super) async fn settle_all(
+        &self,
+        caller: &Caller,
+        mode: &str,
+        results: Vec<(Result<Ran, RunError>, Bound)>,
+    ) -> Result<Vec<Result<Ran, RuleStopped>>, ServiceError> {
+        let mut settled = Vec::with_capacity(results.len());
+        for (result, bound) in results {
+            self.count(caller, mode, &bound, &result);
+            settled.push(self.settle(caller, &bound, result).await);
+        }
+        settled.into_iter().collect()
+    }
+
+    /// Turns what the sandbox said into results, a recorded violation, or an error of the whole request.
+    async fn settle(
+        &self,
+        caller: &Caller,
+        bound: &Bound,
+        result: Result<Ran, RunError>,
+    ) -> Result<Result<Ran, RuleStopped>, ServiceError> {
+        let runnable = &bound.runnable;
+        match result {
+            Ok(ran) => Ok(Ok(ran)),
+            Err(error) => match self.stopped(caller, runnable, bound.compiled(), error).await? {
+                ServiceError::Violation { kind, detail, id, .. } => Ok(Err(RuleStopped {
+                    rule: runnable.rule.clone(),
+                    version: runnable.version,
+                    digest: runnable.digest,
+                    kind,
+                    detail,
+                    violation: id,
+                })),
+                other => Err(other),
+            },
+        }
+    }
+
+    /// Why a run did not give its results; a violation is recorded first.
+    ///
+    /// # Errors
+    /// If it cannot be recorded.
+    pub(super) async fn stopped(
+        &self,
+        caller: &Caller,
+        runnable: &Runnable,
+        compiled: bool,
+        error: RunError,
+    ) -> Result<ServiceError, ServiceError> {
+        let rule = runnable.rule.as_str().to_owned();
+        Ok(match error {
+            RunError::Violation(violation) => {
+                let id = self.record_run(caller, runnable, compiled, &violation).await?;
+                ServiceError::Violation { rule, kind: violation.kind.name(), detail: violation.detail, id }
+            }
+            RunError::ParamsRefused(code) => ServiceError::ParamsRefused { rule, code },
+            RunError::Busy => ServiceError::Busy,
+            RunError::Cancelled(_) => ServiceError::Cancelled,
+            error @ (RunError::Input(_) | RunError::Stopped | RunError::Engine(_)) => ServiceError::Sandbox(error),
+        })
+    }
+
+    async fn record_run(
+        &self,
+        caller: &Caller,
+        runnable: &Runnable,
+        compiled: bool,
+        violation: &Violation,
+    ) -> Result<Uuid, ServiceError> {
+        let record = NewViolation {
+            rule: Some(runnable.rule.clone()),
+            version: Some(runnable.version),
+            digest: Some(runnable.digest),
+            ..NewViolation::of_run(violation, compiled, caller.marks.clone(), caller.key)
+        };
+        Ok(self.record_violation(caller, &record).await?)
+    }
+
+    fn count(&self, caller: &Caller, mode: &str, bound: &Bound, result: &Result<Ran, RunError>) {
+        let tenant = caller.tenant.to_string();
+        let fuel = match result {
+            Ok(ran) => ran.run.fuel,
+            Err(RunError::Cancelled(report)) => report.fuel,
+            Err(error) => error.violation().map_or(0, |violation| violation.fuel_used),
+        };
+        self.metrics.fuel.with_label_values(&[&tenant]).inc_by(fuel);
+        let outcome = match result {
+            Ok(ran) => {
+                let worst = Verdict::ALL.into_iter().rev().find(|&verdict| ran.run.counts.of(verdict) > 0);
+                self.metrics.bars.with_label_values(&[mode]).inc_by(ran.run.bars as u64);
+                let peak = i64::try_from(ran.report.memory_peak).unwrap_or(i64::MAX);
+                if peak > self.metrics.guest_memory_peak.get() {
+                    self.metrics.guest_memory_peak.set(peak);
+                }
+                worst.unwrap_or(Verdict::Ok).name()
+            }
+            Err(RunError::Violation(_)) => "violation",
+            Err(RunError::Cancelled(_)) => "cancelled",
+            Err(_) => "error",
+        };
+        if outcome == Verdict::Fault.name() {
+            self.metrics.faults.with_label_values(&[&tenant]).inc();
+        }
+        self.metrics.evaluations.with_label_values(&[mode, outcome, &tenant]).inc();
+        tracing::debug!(rule = %bound.runnable.rule, version = bound.runnable.version, outcome, fuel, "evaluated");
+    }
+}
