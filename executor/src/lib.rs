@@ -5,7 +5,7 @@
 //! request -> api -> service -> {store, execution} -> domain
 //! ```
 //!
-//! `axum` appears only in [`api`], [`auth`] and [`app`]; `sqlx` only in [`store`]; `wasmtime` nowhere: it is the
+//! `axum` appears only in [`api`] and [`app`]; `sqlx` only in [`store`]; `wasmtime` nowhere: it is the
 //! sandbox crate's.
 
 #![forbid(unsafe_code)]

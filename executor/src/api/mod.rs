@@ -8,6 +8,7 @@ pub mod health;
 pub mod params;
 pub mod problem;
 pub mod state;
+pub mod tenant;
 #[cfg(test)]
 mod tests;
 pub mod v1;

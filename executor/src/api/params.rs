@@ -18,12 +18,12 @@ pub struct RulePath(pub RuleName);
 #[derive(Clone, Debug)]
 pub struct VersionPath(pub RuleName, pub u32);
 
-/// A rule that a body names.
+/// A rule that an address or a body names.
 ///
 /// # Errors
 /// If no rule can have that name.
-pub fn named_rule(text: &str) -> Result<RuleName, Problem> {
-    rule_name(text)
+pub fn rule_name(text: &str) -> Result<RuleName, Problem> {
+    RuleName::new(text).map_err(|_| Problem::new(Code::RULE_NOT_FOUND, "there is no rule of that name"))
 }
 
 /// Which columns `?series=` asks for.
@@ -40,10 +40,6 @@ pub fn series_wanted(text: Option<&str>) -> Result<SeriesWanted, Problem> {
         }
     }
     Ok(wanted)
-}
-
-fn rule_name(text: &str) -> Result<RuleName, Problem> {
-    RuleName::new(text).map_err(|_| Problem::new(Code::RULE_NOT_FOUND, "there is no rule of that name"))
 }
 
 fn unreadable(rejection: &PathRejection) -> Problem {

@@ -7,13 +7,24 @@ use subtle::ConstantTimeEq;
 use super::key::ApiKey;
 use super::secret::{Derived, MasterSecret};
 use crate::domain::at::At;
-use crate::domain::caller::{Caller, Role};
+use crate::domain::caller::{KeyId, Role, TenantId};
 use crate::store::{NewKey, PlatformStore, StoreError};
 
 /// Checks keys against the store.
 pub struct Keyring {
     store: Arc<dyn PlatformStore>,
     pepper: Derived,
+}
+
+/// Whose key it is, and what it may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authenticated {
+    /// The tenant that it speaks for.
+    pub tenant: TenantId,
+    /// The key.
+    pub key: KeyId,
+    /// What it may do.
+    pub roles: Vec<Role>,
 }
 
 /// Why a caller was not let in.
@@ -50,11 +61,11 @@ impl Keyring {
         Ok(made.then_some(key))
     }
 
-    /// The caller of a key.
+    /// Whose key this is.
     ///
     /// # Errors
     /// [`Denied::Invalid`], or the store's.
-    pub async fn caller(&self, text: &str) -> Result<Caller, Denied> {
+    pub async fn authenticate(&self, text: &str) -> Result<Authenticated, Denied> {
         let key = ApiKey::parse(text).ok_or(Denied::Invalid)?;
         let hash = key.hash(&self.pepper);
         let now = At::now();
@@ -64,7 +75,7 @@ impl Keyring {
         if over(found.expires_at) || over(found.revoked_at) {
             return Err(Denied::Invalid);
         }
-        Ok(Caller { tenant: found.tenant, key: found.id, roles: found.roles })
+        Ok(Authenticated { tenant: found.tenant, key: found.id, roles: found.roles })
     }
 }
 

@@ -1,10 +1,8 @@
-//! Who is calling: API keys, what their roles permit, and the type that proves it to the rest of the service.
+//! Who is calling: API keys, the secret behind them, and what their roles permit. Knows nothing of HTTP.
 
-pub mod extract;
 pub mod key;
 pub mod keyring;
 pub mod permission;
 pub mod secret;
 
-pub use extract::Tenant;
-pub use keyring::{Denied, Keyring};
+pub use keyring::{Authenticated, Denied, Keyring};

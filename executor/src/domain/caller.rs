@@ -58,17 +58,6 @@ impl Role {
     }
 }
 
-/// An authenticated caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// Its tenant.
-    pub tenant: TenantId,
-    /// The key it showed.
-    pub key: KeyId,
-    /// What it may do.
-    pub roles: Vec<Role>,
-}
-
 /// Marks of one request, for records and logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestMarks {

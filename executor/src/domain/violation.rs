@@ -1,7 +1,6 @@
 //! What a module did against its limits, as it is kept.
 
 use rulebox_sandbox::{Digest, Severity, Violation, ViolationKind};
-use uuid::Uuid;
 
 use super::at::At;
 use super::caller::{KeyId, RequestMarks};
@@ -89,23 +88,4 @@ impl NewViolation {
             at: At::now(),
         }
     }
-}
-
-/// A violation as it was recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecordedViolation {
-    /// Its id.
-    pub id: Uuid,
-    /// The rule.
-    pub rule: Option<String>,
-    /// Its version.
-    pub version: Option<u32>,
-    /// Name of its kind.
-    pub kind: String,
-    /// Name of its severity.
-    pub severity: String,
-    /// Of the request that caused it first.
-    pub request_id: String,
-    /// How often within a minute.
-    pub count: u64,
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::domain::at::At;
 use crate::domain::caller::{KeyId, Role, TenantId};
 use crate::domain::rule::{NewVersion, Rule, RuleName, Runnable, StoredModule, Version};
-use crate::domain::violation::{NewViolation, RecordedViolation};
+use crate::domain::violation::NewViolation;
 
 /// Why an operation did not happen. Nothing of it is kept.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +42,6 @@ pub enum StoreError {
     /// The rule is archived.
     #[error("rule `{0}` is archived")]
     Archived(RuleName),
-    /// There is no such violation.
-    #[error("there is no violation {0}")]
-    NoViolation(Uuid),
     /// The store itself failed.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -224,12 +221,6 @@ pub trait RuleStore: Send + Sync + 'static {
     /// # Errors
     /// If the store fails.
     async fn record_violation(&self, tenant: TenantId, violation: &NewViolation) -> Result<Uuid, StoreError>;
-
-    /// A violation.
-    ///
-    /// # Errors
-    /// [`StoreError::NoViolation`].
-    async fn violation(&self, tenant: TenantId, id: Uuid) -> Result<RecordedViolation, StoreError>;
 }
 
 /// What happens before a tenant is known.

@@ -28,7 +28,6 @@ impl From<StoreError> for Problem {
             StoreError::NotActive(_) => Code::RULE_NOT_ACTIVE,
             StoreError::NameTaken { .. } => Code::NAME_TAKEN,
             StoreError::Archived(_) => Code::RULE_ARCHIVED,
-            StoreError::NoViolation(_) => Code::NOT_FOUND,
             StoreError::Unavailable(error) => return error.into(),
         };
         Self::new(code, detail)

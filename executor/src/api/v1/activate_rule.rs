@@ -10,7 +10,7 @@ use crate::api::body;
 use crate::api::context::Marks;
 use crate::api::params::RulePath;
 use crate::api::problem::{Problem, ProblemBody};
-use crate::auth::Tenant;
+use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesWrite;
 use crate::service::Service;
 

@@ -11,7 +11,7 @@ use crate::api::body::RuleText;
 use crate::api::context::Marks;
 use crate::api::params::RulePath;
 use crate::api::problem::{Code, Problem, ProblemBody};
-use crate::auth::Tenant;
+use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesWrite;
 use crate::service::Service;
 

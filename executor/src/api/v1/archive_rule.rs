@@ -6,7 +6,7 @@ use axum::extract::State;
 use super::rule_view::RuleView;
 use crate::api::params::RulePath;
 use crate::api::problem::{Problem, ProblemBody};
-use crate::auth::Tenant;
+use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesWrite;
 use crate::service::Service;
 

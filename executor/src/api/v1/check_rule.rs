@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::rule_view::RuleSource;
 use crate::api::body::RuleText;
 use crate::api::problem::{Diagnostic, Problem, ProblemBody};
-use crate::auth::Tenant;
+use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesRead;
 use crate::service::Service;
 

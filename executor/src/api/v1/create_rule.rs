@@ -10,7 +10,7 @@ use super::rule_view::{RuleSource, UploadedVersion};
 use crate::api::body::RuleText;
 use crate::api::context::Marks;
 use crate::api::problem::{Problem, ProblemBody};
-use crate::auth::Tenant;
+use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesWrite;
 use crate::service::Service;
 

@@ -14,7 +14,7 @@ use crate::api::body::BarsBody;
 use crate::api::context::Marks;
 use crate::api::params::{QueryArgs, RulePath, series_wanted};
 use crate::api::problem::{Problem, ProblemBody};
-use crate::auth::Tenant;
+use crate::api::tenant::Tenant;
 use crate::auth::permission::Evaluate;
 use crate::service::Service;
 use crate::service::evaluate::Evaluation;

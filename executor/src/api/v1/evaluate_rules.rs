@@ -13,9 +13,9 @@ use super::run_view::answer;
 use crate::api::bars_json::{self, Form, Rules};
 use crate::api::body::BarsBody;
 use crate::api::context::Marks;
-use crate::api::params::{QueryArgs, named_rule, series_wanted};
+use crate::api::params::{QueryArgs, rule_name, series_wanted};
 use crate::api::problem::{Problem, ProblemBody};
-use crate::auth::Tenant;
+use crate::api::tenant::Tenant;
 use crate::auth::permission::Evaluate;
 use crate::service::Service;
 use crate::service::evaluate::JointEvaluation;
@@ -62,11 +62,11 @@ pub async fn handle(
     let single = request.bars.single;
     let rules = match request.rules {
         None | Some(Rules::All) => None,
-        Some(Rules::Named(names)) => Some(names.iter().map(|name| named_rule(name)).collect::<Result<_, _>>()?),
+        Some(Rules::Named(names)) => Some(names.iter().map(|name| rule_name(name)).collect::<Result<_, _>>()?),
     };
-    let versions = request.versions.iter().map(|(name, version)| Ok((named_rule(name)?, *version)));
+    let versions = request.versions.iter().map(|(name, version)| Ok((rule_name(name)?, *version)));
     let versions = versions.collect::<Result<_, Problem>>()?;
-    let params = request.rule_params.into_iter().map(|(name, params)| Ok((named_rule(&name)?, params)));
+    let params = request.rule_params.into_iter().map(|(name, params)| Ok((rule_name(&name)?, params)));
     let params = params.collect::<Result<_, Problem>>()?;
     let evaluation = JointEvaluation { rules, versions, bars: request.bars, params, series, place: place.clone() };
     let (run, room) = service.evaluate_jointly(&tenant.caller(marks), evaluation).await?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::problem::ProblemBody;
-use crate::auth::Tenant;
+use crate::api::tenant::Tenant;
 use crate::auth::permission::LimitsRead;
 use crate::service::Service;
 

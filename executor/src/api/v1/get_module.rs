@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 
 use crate::api::params::VersionPath;
 use crate::api::problem::{Problem, ProblemBody};
-use crate::auth::Tenant;
+use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesRead;
 use crate::service::Service;
 

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::rule_view::RuleView;
 use crate::api::params::{QueryArgs, next_page, page_limit};
 use crate::api::problem::{Code, Problem, ProblemBody};
-use crate::auth::Tenant;
+use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesRead;
 use crate::domain::rule::RuleName;
 use crate::service::Service;

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::rule_view::VersionView;
 use crate::api::params::{QueryArgs, RulePath, next_page, page_limit};
 use crate::api::problem::{Problem, ProblemBody};
-use crate::auth::Tenant;
+use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesRead;
 use crate::service::Service;
 

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::api::context::Marks;
 use crate::api::params::{QueryArgs, RulePath};
 use crate::api::problem::{Problem, ProblemBody};
-use crate::auth::Tenant;
+use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesRead;
 use crate::service::Service;
 

@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::{KeyRecord, NewKey, PlatformStore, RuleStore, Selection, StoreError, Unavailable};
 use crate::domain::caller::{KeyId, TenantId};
 use crate::domain::rule::{NewVersion, Rule, RuleName, Runnable, StoredModule, Version};
-use crate::domain::violation::{NewViolation, RecordedViolation};
+use crate::domain::violation::NewViolation;
 use transaction::Transaction;
 
 /// The embedded store.
@@ -169,12 +169,6 @@ impl RuleStore for SqliteStore {
         let mut tx = self.write().await?;
         let id = violations::record(tx.db(), tenant, violation).await;
         tx.end(id).await
-    }
-
-    async fn violation(&self, tenant: TenantId, id: Uuid) -> Result<RecordedViolation, StoreError> {
-        let mut tx = self.read().await?;
-        let found = violations::find(tx.db(), tenant, id).await;
-        tx.end(found).await
     }
 }
 

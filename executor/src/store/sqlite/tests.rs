@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use rulebox_sandbox::Severity;
+
 use super::*;
-use crate::domain::caller::Role;
+use crate::domain::caller::{RequestMarks, Role};
 use crate::store::contract;
 
 fn options(directory: &Path) -> OpenOptions {
@@ -67,6 +69,26 @@ async fn versions_and_activations_cannot_be_changed_even_by_hand() {
         assert!(sqlx::query(statement).execute(&store.pool).await.is_err(), "{statement}");
     }
     assert_eq!(store.source(tenant, &name("kept"), 1).await.unwrap(), contract::version(1).source);
+}
+
+#[tokio::test]
+async fn a_violation_that_repeats_is_one_row_with_a_count() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let tenant = first_tenant(&store).await;
+    let marks = RequestMarks { request_id: "request".to_owned(), trace_id: "trace".to_owned() };
+    let mut violation = NewViolation::at_upload("memory_limit", Severity::High, marks, KeyId(Uuid::nil()));
+    violation.fuel_used = u64::MAX;
+    let id = store.record_violation(tenant, &violation).await.unwrap();
+    violation.marks.request_id = "another".to_owned();
+    assert_eq!(store.record_violation(tenant, &violation).await.unwrap(), id);
+    let rows: Vec<(Uuid, Uuid, String, String, i64, String, i64)> =
+        sqlx::query_as("select id, tenant_id, kind, severity, fuel_used, request_id, count from violations")
+            .fetch_all(&store.pool)
+            .await
+            .unwrap();
+    let (kind, severity) = ("memory_limit".to_owned(), "high".to_owned());
+    assert_eq!(rows, [(id, tenant.uuid(), kind, severity, i64::MAX, "request".to_owned(), 2)]);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::caller::TenantId;
 use crate::domain::rule::RuleName;
-use crate::domain::violation::{NewViolation, RecordedViolation};
+use crate::domain::violation::NewViolation;
 use crate::store::StoreError;
 
 const REPEAT_MS: i64 = 60_000;
@@ -62,39 +62,4 @@ pub(super) async fn record(
     .execute(db)
     .await?;
     Ok(id)
-}
-
-#[derive(sqlx::FromRow)]
-struct ViolationRow {
-    id: Uuid,
-    rule: Option<String>,
-    version: Option<u32>,
-    kind: String,
-    severity: String,
-    request_id: String,
-    count: i64,
-}
-
-pub(super) async fn find(
-    db: &mut SqliteConnection,
-    tenant: TenantId,
-    id: Uuid,
-) -> Result<RecordedViolation, StoreError> {
-    let row: Option<ViolationRow> = sqlx::query_as(
-        "select id, rule, version, kind, severity, request_id, count from violations where tenant_id = $1 and id = $2",
-    )
-    .bind(tenant.uuid())
-    .bind(id)
-    .fetch_optional(db)
-    .await?;
-    let row = row.ok_or(StoreError::NoViolation(id))?;
-    Ok(RecordedViolation {
-        id: row.id,
-        rule: row.rule,
-        version: row.version,
-        kind: row.kind,
-        severity: row.severity,
-        request_id: row.request_id,
-        count: row.count.unsigned_abs(),
-    })
 }

@@ -7,10 +7,10 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
-use super::keyring::{Denied, Keyring};
-use super::permission::Permission;
-use crate::api::context::Marks;
-use crate::api::problem::Problem;
+use super::context::Marks;
+use super::problem::Problem;
+use crate::auth::permission::Permission;
+use crate::auth::{Denied, Keyring};
 use crate::domain::caller::{KeyId, TenantId};
 use crate::service::Caller;
 
@@ -50,7 +50,7 @@ where
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(Denied::Missing.into());
         }
-        let caller = keyring.caller(token.trim()).await?;
+        let caller = keyring.authenticate(token.trim()).await?;
         if !P::ROLES.iter().any(|role| caller.roles.contains(role)) {
             return Err(Denied::Forbidden(P::NAME).into());
         }
