@@ -4,6 +4,9 @@
 //! capitals behind `RULEBOX_`, with `__` between the parts: `RULEBOX_API__LISTEN=0.0.0.0:8080`,
 //! `RULEBOX_EVALUATION__FUEL=1000000`.
 
+mod bounds;
+mod error;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +15,9 @@ use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+
+pub use error::ConfigError;
+use error::variable;
 
 /// All settings of the service.
 #[derive(Clone, Debug, Deserialize)]
@@ -155,22 +161,6 @@ pub enum LogFormat {
     Pretty,
 }
 
-/// The settings could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A setting is unknown, or its value cannot be read.
-    #[error("settings: {0}")]
-    Unreadable(#[from] Box<figment::Error>),
-    /// A value is outside its bounds.
-    #[error("setting {name}: {reason}")]
-    Invalid {
-        /// Path of the setting, `evaluation.chunk_rows`.
-        name: &'static str,
-        /// What is wrong and what would be right.
-        reason: String,
-    },
-}
-
 /// The sections that have defaults, which is all but the secret: it is never serialised.
 #[derive(Serialize)]
 struct Defaults {
@@ -186,7 +176,7 @@ struct Defaults {
 impl Default for Defaults {
     fn default() -> Self {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let cores = std::thread::available_parallelism().map_or(2, usize::from).min(Config::MOST_THREADS);
         Self {
             data_dir: PathBuf::from("rulebox-data"),
             api: Api {
@@ -221,7 +211,16 @@ impl Default for Defaults {
     }
 }
 
+/// What the name of every variable begins with.
+const PREFIX: &str = "RULEBOX_";
+
+/// Settings that are text whatever it looks like: a secret `[...]` is no list, and a directory `2026` no number.
+const TEXTS: [&str; 3] = ["data_dir", "master_secret", "log.filter"];
+
 impl Config {
+    /// Threads of a pool.
+    const MOST_THREADS: usize = 256;
+
     /// The settings of the process: defaults, then `file` or else the file that `RULEBOX_CONFIG` names, then the
     /// environment.
     ///
@@ -233,7 +232,19 @@ impl Config {
         if let Some(path) = file.map(Path::to_path_buf).or(named) {
             sources = sources.merge(Toml::file_exact(path));
         }
-        Self::read(&sources.merge(Env::prefixed("RULEBOX_").ignore(&["CONFIG"]).split("__")))
+        let texts = TEXTS.map(|path| variable(path).trim_start_matches(PREFIX).to_owned());
+        let others: Vec<_> = texts.iter().map(String::as_str).chain(["CONFIG"]).collect();
+        sources = sources.merge(Env::prefixed(PREFIX).ignore(&others).split("__"));
+        for path in TEXTS {
+            let Some(value) = std::env::var_os(variable(path)) else { continue };
+            let value = value.into_string().map_err(|_| ConfigError::Invalid {
+                variable: variable(path),
+                value: "not UTF-8".to_owned(),
+                reason: "it must be text".to_owned(),
+            })?;
+            sources = sources.merge(Serialized::default(path, value));
+        }
+        Self::read(&sources)
     }
 
     /// The defaults with another data directory and free ports: what tests and the demo start from.
@@ -250,49 +261,8 @@ impl Config {
 
     fn read(sources: &Figment) -> Result<Self, ConfigError> {
         let config: Self = sources.extract().map_err(Box::new)?;
-        config.checked()
-    }
-
-    fn checked(self) -> Result<Self, ConfigError> {
-        let positive = [
-            ("api.body_bytes", self.api.body_bytes),
-            ("api.small_body_bytes", self.api.small_body_bytes),
-            ("api.page_entries", self.api.page_entries as usize),
-            ("store.connections", self.store.connections as usize),
-            ("compile.threads", self.compile.threads),
-            ("compile.source_bytes", self.compile.source_bytes),
-            ("evaluation.threads", self.evaluation.threads),
-            ("evaluation.rows", self.evaluation.rows),
-            ("evaluation.columns", self.evaluation.columns),
-            ("evaluation.cells", self.evaluation.cells),
-            ("evaluation.rules", self.evaluation.rules),
-            ("evaluation.chunk_rows", self.evaluation.chunk_rows),
-            ("evaluation.loaded_modules", self.evaluation.loaded_modules),
-        ];
-        for (name, value) in positive {
-            if value == 0 {
-                return Err(ConfigError::Invalid { name, reason: "must be at least 1".to_owned() });
-            }
-        }
-        let max_rows = rulebox_abi::MAX_ROWS as usize;
-        if self.evaluation.chunk_rows > max_rows {
-            let reason = format!("must be at most {max_rows}");
-            return Err(ConfigError::Invalid { name: "evaluation.chunk_rows", reason });
-        }
-        if self.api.bodies_in_flight_bytes < self.api.body_bytes.max(self.api.small_body_bytes) {
-            let reason = "must be at least api.body_bytes, or the largest request could never be read".to_owned();
-            return Err(ConfigError::Invalid { name: "api.bodies_in_flight_bytes", reason });
-        }
-        let largest = self.evaluation.cells.saturating_mul(Evaluation::RESULT_BYTES);
-        if self.evaluation.answers_in_flight_bytes < largest {
-            let reason = format!("must be at least {largest}, or the largest answer could never be made");
-            return Err(ConfigError::Invalid { name: "evaluation.answers_in_flight_bytes", reason });
-        }
-        if self.evaluation.deadline_ms < 250 {
-            let reason = "must be at least 250: the deadline is a backstop, fuel decides".to_owned();
-            return Err(ConfigError::Invalid { name: "evaluation.deadline_ms", reason });
-        }
-        Ok(self)
+        bounds::check(&config)?;
+        Ok(config)
     }
 }
 
@@ -337,12 +307,35 @@ mod tests {
     }
 
     #[test]
-    fn unknown_settings_and_values_out_of_bounds_are_refused_by_name() {
-        assert!(with("[evaluation]\nfule = 7").unwrap_err().to_string().contains("fule"));
-        assert!(with("[evaluation]\nchunk_rows = 5000").unwrap_err().to_string().contains("4096"));
-        assert!(with("[evaluation]\nrows = 0").unwrap_err().to_string().contains("evaluation.rows"));
-        assert!(with("[evaluation]\ndeadline_ms = 1").is_err());
-        assert!(with("[api]\nbodies_in_flight_bytes = 10").is_err());
+    fn unknown_settings_and_values_out_of_bounds_are_refused_by_their_variable() {
+        for (toml, said) in [
+            (
+                "[evaluation]\nfule = 7",
+                "there is no setting RULEBOX_EVALUATION__FULE; there are RULEBOX_EVALUATION__THREADS",
+            ),
+            ("evaluatoin = 7", "there is no setting RULEBOX_EVALUATOIN; there are RULEBOX_DATA_DIR"),
+            ("[api]\nlisten = 'everywhere'", "RULEBOX_API__LISTEN: "),
+            ("[evaluation]\nfuel = 'much'", "RULEBOX_EVALUATION__FUEL: "),
+            ("[evaluation]\nfuel = -1", "RULEBOX_EVALUATION__FUEL: "),
+            ("[evaluation]\nchunk_rows = 5000", "RULEBOX_EVALUATION__CHUNK_ROWS is 5000: it may be 1 to 4096"),
+            ("[evaluation]\nthreads = 100000", "RULEBOX_EVALUATION__THREADS is 100000: it may be 1 to 256"),
+            ("[evaluation]\nthreads = 9223372036854775807", "RULEBOX_EVALUATION__THREADS"),
+            ("[evaluation]\nmemory_bytes = 0", "RULEBOX_EVALUATION__MEMORY_BYTES is 0: "),
+            ("[evaluation]\nfuel = 0", "RULEBOX_EVALUATION__FUEL is 0: "),
+            ("[evaluation]\ndeadline_ms = 1", "RULEBOX_EVALUATION__DEADLINE_MS is 1: "),
+            ("[api]\nbody_seconds = 0", "RULEBOX_API__BODY_SECONDS is 0: "),
+            ("[store]\nbusy_ms = 3000000000", "RULEBOX_STORE__BUSY_MS is 3000000000: it may be 1 to 60000"),
+            ("[store]\nconnections = 4294967295", "RULEBOX_STORE__CONNECTIONS is 4294967295: "),
+            ("[api]\nbodies_in_flight_bytes = 1048576", "RULEBOX_API__BODIES_IN_FLIGHT_BYTES is 1048576: "),
+            (
+                "[api]\nbody_bytes = 1500\nsmall_body_bytes = 1500\nbodies_in_flight_bytes = 1500",
+                "RULEBOX_API__BODIES_IN_FLIGHT_BYTES is 1500: it must be at least 2048",
+            ),
+            ("data_dir = ''", "RULEBOX_DATA_DIR is empty: "),
+        ] {
+            let error = with(toml).unwrap_err().to_string();
+            assert!(error.starts_with(said), "{toml}\n{error}");
+        }
     }
 
     #[test]

@@ -76,10 +76,37 @@ fn a_file_that_is_no_store_is_left_as_it_is() {
 }
 
 #[test]
-fn unknown_settings_are_refused_by_name() {
+fn settings_that_cannot_be_are_refused_by_name() {
     let directory = tempfile::tempdir().unwrap();
-    let said = refusal(directory.path(), &[("RULEBOX_API__LISTNE", "127.0.0.1:1")]);
-    assert!(said.to_lowercase().contains("listne"), "{said}");
+    for (name, value, said) in [
+        (
+            "RULEBOX_API__LISTNE",
+            "127.0.0.1:1",
+            "there is no setting RULEBOX_API__LISTNE; there are RULEBOX_API__LISTEN",
+        ),
+        ("RULEBOX_API__LISTEN", "everywhere", "RULEBOX_API__LISTEN: "),
+        (
+            "RULEBOX_EVALUATION__THREADS",
+            "18446744073709551615",
+            "RULEBOX_EVALUATION__THREADS is 18446744073709551615: ",
+        ),
+        ("RULEBOX_EVALUATION__THREADS", "18446744073709551616", "RULEBOX_EVALUATION__THREADS: "),
+        ("RULEBOX_EVALUATION__THREADS", "-1", "RULEBOX_EVALUATION__THREADS: "),
+        ("RULEBOX_STORE__BUSY_MS", "3000000000", "RULEBOX_STORE__BUSY_MS is 3000000000: "),
+        ("RULEBOX_DATA_DIR", "", "RULEBOX_DATA_DIR is empty: "),
+    ] {
+        let refused = refusal(directory.path(), &[(name, value)]);
+        assert!(refused.contains(said), "{refused}");
+    }
+}
+
+#[test]
+fn settings_that_are_text_are_taken_as_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    for secret in ["[not, a, list, but 32 bytes of secret]", "12345678901234567890123456789012345"] {
+        let store = directory.path().join(&secret[..4]);
+        Server::try_start(&store, &[("RULEBOX_MASTER_SECRET", secret)]).unwrap();
+    }
 }
 
 #[test]

@@ -1,0 +1,115 @@
+//! What each number may be. The lower bounds are what the service can work with; the upper ones are where a slip of the
+//! keyboard begins, or what the system behind would refuse.
+
+use std::ops::RangeInclusive;
+
+use super::{Config, ConfigError, Evaluation, variable};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// A setting: its path, its value, and what that may be.
+pub(super) type Number = (&'static str, u64, RangeInclusive<u64>);
+
+/// Every number among the settings.
+#[rustfmt::skip]
+pub(super) fn numbers(config: &Config) -> Vec<Number> {
+    let Config { api, store, compile, evaluation, .. } = config;
+    vec![
+        ("api.body_bytes", api.body_bytes as u64, KIB..=4 * GIB),
+        ("api.small_body_bytes", api.small_body_bytes as u64, KIB..=64 * MIB),
+        ("api.bodies_in_flight_bytes", api.bodies_in_flight_bytes as u64, KIB..=1024 * GIB),
+        ("api.body_seconds", api.body_seconds, 1..=3_600),
+        // 0 cuts what is running.
+        ("api.drain_seconds", api.drain_seconds, 0..=3_600),
+        ("api.page_entries", api.page_entries.into(), 1..=10_000),
+        // A connection is a thread.
+        ("store.connections", store.connections.into(), 1..=64),
+        ("store.busy_ms", store.busy_ms, 1..=60_000),
+        // Each thread has 4 GiB of address space for a module, of the 128 TiB that a process may have.
+        ("compile.threads", compile.threads as u64, 1..=Config::MOST_THREADS as u64),
+        ("compile.queue", compile.queue as u64, 0..=100_000),
+        ("compile.source_bytes", compile.source_bytes as u64, 1..=16 * MIB),
+        ("compile.bar_fuel", compile.bar_fuel, 1..=1_000_000_000_000),
+        ("evaluation.threads", evaluation.threads as u64, 1..=Config::MOST_THREADS as u64),
+        ("evaluation.queue", evaluation.queue as u64, 0..=100_000),
+        ("evaluation.rows", evaluation.rows as u64, 1..=100_000_000),
+        ("evaluation.columns", evaluation.columns as u64, 1..=10_000),
+        ("evaluation.cells", evaluation.cells as u64, 1..=10_000_000_000),
+        ("evaluation.rules", evaluation.rules as u64, 1..=10_000),
+        ("evaluation.fuel", evaluation.fuel, 1..=1_000_000_000_000_000),
+        // The deadline is a backstop: fuel decides, and a busy machine must not.
+        ("evaluation.deadline_ms", evaluation.deadline_ms, 250..=600_000),
+        // Less has no room for the columns of one call.
+        ("evaluation.memory_bytes", evaluation.memory_bytes as u64, MIB..=GIB),
+        ("evaluation.chunk_rows", evaluation.chunk_rows as u64, 1..=rulebox_abi::MAX_ROWS.into()),
+        ("evaluation.answers_in_flight_bytes", evaluation.answers_in_flight_bytes as u64, KIB..=1024 * GIB),
+        ("evaluation.events", evaluation.events as u64, 0..=1_000_000),
+        ("evaluation.loaded_modules", evaluation.loaded_modules as u64, 1..=1_000_000),
+    ]
+}
+
+/// Refuses the first setting that is not what it may be.
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    for (name, value, allowed) in numbers(config) {
+        if !allowed.contains(&value) {
+            return Err(invalid(name, value, format!("it may be {} to {}", allowed.start(), allowed.end())));
+        }
+    }
+    let api = &config.api;
+    // The room for bodies is given out in whole KiB.
+    let largest = api.body_bytes.max(api.small_body_bytes).next_multiple_of(1024);
+    if api.bodies_in_flight_bytes < largest {
+        let reason = format!("it must be at least {largest}, or the largest request could never be read");
+        return Err(invalid("api.bodies_in_flight_bytes", api.bodies_in_flight_bytes as u64, reason));
+    }
+    let evaluation = &config.evaluation;
+    let largest = evaluation.cells.saturating_mul(Evaluation::RESULT_BYTES);
+    if evaluation.answers_in_flight_bytes < largest {
+        let reason = format!("it must be at least {largest}, or the largest answer could never be made");
+        let (name, value) = ("evaluation.answers_in_flight_bytes", evaluation.answers_in_flight_bytes as u64);
+        return Err(invalid(name, value, reason));
+    }
+    if config.data_dir.as_os_str().is_empty() {
+        let reason = "it must name a directory".to_owned();
+        return Err(ConfigError::Invalid { variable: variable("data_dir"), value: "empty".to_owned(), reason });
+    }
+    Ok(())
+}
+
+fn invalid(name: &str, value: u64, reason: String) -> ConfigError {
+    ConfigError::Invalid { variable: variable(name), value: value.to_string(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_number_has_bounds_and_the_default_is_within() {
+        let config = Config::on_free_ports(Path::new("d")).unwrap();
+        let bounded: Vec<_> = numbers(&config).into_iter().map(|(name, ..)| name.to_owned()).collect();
+        let sections = [
+            ("api", serde_json::to_value(&config.api).unwrap()),
+            ("health", serde_json::to_value(&config.health).unwrap()),
+            ("store", serde_json::to_value(&config.store).unwrap()),
+            ("compile", serde_json::to_value(&config.compile).unwrap()),
+            ("evaluation", serde_json::to_value(&config.evaluation).unwrap()),
+            ("log", serde_json::to_value(&config.log).unwrap()),
+        ];
+        let there: Vec<_> = sections
+            .iter()
+            .flat_map(|(section, settings)| {
+                let numbers = settings.as_object().unwrap().iter().filter(|(_, value)| value.is_number());
+                numbers.map(move |(name, _)| format!("{section}.{name}"))
+            })
+            .collect();
+        for name in &there {
+            assert!(bounded.contains(name), "{name} has no bounds");
+        }
+        assert_eq!(bounded.len(), there.len());
+    }
+}
