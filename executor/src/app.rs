@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 use crate::api;
 use crate::api::state::{ApiState, HealthState};
 use crate::auth::Keyring;
+use crate::auth::first_key::{FirstKey, FirstKeyError};
 use crate::auth::secret::{MasterSecret, SecretError};
 use crate::config::{Config, Durability};
 use crate::service::Service;
 use crate::store::sqlite::{OpenError, OpenOptions, SqliteStore};
-use crate::store::{PlatformStore, RuleStore, StoreError};
+use crate::store::{PlatformStore, RuleStore};
 use crate::telemetry::metrics::{Metrics, MetricsError};
 
 /// Why the service could not start. The text is for the operator: what was wrong and what to do.
@@ -37,9 +39,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The store fails.
-    #[error("the first key cannot be stored: {0}")]
-    FirstKey(#[from] StoreError),
+    /// The first key cannot be kept.
+    #[error(transparent)]
+    FirstKey(#[from] FirstKeyError),
     /// The master secret cannot be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -56,7 +58,7 @@ pub enum StartError {
 pub struct App {
     api: TcpListener,
     health: TcpListener,
-    first_key: Option<SecretString>,
+    first_key: Option<FirstKey>,
     api_router: Router,
     health_router: Router,
     draining: Arc<AtomicBool>,
@@ -69,32 +71,36 @@ impl App {
     /// Binds the ports and opens the store; makes the tenant and its key if the store is new.
     ///
     /// # Errors
-    /// If a port is taken, or the store is locked, read-only or not ours.
+    /// If a port is taken, the store is locked, read-only or not ours, or the master secret is not the store's.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let api = listen(config.api.listen, "RULEBOX_API__LISTEN").await?;
         let health = listen(config.health.listen, "RULEBOX_HEALTH__LISTEN").await?;
         let store = Arc::new(SqliteStore::open(&open_options(&config)).await?);
-        let secret = MasterSecret::load(config.master_secret.as_ref(), &config.data_dir)?;
-        let keyring = Arc::new(Keyring::new(Arc::clone(&store) as Arc<dyn PlatformStore>, &secret));
-        let first_key = keyring.create_first().await?.map(|key| key.text().clone());
+        let platform = Arc::clone(&store) as Arc<dyn PlatformStore>;
+        let secret = MasterSecret::of_store(&*platform, config.master_secret.as_ref(), &config.data_dir).await?;
+        let keyring = Arc::new(Keyring::new(Arc::clone(&platform), &secret));
         let drain = config.api.drain();
         let metrics = Metrics::new()?;
         metrics.dependency_up.with_label_values(&["store"]).set(1);
-        let service = Service::new(Arc::clone(&store) as Arc<dyn RuleStore>, Arc::new(config), metrics)?;
+        let config = Arc::new(config);
+        let service = Service::new(Arc::clone(&store) as Arc<dyn RuleStore>, Arc::clone(&config), metrics)?;
+        // Last, after all else that may fail.
+        let first_key = FirstKey::ensure(&keyring, &config.data_dir).await?;
         let draining = Arc::new(AtomicBool::new(false));
-        let health_state = HealthState {
-            service: service.clone(),
-            store: Arc::clone(&store) as Arc<dyn PlatformStore>,
-            draining: Arc::clone(&draining),
-        };
+        let health_state = HealthState { service: service.clone(), store: platform, draining: Arc::clone(&draining) };
         let (api_router, _) = api::router(ApiState::new(service.clone(), keyring));
         let health_router = api::health::router(health_state);
         Ok(Self { api, health, first_key, api_router, health_router, draining, drain, store, service })
     }
 
-    /// The key, if this start made it: shown once, only its hash is kept.
-    pub const fn first_key(&self) -> Option<&SecretString> {
-        self.first_key.as_ref()
+    /// The key, if this start made it. The store keeps its hash alone.
+    pub fn first_key(&self) -> Option<&SecretString> {
+        self.first_key.as_ref()?.made.as_ref()
+    }
+
+    /// The file that the first key is in, until somebody deletes it.
+    pub fn first_key_file(&self) -> Option<&Path> {
+        Some(&self.first_key.as_ref()?.path)
     }
 
     /// Address of the HTTP API.

@@ -23,7 +23,8 @@ use error::variable;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Directory of the embedded store, its lock and, unless [`Config::master_secret`] is set, the master secret.
+    /// Directory of the embedded store, its lock, the first key until somebody deletes it and, unless
+    /// [`Config::master_secret`] is set, the master secret.
     pub data_dir: PathBuf,
     /// The secret that every other secret of the service is derived from: at least 32 bytes. Made at the first start
     /// and kept in the data directory if it is not set.

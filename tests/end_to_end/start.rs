@@ -1,10 +1,14 @@
 //! Starts that cannot work say why, and stops let requests end.
 
-use std::net::TcpListener;
+use std::fs::Permissions;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use rulebox_tests::{Server, rule};
+use rulebox_tests::{Server, binary, rule};
 use serde_json::{Value, json};
 
 /// The standard error of a start that must fail.
@@ -49,9 +53,85 @@ fn a_store_that_cannot_be_written_is_refused() {
     let said = refusal(&file, &[]);
     assert!(said.contains(&file.display().to_string()), "{said}");
 
-    // A file system that is read-only for everybody.
-    let said = refusal(Path::new("/proc/rulebox"), &[]);
-    assert!(said.contains("/proc/rulebox"), "{said}");
+    // A store that says "read only" to everybody: the write version of its header,
+    // https://sqlite.org/fileformat.html, offset 18.
+    let directory = tempfile::tempdir().unwrap();
+    stop(Server::start(directory.path()));
+    let store = directory.path().join("rulebox.db");
+    let mut bytes = std::fs::read(&store).unwrap();
+    bytes[18] = 3;
+    std::fs::write(&store, &bytes).unwrap();
+    let said = refusal(directory.path(), &[]);
+    assert!(said.contains("rulebox.db") && said.contains("read-only") && said.contains("writable"), "{said}");
+    assert_eq!(std::fs::read(&store).unwrap(), bytes);
+}
+
+/// Ends a server as an operator would, so that its store is one file.
+fn stop(mut server: Server) {
+    server.signal("TERM");
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+}
+
+/// A directory that can be made read-only, for root too if it may mount.
+struct Lockable {
+    directory: tempfile::TempDir,
+    mounted: bool,
+}
+
+impl Lockable {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(directory.path()).output();
+        let mounted = mount.is_ok_and(|output| output.status.success());
+        Self { directory, mounted }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Makes it read-only. Root in a container that may not mount writes to everything: for it, another process
+    /// has the directory, which is the other reason why a store cannot be written.
+    fn lock(&self) -> Option<std::fs::File> {
+        if self.mounted {
+            let status = Command::new("mount").args(["-o", "remount,ro"]).arg(self.path()).status().unwrap();
+            assert!(status.success());
+            return None;
+        }
+        std::fs::set_permissions(self.path(), Permissions::from_mode(0o555)).unwrap();
+        for entry in std::fs::read_dir(self.path()).unwrap() {
+            std::fs::set_permissions(entry.unwrap().path(), Permissions::from_mode(0o400)).unwrap();
+        }
+        let lock = std::fs::File::options().write(true).open(self.path().join("rulebox.lock")).ok()?;
+        lock.try_lock().unwrap();
+        Some(lock)
+    }
+}
+
+impl Drop for Lockable {
+    fn drop(&mut self) {
+        if self.mounted {
+            // What stays mounted goes with the container.
+            let _ = Command::new("umount").arg(self.directory.path()).status();
+        } else {
+            let _ = std::fs::set_permissions(self.directory.path(), Permissions::from_mode(0o755));
+        }
+    }
+}
+
+#[test]
+fn a_store_on_a_read_only_file_system_is_refused_and_left_as_it_is() {
+    let lockable = Lockable::new();
+    stop(Server::start(lockable.path()));
+    let before = std::fs::read(lockable.path().join("rulebox.db")).unwrap();
+    let held = lockable.lock();
+    let said = refusal(lockable.path(), &[]);
+    assert!(said.contains(&lockable.path().display().to_string()), "{said}");
+    assert!(said.contains("RULEBOX_DATA_DIR"), "{said}");
+    let reason = if held.is_some() { "another rulebox uses" } else { "cannot use the data directory" };
+    assert!(said.contains(reason), "{said}");
+    assert_eq!(std::fs::read(lockable.path().join("rulebox.db")).unwrap(), before);
 }
 
 #[test]
@@ -122,25 +202,69 @@ fn the_secrets_of_a_store_are_for_its_owner() {
 }
 
 #[test]
-fn term_lets_requests_end_and_exits_0() {
+fn a_first_key_that_could_not_be_shown_is_in_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut serve = Command::new(binary());
+    serve.arg("serve").env_clear().env("RULEBOX_DATA_DIR", directory.path());
+    serve.env("RULEBOX_API__LISTEN", "127.0.0.1:0").env("RULEBOX_HEALTH__LISTEN", "127.0.0.1:0");
+    let ended = serve.stdout(full).stderr(Stdio::null()).status().unwrap();
+    assert_eq!(ended.code(), Some(2));
+    let server = Server::start(directory.path());
+    assert!(server.key.is_none(), "it was made by the start before");
+    let key = std::fs::read_to_string(directory.path().join("first.key")).unwrap();
+    assert_eq!(server.get(key.trim(), "/v1/rules").unwrap().status(), 200);
+}
+
+/// A value of the health port's `/metrics`.
+fn metric(server: &Server, name: &str) -> Option<f64> {
+    let text = server.client().get(format!("{}/metrics", server.health)).send().unwrap().text().unwrap();
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+/// Asks again until it is so.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{what}: not after 20 s");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn term_lets_requests_in_flight_end_and_exits_0() {
     let directory = tempfile::tempdir().unwrap();
     let mut server = Server::start(directory.path());
     let key = server.key.clone().unwrap();
     server.post(&key, "/v1/rules", &json!({"name": "a", "source": rule(1)})).unwrap().error_for_status().unwrap();
-    let rows = 200_000;
-    let body = json!({"columns": {"equity": vec![1000.0; rows], "drawdown": vec![0.1; rows]}});
-    let answer = std::thread::scope(|scope| {
-        let (running, key, body) = (&server, &key, &body);
-        let request = scope.spawn(move || running.post(key, "/v1/rules/a/evaluate", body));
-        std::thread::sleep(std::time::Duration::from_millis(30));
-        running.signal("TERM");
-        request.join().unwrap()
+    let rows = 20_000;
+    let body = json!({"columns": {"equity": vec![1000.0; rows], "drawdown": vec![0.1; rows]}}).to_string();
+    let (half, rest) = body.as_bytes().split_at(body.len() / 2);
+
+    // A request is begun, and its second half comes after the signal.
+    let mut connection = TcpStream::connect(server.api.trim_start_matches("http://")).unwrap();
+    connection.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    let head = format!(
+        "POST /v1/rules/a/evaluate HTTP/1.1\r\nhost: rulebox\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    connection.write_all(head.as_bytes()).unwrap();
+    connection.write_all(half).unwrap();
+    wait_until("the request is being answered", || metric(&server, "http_server_active_requests ") == Some(1.0));
+    server.signal("TERM");
+    wait_until("the service drains", || {
+        let ready = server.client().get(format!("{}/readyz", server.health)).send().unwrap();
+        ready.status() == 503
     });
-    // The request was sent before the signal: it is answered, or was not accepted at all; never half.
-    if let Ok(response) = answer {
-        let json: Value = response.error_for_status().unwrap().json().unwrap();
-        assert_eq!(json["bars"], rows);
-    }
+    connection.write_all(rest).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    let (head, json) = answer.split_once("\r\n\r\n").expect("an answer");
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let json: Value = serde_json::from_str(json).unwrap();
+    assert_eq!(json["bars"], rows);
+
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(0), "{log}");
 }

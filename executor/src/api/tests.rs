@@ -13,6 +13,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::auth::Keyring;
+use crate::auth::key::ApiKey;
 use crate::auth::secret::MasterSecret;
 use crate::config::Config;
 use crate::service::Service;
@@ -37,7 +38,9 @@ async fn fixture(change: impl FnOnce(&mut Config)) -> Fixture {
     let store = Arc::new(SqliteStore::open(&options).await.unwrap());
     let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
     let keyring = Arc::new(Keyring::new(store.clone(), &secret));
-    let key = keyring.create_first().await.unwrap().unwrap().text().expose_secret().to_owned();
+    let key = ApiKey::generate();
+    assert!(keyring.create_first(&key).await.unwrap());
+    let key = key.text().expose_secret().to_owned();
     let mut config = Config::on_free_ports(directory.path()).unwrap();
     change(&mut config);
     let service = Service::new(store.clone(), Arc::new(config), Metrics::new().unwrap()).unwrap();

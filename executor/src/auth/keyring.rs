@@ -50,15 +50,21 @@ impl Keyring {
         Self { store, pepper: secret.derive("key pepper") }
     }
 
-    /// Makes the first tenant and a key for all its roles; `None` if there is a tenant already.
+    /// Whether there is a tenant.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn create_first(&self) -> Result<Option<ApiKey>, StoreError> {
-        let key = ApiKey::generate();
+    pub async fn has_tenant(&self) -> Result<bool, StoreError> {
+        self.store.has_tenant().await
+    }
+
+    /// Makes the first tenant, with this key for all its roles, unless there is a tenant. Says whether it did.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn create_first(&self, key: &ApiKey) -> Result<bool, StoreError> {
         let kept = NewKey { prefix: key.prefix().to_owned(), hash: key.hash(&self.pepper), roles: Role::ALL.to_vec() };
-        let made = self.store.create_first_tenant("default", &kept).await?;
-        Ok(made.then_some(key))
+        self.store.create_first_tenant("default", &kept).await
     }
 
     /// Whose key this is.

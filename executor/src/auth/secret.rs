@@ -1,12 +1,15 @@
 //! The master secret and what is derived from it: HKDF-SHA256 (RFC 5869), one key for each purpose.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, Mac};
 use rand::RngCore;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use super::private_file;
+use crate::store::{PlatformStore, StoreError};
 
 /// Bytes of the shortest master secret.
 const MIN_BYTES: usize = 32;
@@ -33,17 +36,60 @@ pub enum SecretError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// It is gone, and another would make every key of the store invalid.
+    #[error(
+        "RULEBOX_MASTER_SECRET is not set and {} is not there, but the keys of this store were made with a master \
+         secret: set it or restore the file from a backup, or set RULEBOX_DATA_DIR to a new directory",
+        path.display()
+    )]
+    Missing {
+        /// The file that would hold it.
+        path: PathBuf,
+    },
+    /// It is not the one that the keys of the store were made with.
+    #[error(
+        "the master secret of {origin} is not the one that the keys of this store were made with, and none of them \
+         would be valid: give that one back, or set RULEBOX_DATA_DIR to a new directory"
+    )]
+    Different {
+        /// A variable or a file.
+        origin: String,
+    },
+    /// The store fails.
+    #[error("the master secret cannot be checked: {0}")]
+    Store(#[from] StoreError),
 }
 
 impl MasterSecret {
     /// Name of the file that a secret made at the first start is kept in.
     pub const FILE: &str = "master.key";
 
-    /// The configured secret; without one, that of the data directory, which is made if it is not there.
+    /// The secret of this store: the configured one, else that of the data directory, which is made with a new store.
     ///
     /// # Errors
-    /// If it is too short, or its file cannot be used.
-    pub fn load(configured: Option<&SecretString>, directory: &Path) -> Result<Self, SecretError> {
+    /// If it is too short, its file cannot be used, or it is not the one that the store was made with.
+    pub async fn of_store(
+        store: &dyn PlatformStore,
+        configured: Option<&SecretString>,
+        directory: &Path,
+    ) -> Result<Self, SecretError> {
+        let kept = store.secret_check().await?;
+        let is_new = kept.is_none() && !store.has_tenant().await?;
+        let secret = Self::load(configured, directory, is_new)?;
+        let check = secret.check();
+        match kept {
+            Some(kept) if bool::from(kept.ct_eq(&check)) => {}
+            Some(_) => {
+                let file = || directory.join(Self::FILE).display().to_string();
+                let origin = configured.map_or_else(file, |_| "RULEBOX_MASTER_SECRET".to_owned());
+                return Err(SecretError::Different { origin });
+            }
+            None => store.keep_secret_check(&check).await?,
+        }
+        Ok(secret)
+    }
+
+    fn load(configured: Option<&SecretString>, directory: &Path, may_make: bool) -> Result<Self, SecretError> {
         if let Some(text) = configured {
             return Self::from_bytes(text.expose_secret().as_bytes());
         }
@@ -51,10 +97,11 @@ impl MasterSecret {
         let failed = |source| SecretError::File { path: path.clone(), source };
         match std::fs::read(&path) {
             Ok(bytes) => Self::from_bytes(&bytes),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !may_make => Err(SecretError::Missing { path }),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
                 let mut bytes = [0; MIN_BYTES];
                 rand::rng().fill_bytes(&mut bytes);
-                make(&path, &bytes).map_err(failed)?;
+                private_file::write(&path, &bytes).map_err(failed)?;
                 Self::from_bytes(&bytes)
             }
             Err(e) => Err(failed(e)),
@@ -71,6 +118,11 @@ impl MasterSecret {
         }
         // HKDF-Extract.
         Ok(Self(SecretBox::new(Box::new(hmac(b"rulebox master secret", &[bytes])))))
+    }
+
+    /// What tells this secret from another, and nothing more: it may be kept in the open.
+    fn check(&self) -> [u8; 32] {
+        *self.derive("check").0.expose_secret()
     }
 
     /// The key for a purpose.
@@ -104,19 +156,6 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-/// Writes the file whole or not at all, readable by its owner alone.
-fn make(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let part = path.with_extension("part");
-    let mut file = options.open(&part)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(part, path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,8 +175,10 @@ mod tests {
     #[test]
     fn a_secret_is_made_once_kept_and_private() {
         let directory = tempfile::tempdir().unwrap();
-        let first = MasterSecret::load(None, directory.path()).unwrap();
-        let again = MasterSecret::load(None, directory.path()).unwrap();
+        let missing = MasterSecret::load(None, directory.path(), false);
+        assert!(matches!(missing, Err(SecretError::Missing { .. })), "{missing:?}");
+        let first = MasterSecret::load(None, directory.path(), true).unwrap();
+        let again = MasterSecret::load(None, directory.path(), false).unwrap();
         assert_eq!(first.0.expose_secret(), again.0.expose_secret());
         #[cfg(unix)]
         {
@@ -151,8 +192,8 @@ mod tests {
     fn short_secrets_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let short = SecretString::from("too short");
-        assert!(matches!(MasterSecret::load(Some(&short), directory.path()), Err(SecretError::Short)));
+        assert!(matches!(MasterSecret::load(Some(&short), directory.path(), true), Err(SecretError::Short)));
         std::fs::write(directory.path().join(MasterSecret::FILE), b"cut off").unwrap();
-        assert!(matches!(MasterSecret::load(None, directory.path()), Err(SecretError::Short)));
+        assert!(matches!(MasterSecret::load(None, directory.path(), true), Err(SecretError::Short)));
     }
 }

@@ -56,7 +56,10 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_EVALUATION__EVENTS           changes of verdict in an answer
   RULEBOX_EVALUATION__LOADED_MODULES   compiled modules kept in memory
   RULEBOX_LOG__FORMAT                  auto, json, pretty
-  RULEBOX_LOG__FILTER                  what to log (info)";
+  RULEBOX_LOG__FILTER                  what to log (info)
+
+The first start makes a key, prints it, and leaves it in the directory of the store, in `first.key`: keep it elsewhere
+and delete that file. Only its hash is in the store, so nothing can show it again.";
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(arguments.config.as_deref())?;
@@ -75,7 +78,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
         writeln!(out, "health  http://{}/readyz", app.health_address().map_err(Failure::Runtime)?)?;
         writeln!(out, "store   {}", directory.display())?;
         if let Some(key) = app.first_key() {
-            writeln!(out, "key     {} (the only time it is shown: keep it)", key.expose_secret())?;
+            writeln!(out, "key     {} (the only time it is shown)", key.expose_secret())?;
+        }
+        if let Some(file) = app.first_key_file() {
+            writeln!(out, "        The first key is in {}: keep it elsewhere and delete the file", file.display())?;
         }
         writeln!(out, "serving until Ctrl-C")?;
         out.flush()?;

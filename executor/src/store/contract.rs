@@ -20,6 +20,7 @@ pub(super) async fn all(store: &dyn Store, a: TenantId, b: TenantId) {
     tenants_do_not_see_each_other(store, a, b).await;
     violations_repeat_within_a_minute(store, a, b).await;
     only_the_first_tenant_is_made(store).await;
+    the_check_of_the_secret_is_kept(store).await;
     store.check().await.unwrap();
 }
 
@@ -176,4 +177,13 @@ async fn only_the_first_tenant_is_made(store: &dyn Store) {
     let key = NewKey { prefix: "rbx_live_contract".to_owned(), hash: [9; 32], roles: Role::ALL.to_vec() };
     assert!(!store.create_first_tenant("another", &key).await.unwrap());
     assert_eq!(store.keys("rbx_live_contract").await.unwrap(), []);
+}
+
+async fn the_check_of_the_secret_is_kept(store: &dyn Store) {
+    assert!(store.has_tenant().await.unwrap());
+    assert_eq!(store.secret_check().await.unwrap(), None);
+    for check in [[1; 32], [2; 32]] {
+        store.keep_secret_check(&check).await.unwrap();
+        assert_eq!(store.secret_check().await.unwrap(), Some(check));
+    }
 }

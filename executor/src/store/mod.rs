@@ -226,6 +226,24 @@ pub trait RuleStore: Send + Sync + 'static {
 /// What happens before a tenant is known.
 #[async_trait]
 pub trait PlatformStore: Send + Sync + 'static {
+    /// Whether there is a tenant.
+    ///
+    /// # Errors
+    /// If the store fails.
+    async fn has_tenant(&self) -> Result<bool, StoreError>;
+
+    /// What tells the master secret of this store from another; `None` until it is kept.
+    ///
+    /// # Errors
+    /// If the store fails.
+    async fn secret_check(&self) -> Result<Option<[u8; 32]>, StoreError>;
+
+    /// Keeps it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    async fn keep_secret_check(&self, check: &[u8; 32]) -> Result<(), StoreError>;
+
     /// Makes the first tenant and its key, unless there is a tenant. Says whether it did.
     ///
     /// # Errors

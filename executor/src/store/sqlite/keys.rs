@@ -7,13 +7,34 @@ use crate::domain::at::At;
 use crate::domain::caller::{KeyId, Role, TenantId};
 use crate::store::{KeyRecord, NewKey, StoreError, Unavailable};
 
+pub(super) async fn has_tenant(db: &mut SqliteConnection) -> Result<bool, StoreError> {
+    Ok(sqlx::query_scalar("select exists (select 1 from tenants)").fetch_one(db).await?)
+}
+
+pub(super) async fn secret_check(db: &mut SqliteConnection) -> Result<Option<[u8; 32]>, StoreError> {
+    let kept: Option<Option<Vec<u8>>> =
+        sqlx::query_scalar("select secret_check from service where id = 1").fetch_optional(db).await?;
+    let kept = kept.flatten().map(<[u8; 32]>::try_from).transpose();
+    kept.map_err(|_| Unavailable::Row("service.secret_check is not 32 bytes".to_owned()).into())
+}
+
+pub(super) async fn keep_secret_check(db: &mut SqliteConnection, check: &[u8; 32]) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into service (id, secret_check) values (1, $1)
+         on conflict (id) do update set secret_check = excluded.secret_check",
+    )
+    .bind(check.as_slice())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn create_first_tenant(
     db: &mut SqliteConnection,
     name: &str,
     key: &NewKey,
 ) -> Result<bool, StoreError> {
-    let tenants: i64 = sqlx::query_scalar("select count(*) from tenants").fetch_one(&mut *db).await?;
-    if tenants > 0 {
+    if has_tenant(db).await? {
         return Ok(false);
     }
     let tenant = Uuid::now_v7();

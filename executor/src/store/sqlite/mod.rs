@@ -174,6 +174,24 @@ impl RuleStore for SqliteStore {
 
 #[async_trait]
 impl PlatformStore for SqliteStore {
+    async fn has_tenant(&self) -> Result<bool, StoreError> {
+        let mut tx = self.read().await?;
+        let found = keys::has_tenant(tx.db()).await;
+        tx.end(found).await
+    }
+
+    async fn secret_check(&self) -> Result<Option<[u8; 32]>, StoreError> {
+        let mut tx = self.read().await?;
+        let found = keys::secret_check(tx.db()).await;
+        tx.end(found).await
+    }
+
+    async fn keep_secret_check(&self, check: &[u8; 32]) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        let kept = keys::keep_secret_check(tx.db(), check).await;
+        tx.end(kept).await
+    }
+
     async fn create_first_tenant(&self, name: &str, key: &NewKey) -> Result<bool, StoreError> {
         let mut tx = self.write().await?;
         let made = keys::create_first_tenant(tx.db(), name, key).await;
