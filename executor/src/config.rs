@@ -78,7 +78,7 @@ pub struct Health {
 pub struct Store {
     /// Connections to the store.
     pub connections: u32,
-    /// Milliseconds to wait for a lock that another process holds.
+    /// Milliseconds that an operation may wait for its turn, a connection and a lock of another process together.
     pub busy_ms: u64,
     /// How long what was acknowledged survives.
     pub durability: Durability,

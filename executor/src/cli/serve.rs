@@ -36,7 +36,7 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_API__PAGE_ENTRIES            entries of a page of a list
   RULEBOX_HEALTH__LISTEN               address and port of health and metrics (127.0.0.1:9090)
   RULEBOX_STORE__CONNECTIONS           connections to the store
-  RULEBOX_STORE__BUSY_MS               time to wait for a lock of another process
+  RULEBOX_STORE__BUSY_MS               time to wait for the store: turn, connection, lock
   RULEBOX_STORE__DURABILITY            what an answered write survives: power, process
   RULEBOX_COMPILE__THREADS             threads that compile
   RULEBOX_COMPILE__QUEUE               requests that may wait for one

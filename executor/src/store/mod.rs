@@ -53,6 +53,9 @@ pub enum Unavailable {
     /// Another process holds its lock.
     #[error("the store is locked by another process")]
     Locked(#[source] sqlx::Error),
+    /// Others of this process were before it for too long.
+    #[error("the store is busy: those before did not end in time")]
+    Busy,
     /// It cannot be written to.
     #[error("the store is read-only")]
     ReadOnly(#[source] sqlx::Error),
@@ -75,6 +78,7 @@ impl Unavailable {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Locked(_) => "locked",
+            Self::Busy => "busy",
             Self::ReadOnly(_) => "read_only",
             Self::Full(_) => "full",
             Self::Damaged(_) => "damaged",
@@ -256,10 +260,10 @@ pub trait PlatformStore: Send + Sync + 'static {
     /// If the store fails.
     async fn keys(&self, prefix: &str) -> Result<Vec<KeyRecord>, StoreError>;
 
-    /// Whether the store can be read and written now.
+    /// Whether the store can be read and written now, found out within a second or two by a write.
     ///
     /// # Errors
-    /// If it cannot.
+    /// If it cannot; or if an operation met a full disk and there is no room yet, or damage.
     async fn check(&self) -> Result<(), StoreError>;
 }
 

@@ -37,9 +37,18 @@ impl From<StoreError> for Problem {
 impl From<Unavailable> for Problem {
     fn from(error: Unavailable) -> Self {
         tracing::error!(reason = error.reason(), error = chain(&error), "the store failed");
-        let mut problem = Self::new(Code::UNAVAILABLE, "the store cannot be used now; nothing was stored");
-        problem.retry_after = Some(5);
-        problem
+        let (detail, retry_after) = match error {
+            Unavailable::Locked(_) | Unavailable::Busy => ("the store is busy; this request changed nothing", Some(5)),
+            Unavailable::Full(_) | Unavailable::ReadOnly(_) => {
+                ("the store takes no changes now; this request changed nothing", Some(60))
+            }
+            // Waiting does not mend it.
+            Unavailable::Damaged(_) | Unavailable::Row(_) => {
+                ("the store cannot read what it holds, until its operator restores it", None)
+            }
+            Unavailable::Other(_) => ("the store cannot be used now", Some(5)),
+        };
+        Self { retry_after, ..Self::new(Code::UNAVAILABLE, detail) }
     }
 }
 

@@ -3,6 +3,8 @@
 //! Write-ahead log, so that readers and the one writer do not wait for each other; writers take their lock at the
 //! start of the transaction, so that none fails half-way because another was first.
 
+mod check;
+mod condition;
 mod keys;
 mod open;
 mod row;
@@ -15,17 +17,21 @@ mod violations;
 
 pub use open::{OpenError, OpenOptions};
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::SqlitePool;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{KeyRecord, NewKey, PlatformStore, RuleStore, Selection, StoreError, Unavailable};
 use crate::domain::caller::{KeyId, TenantId};
 use crate::domain::rule::{NewVersion, Rule, RuleName, Runnable, StoredModule, Version};
 use crate::domain::violation::NewViolation;
+use condition::Condition;
 use transaction::Transaction;
 
 /// The embedded store.
@@ -34,17 +40,23 @@ pub struct SqliteStore {
     pool: SqlitePool,
     /// The turn to write.
     writer: Arc<Mutex<()>>,
+    condition: Arc<Condition>,
+    /// The turn to find out whether the store can be used.
+    checking: Mutex<()>,
+    directory: PathBuf,
+    /// How long an operation may wait until it begins.
+    busy: Duration,
     /// Held for as long as the store is open: a second process on the same directory is refused.
     _lock: std::fs::File,
 }
 
 impl SqliteStore {
     async fn read(&self) -> Result<Transaction, StoreError> {
-        Transaction::read(&self.pool).await
+        Transaction::read(&self.pool, &self.condition, Instant::now() + self.busy).await
     }
 
     async fn write(&self) -> Result<Transaction, StoreError> {
-        Transaction::write(&self.pool, &self.writer).await
+        Transaction::write(&self.pool, &self.condition, Some(&self.writer), Instant::now() + self.busy).await
     }
 
     /// Waits for running transactions and closes the file.
@@ -55,6 +67,9 @@ impl SqliteStore {
 
 /// Sorts an error of the database by its result code.
 fn classify(error: sqlx::Error) -> Unavailable {
+    if matches!(error, sqlx::Error::PoolTimedOut) {
+        return Unavailable::Busy;
+    }
     // https://sqlite.org/rescode.html: the low byte is the primary code.
     let code =
         error.as_database_error().and_then(sqlx::error::DatabaseError::code).and_then(|code| code.parse::<u32>().ok());
@@ -205,11 +220,6 @@ impl PlatformStore for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        // A write that is taken back. The writer's lock alone would not do: on a read-only file SQLite gives that.
-        let mut tx = self.write().await?;
-        let written = sqlx::query("pragma user_version = 1").execute(tx.db()).await;
-        tx.undo().await;
-        written?;
-        Ok(())
+        self.check_now().await
     }
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::{SqliteStore, classify};
-use crate::store::{PlatformStore, StoreError, Unavailable};
+use crate::store::{StoreError, Unavailable};
 
 /// How to open the store.
 #[derive(Clone, Debug)]
@@ -18,7 +20,7 @@ pub struct OpenOptions {
     pub directory: PathBuf,
     /// Connections.
     pub connections: u32,
-    /// How long to wait for a lock that another process holds.
+    /// How long an operation may wait until it begins: for its turn, for a connection, for a lock of another process.
     pub busy: Duration,
     /// Whether a commit waits for the disk, and so survives the loss of power.
     pub survives_power_loss: bool,
@@ -61,7 +63,9 @@ pub enum OpenError {
 
 const fn advice(unavailable: &Unavailable) -> &'static str {
     match unavailable {
-        Unavailable::Locked(_) => "end the process that holds it (a backup, a `sqlite3` shell) and start again",
+        Unavailable::Locked(_) | Unavailable::Busy => {
+            "end the process that holds it (a backup, a `sqlite3` shell) and start again"
+        }
         Unavailable::ReadOnly(_) => "make the file and its directory writable for this user",
         Unavailable::Full(_) => "make room on the disk",
         Unavailable::Damaged(_) => "restore it from a backup, or set RULEBOX_DATA_DIR to a new directory",
@@ -101,8 +105,16 @@ impl SqliteStore {
             MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => store(classify(e)),
             source => OpenError::Migration { path: path.clone(), source },
         })?;
-        let opened = Self { pool, writer: Arc::default(), _lock: lock };
-        match opened.check().await {
+        let opened = Self {
+            pool,
+            writer: Arc::default(),
+            condition: Arc::default(),
+            checking: Mutex::default(),
+            directory: directory.to_path_buf(),
+            busy: options.busy,
+            _lock: lock,
+        };
+        match opened.heartbeat(Instant::now() + options.busy).await {
             Ok(()) => Ok(opened),
             Err(StoreError::Unavailable(source)) => Err(store(source)),
             Err(other) => Err(store(Unavailable::Row(other.to_string()))),
@@ -111,7 +123,7 @@ impl SqliteStore {
 }
 
 /// Options for a file that nobody but its owner may read: it holds hashes of keys, and the rules of tenants.
-fn for_owner() -> std::fs::OpenOptions {
+pub(super) fn for_owner() -> std::fs::OpenOptions {
     let mut options = File::options();
     options.write(true).create(true);
     #[cfg(unix)]

@@ -1,6 +1,7 @@
 //! The contract, and what is this store's own: its file, and what may be wrong with it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rulebox_sandbox::Severity;
 
@@ -12,7 +13,7 @@ fn options(directory: &Path) -> OpenOptions {
     OpenOptions {
         directory: directory.to_path_buf(),
         connections: 1,
-        busy: std::time::Duration::from_millis(50),
+        busy: Duration::from_millis(50),
         survives_power_loss: true,
     }
 }
@@ -174,6 +175,18 @@ async fn a_full_disk_is_an_error_and_nothing_is_half_written() {
     let full = store.create_rule(tenant, &name("large"), &large, KeyId(Uuid::nil())).await;
     assert!(matches!(full, Err(StoreError::Unavailable(Unavailable::Full(_)))), "{full:?}");
     assert!(matches!(store.rule(tenant, &name("large")).await, Err(StoreError::NoRule(_))));
+
+    // Ready again when there is room for more than the one row of readiness, and not before.
+    let room = directory.path().join("rulebox.room");
+    std::fs::create_dir(&room).unwrap();
+    store.heartbeat(soon()).await.unwrap();
+    for _ in 0..2 {
+        let ready = store.check().await;
+        assert!(matches!(ready, Err(StoreError::Unavailable(Unavailable::Full(_)))), "{ready:?}");
+    }
+    std::fs::remove_dir(&room).unwrap();
+    store.check().await.unwrap();
+    assert!(!room.exists());
     sqlx::query("pragma max_page_count = 1000000").execute(&store.pool).await.unwrap();
     store.create_rule(tenant, &name("large"), &large, KeyId(Uuid::nil())).await.unwrap();
 }
@@ -195,4 +208,90 @@ async fn a_directory_that_is_a_file_is_refused() {
     let file = directory.path().join("file");
     std::fs::write(&file, "").unwrap();
     assert!(matches!(refused(&file).await, OpenError::Directory { .. }));
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(5)
+}
+
+#[tokio::test]
+async fn a_store_that_turns_out_damaged_is_not_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let tenant = first_tenant(&store).await;
+    let large = NewVersion { module: vec![7; 1 << 20], ..contract::version(1) };
+    store.create_rule(tenant, &name("large"), &large, KeyId(Uuid::nil())).await.unwrap();
+    store.close().await;
+    drop(store);
+    // The second half of the file: the pages of the module, not those of the tables' roots.
+    let path = directory.path().join(SqliteStore::FILE);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let half = bytes.len() / 2;
+    bytes[half..].fill(0xff);
+    std::fs::write(&path, &bytes).unwrap();
+
+    let store = open(directory.path()).await;
+    store.check().await.unwrap();
+    let read = store.module(tenant, &name("large"), 1).await.map(|_| ());
+    assert!(matches!(read, Err(StoreError::Unavailable(Unavailable::Damaged(_)))), "{read:?}");
+    store.heartbeat(soon()).await.unwrap();
+    let ready = store.check().await;
+    assert!(matches!(ready, Err(StoreError::Unavailable(Unavailable::Damaged(_)))), "{ready:?}");
+}
+
+#[tokio::test]
+async fn readiness_writes_to_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    sqlx::query("update service set heartbeat_at = 0").execute(&store.pool).await.unwrap();
+    let at = async || {
+        let kept: i64 = sqlx::query_scalar("select heartbeat_at from service").fetch_one(&store.pool).await.unwrap();
+        kept
+    };
+    let began = Instant::now();
+    while at().await == 0 {
+        // Until then the write of the start was proof enough.
+        store.check().await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+    assert!(at().await >= crate::domain::at::At::now().0 - 10_000);
+}
+
+#[tokio::test]
+async fn a_lock_of_another_process_costs_all_who_wait_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let busy = Duration::from_millis(400);
+    let store = SqliteStore::open(&OpenOptions { busy, connections: 4, ..options(directory.path()) }).await.unwrap();
+    let tenant = first_tenant(&store).await;
+    let other = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.path().join(SqliteStore::FILE));
+    let mut other = sqlx::ConnectOptions::connect(&other).await.unwrap();
+    sqlx::query("begin immediate").execute(&mut other).await.unwrap();
+
+    let began = Instant::now();
+    let names: Vec<_> = (0..8).map(|n| name(&format!("rule_{n}"))).collect();
+    let new = contract::version(1);
+    let writes = names.iter().map(|name| store.create_rule(tenant, name, &new, KeyId(Uuid::nil())));
+    for written in futures_util::future::join_all(writes).await {
+        let refused = matches!(written, Err(StoreError::Unavailable(Unavailable::Locked(_) | Unavailable::Busy)));
+        assert!(refused, "{written:?}");
+    }
+    assert!(began.elapsed() >= busy);
+    // One after the other they would take 8 times as long.
+    assert!(began.elapsed() < busy * 4, "{:?}", began.elapsed());
+
+    // Readiness has noticed, does not wait for those who write, and reading goes on.
+    let (ready, began) = loop {
+        let began = Instant::now();
+        let waiting = store.create_rule(tenant, &names[0], &new, KeyId(Uuid::nil()));
+        let (ready, _, read) = tokio::join!(store.check(), waiting, store.rules(tenant, None, 1, false));
+        assert!(read.unwrap().is_empty());
+        if ready.is_err() {
+            break (ready, began);
+        }
+    };
+    assert!(matches!(ready, Err(StoreError::Unavailable(Unavailable::Locked(_)))), "{ready:?}");
+    assert!(began.elapsed() < busy * 4, "{:?}", began.elapsed());
+    sqlx::query("rollback").execute(&mut other).await.unwrap();
+    store.check().await.unwrap();
+    store.create_rule(tenant, &names[0], &new, KeyId(Uuid::nil())).await.unwrap();
 }

@@ -9,12 +9,16 @@ use std::sync::Arc;
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::time::{Instant, timeout_at};
 
-use crate::store::StoreError;
+use super::condition::Condition;
+use crate::store::{StoreError, Unavailable};
 
 /// A transaction. Dropped before its end (a caller who went away), it is taken back with its connection.
 pub(super) struct Transaction {
     connection: PoolConnection<Sqlite>,
+    condition: Arc<Condition>,
+    writes: bool,
     ended: bool,
     /// Held by the one that writes, until its connection is on its way back.
     _turn: Option<OwnedMutexGuard<()>>,
@@ -22,24 +26,47 @@ pub(super) struct Transaction {
 
 impl Transaction {
     /// Begins to read: everything as it is now.
-    pub(super) async fn read(pool: &SqlitePool) -> Result<Self, StoreError> {
-        Self::begin(pool, "begin", None).await
+    pub(super) async fn read(
+        pool: &SqlitePool,
+        condition: &Arc<Condition>,
+        deadline: Instant,
+    ) -> Result<Self, StoreError> {
+        let begun = Self::begin(pool, condition, false, None, deadline).await;
+        begun.inspect_err(|error| condition.met(error))
     }
 
-    /// Begins to write, once `writer` is free. Writers of this process queue there, in order; the database's own lock,
-    /// which is asked for again and again until a time-out, is left for other processes.
-    pub(super) async fn write(pool: &SqlitePool, writer: &Arc<Mutex<()>>) -> Result<Self, StoreError> {
-        let turn = Arc::clone(writer).lock_owned().await;
-        Self::begin(pool, "begin immediate", Some(turn)).await
+    /// Begins to write, once `queue` is free: writers of this process wait there, in order; the database's own lock,
+    /// which is asked for again and again, is left for other processes. All waiting together ends at the deadline, so
+    /// that a lock which is never let go costs each writer the same, and not the last one the sum.
+    pub(super) async fn write(
+        pool: &SqlitePool,
+        condition: &Arc<Condition>,
+        queue: Option<&Arc<Mutex<()>>>,
+        deadline: Instant,
+    ) -> Result<Self, StoreError> {
+        let turn = match queue {
+            Some(queue) => {
+                Some(timeout_at(deadline, Arc::clone(queue).lock_owned()).await.map_err(|_| Unavailable::Busy)?)
+            }
+            None => None,
+        };
+        let begun = Self::begin(pool, condition, true, turn, deadline).await;
+        begun.inspect_err(|error| condition.met(error))
     }
 
     async fn begin(
         pool: &SqlitePool,
-        statement: &'static str,
+        condition: &Arc<Condition>,
+        writes: bool,
         turn: Option<OwnedMutexGuard<()>>,
+        deadline: Instant,
     ) -> Result<Self, StoreError> {
-        let mut tx = Self { connection: pool.acquire().await?, ended: false, _turn: turn };
-        sqlx::query(statement).execute(tx.db()).await?;
+        let connection = timeout_at(deadline, pool.acquire()).await.map_err(|_| Unavailable::Busy)??;
+        let mut tx = Self { connection, condition: Arc::clone(condition), writes, ended: false, _turn: turn };
+        let rest = deadline.saturating_duration_since(Instant::now()).as_millis();
+        let kind = if writes { "immediate" } else { "deferred" };
+        let begin = sqlx::AssertSqlSafe(format!("pragma busy_timeout = {rest}; begin {kind}"));
+        sqlx::raw_sql(begin).execute(tx.db()).await?;
         Ok(tx)
     }
 
@@ -50,17 +77,22 @@ impl Transaction {
 
     /// Keeps what was done if the result is one, and takes it back if it is an error.
     pub(super) async fn end<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if result.is_err() {
+        if let Err(error) = &result {
+            self.condition.met(error);
             self.undo().await;
             return result;
         }
-        sqlx::query("commit").execute(self.db()).await?;
+        let committed = sqlx::query("commit").execute(self.db()).await.map_err(StoreError::from);
+        committed.inspect_err(|error| self.condition.met(error))?;
         self.ended = true;
+        if self.writes {
+            self.condition.committed();
+        }
         result
     }
 
     /// Takes back what was done.
-    pub(super) async fn undo(mut self) {
+    async fn undo(mut self) {
         // If this fails, the connection is closed, and that takes it back as well.
         self.ended = sqlx::query("rollback").execute(self.db()).await.is_ok();
     }
