@@ -231,17 +231,12 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-#[test]
-fn term_lets_requests_in_flight_end_and_exits_0() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut server = Server::start(directory.path());
+/// A request that the service has begun to read, and the second half of its body.
+fn half_a_request(server: &Server, rows: usize) -> (TcpStream, String) {
     let key = server.key.clone().unwrap();
     server.post(&key, "/v1/rules", &json!({"name": "a", "source": rule(1)})).unwrap().error_for_status().unwrap();
-    let rows = 20_000;
     let body = json!({"columns": {"equity": vec![1000.0; rows], "drawdown": vec![0.1; rows]}}).to_string();
-    let (half, rest) = body.as_bytes().split_at(body.len() / 2);
-
-    // A request is begun, and its second half comes after the signal.
+    let (half, rest) = body.split_at(body.len() / 2);
     let mut connection = TcpStream::connect(server.api.trim_start_matches("http://")).unwrap();
     connection.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let head = format!(
@@ -250,21 +245,44 @@ fn term_lets_requests_in_flight_end_and_exits_0() {
         body.len()
     );
     connection.write_all(head.as_bytes()).unwrap();
-    connection.write_all(half).unwrap();
-    wait_until("the request is being answered", || metric(&server, "http_server_active_requests ") == Some(1.0));
+    connection.write_all(half.as_bytes()).unwrap();
+    wait_until("the request is being answered", || metric(server, "http_server_active_requests ") == Some(1.0));
+    (connection, rest.to_owned())
+}
+
+#[test]
+fn term_lets_requests_in_flight_end_and_exits_0() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start(directory.path());
+    let rows = 20_000;
+    let (mut connection, rest) = half_a_request(&server, rows);
     server.signal("TERM");
     wait_until("the service drains", || {
         let ready = server.client().get(format!("{}/readyz", server.health)).send().unwrap();
         ready.status() == 503
     });
-    connection.write_all(rest).unwrap();
+    connection.write_all(rest.as_bytes()).unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
     let (head, json) = answer.split_once("\r\n\r\n").expect("an answer");
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     let json: Value = serde_json::from_str(json).unwrap();
     assert_eq!(json["bars"], rows);
-
     let (status, log) = server.wait();
     assert_eq!(status.code(), Some(0), "{log}");
+}
+
+#[test]
+fn a_request_that_outlasts_the_drain_is_cut_and_said_to_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::try_start(directory.path(), &[("RULEBOX_API__DRAIN_SECONDS", "1")]).unwrap();
+    let (mut connection, _) = half_a_request(&server, 1_000);
+    server.signal("TERM");
+    let (status, log) = server.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("requests were still running"), "{log}");
+    let mut answer = Vec::new();
+    // Closed or reset: there is no answer either way.
+    let _ = connection.read_to_end(&mut answer);
+    assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
 }

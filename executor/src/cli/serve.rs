@@ -58,8 +58,9 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_LOG__FORMAT                  auto, json, pretty
   RULEBOX_LOG__FILTER                  what to log (info)
 
-The first start makes a key, prints it, and leaves it in the directory of the store, in `first.key`: keep it elsewhere
-and delete that file. Only its hash is in the store, so nothing can show it again.";
+The first start makes a key, prints it, and leaves it in `first.key`, in the directory of the
+store: keep it elsewhere and delete that file. The store has its hash alone: nothing can show
+it again.";
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(arguments.config.as_deref())?;

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{DRAWDOWN, Server, send};
+use crate::harness::{DRAWDOWN, Server, config, send};
 
 #[tokio::test]
 async fn health_says_what_it_is_about() {
@@ -13,6 +13,36 @@ async fn health_says_what_it_is_about() {
     assert_eq!(server.health("/readyz").await, (200, "ok\n".to_owned()));
     assert_eq!(server.health("/readyz?verbose").await, (200, "[+] store: ok\n[+] serving: ok\nok\n".to_owned()));
     send(server.anonymous(Method::GET, "/metrics")).await.problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_damaged_store_is_said_to_be_and_makes_the_service_unready() {
+    let server = Server::start().await;
+    let long = format!("{DRAWDOWN}# {}\n", "x".repeat(50_000));
+    server.upload(&long).await;
+    for _ in 0..20 {
+        server.post("/v1/rules/drawdown/versions", &json!({"source": long})).await.ok();
+    }
+    let (directory, key) = server.stop().await;
+    // The second half of the file: versions, and not what a start reads.
+    let path = directory.path().join("rulebox.db");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let half = bytes.len() / 2;
+    bytes[half..].fill(0xff);
+    std::fs::write(&path, &bytes).unwrap();
+
+    let settings = config(directory.path());
+    let server = Server::over(directory, settings, Some(key)).await;
+    assert_eq!(server.health("/readyz").await.0, 200, "nobody has met it yet");
+    let answer = server.get("/v1/rules/drawdown/versions/20/source").await;
+    assert!(!answer.headers.contains_key("retry-after"), "waiting does not mend it");
+    let problem = answer.problem(503, "unavailable");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("restore") && !detail.contains("stored"), "{detail}");
+    let (status, text) = server.health("/readyz?verbose").await;
+    assert!(status == 503 && text.contains("[-] store: the store is damaged"), "{status} {text}");
+    assert_eq!(server.metric("rulebox_dependency_up{dependency=\"store\"}").await, Some(0.0));
+    assert_eq!(server.health("/livez").await.0, 200);
 }
 
 #[tokio::test]
