@@ -261,7 +261,7 @@ impl Config {
     }
 
     fn read(sources: &Figment) -> Result<Self, ConfigError> {
-        let config: Self = sources.extract().map_err(Box::new)?;
+        let config: Self = sources.extract()?;
         bounds::check(&config)?;
         Ok(config)
     }
@@ -315,9 +315,13 @@ mod tests {
                 "there is no setting RULEBOX_EVALUATION__FULE; there are RULEBOX_EVALUATION__THREADS",
             ),
             ("evaluatoin = 7", "there is no setting RULEBOX_EVALUATOIN; there are RULEBOX_DATA_DIR"),
-            ("[api]\nlisten = 'everywhere'", "RULEBOX_API__LISTEN: "),
-            ("[evaluation]\nfuel = 'much'", "RULEBOX_EVALUATION__FUEL: "),
-            ("[evaluation]\nfuel = -1", "RULEBOX_EVALUATION__FUEL: "),
+            ("[api]\nlisten = 'everywhere'", "RULEBOX_API__LISTEN"),
+            ("evaluation = 7", "RULEBOX_EVALUATION is 7: it must be a section of settings"),
+            ("[log]\nformat = 'xml'", "RULEBOX_LOG__FORMAT is \"xml\": it may be auto, json, pretty"),
+            ("[store]\ndurability = 1", "RULEBOX_STORE__DURABILITY is 1: it must be one of its names"),
+            ("[evaluation]\nfuel = 'much'", "RULEBOX_EVALUATION__FUEL is \"much\": it must be a whole number"),
+            ("[evaluation]\nfuel = 1.5", "RULEBOX_EVALUATION__FUEL is 1.5: it must be a whole number"),
+            ("[evaluation]\nfuel = -1", "RULEBOX_EVALUATION__FUEL is -1: it must be a whole number"),
             ("[evaluation]\nchunk_rows = 5000", "RULEBOX_EVALUATION__CHUNK_ROWS is 5000: it may be 1 to 4096"),
             ("[evaluation]\nthreads = 100000", "RULEBOX_EVALUATION__THREADS is 100000: it may be 1 to 256"),
             ("[evaluation]\nthreads = 9223372036854775807", "RULEBOX_EVALUATION__THREADS"),
@@ -343,5 +347,7 @@ mod tests {
     fn the_master_secret_is_not_shown() {
         let config = with("master_secret = 'a very secret secret of 32 bytes'").unwrap();
         assert!(!format!("{config:?}").contains("very secret"));
+        let error = with("master_secret = 1234567890").unwrap_err().to_string();
+        assert_eq!(error, "RULEBOX_MASTER_SECRET: it must be text, in quotes");
     }
 }

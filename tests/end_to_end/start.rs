@@ -164,14 +164,14 @@ fn settings_that_cannot_be_are_refused_by_name() {
             "127.0.0.1:1",
             "there is no setting RULEBOX_API__LISTNE; there are RULEBOX_API__LISTEN",
         ),
-        ("RULEBOX_API__LISTEN", "everywhere", "RULEBOX_API__LISTEN: "),
+        ("RULEBOX_API__LISTEN", "everywhere", "RULEBOX_API__LISTEN"),
         (
             "RULEBOX_EVALUATION__THREADS",
             "18446744073709551615",
             "RULEBOX_EVALUATION__THREADS is 18446744073709551615: ",
         ),
-        ("RULEBOX_EVALUATION__THREADS", "18446744073709551616", "RULEBOX_EVALUATION__THREADS: "),
-        ("RULEBOX_EVALUATION__THREADS", "-1", "RULEBOX_EVALUATION__THREADS: "),
+        ("RULEBOX_EVALUATION__THREADS", "18446744073709551616", "RULEBOX_EVALUATION__THREADS"),
+        ("RULEBOX_EVALUATION__THREADS", "-1", "RULEBOX_EVALUATION__THREADS is -1: it must be a whole number\n"),
         ("RULEBOX_STORE__BUSY_MS", "3000000000", "RULEBOX_STORE__BUSY_MS is 3000000000: "),
         ("RULEBOX_DATA_DIR", "", "RULEBOX_DATA_DIR is empty: "),
     ] {

@@ -26,7 +26,10 @@ pub struct Derived(SecretBox<[u8; 32]>);
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// Too few bytes to be one.
-    #[error("the master secret has fewer than {MIN_BYTES} bytes")]
+    #[error(
+        "the master secret (RULEBOX_MASTER_SECRET, or {} in the data directory) has fewer than {MIN_BYTES} bytes",
+        MasterSecret::FILE
+    )]
     Short,
     /// Its file cannot be read or made.
     #[error("cannot read or make the master secret {}: {source}", path.display())]

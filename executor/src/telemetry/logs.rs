@@ -13,7 +13,7 @@ use crate::config::{Log, LogFormat};
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The filter cannot be read.
-    #[error("log.filter: {0}")]
+    #[error("RULEBOX_LOG__FILTER: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     /// The process has a logger already.
     #[error(transparent)]

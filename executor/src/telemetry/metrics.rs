@@ -22,7 +22,7 @@ pub struct Metrics {
     pub compile_queue: IntGauge,
     /// Texts that were not compiled, by reason.
     pub compile_rejected: IntCounterVec,
-    /// Seconds of an evaluation, reading and answering included, by mode (`bar`, `columns`).
+    /// Seconds from a request that has been read to its results, by mode (`bar`, `columns`).
     pub evaluation_duration: HistogramVec,
     /// Requests waiting to be run.
     pub evaluation_queue: IntGauge,
