@@ -2,7 +2,9 @@
 
 use axum::Router;
 use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_http::set_header::SetResponseHeaderLayer;
@@ -21,7 +23,22 @@ pub fn router(openapi: OpenApi) -> Router<ApiState> {
         "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
     );
     page.route("/problems/{code}", get(problem))
+        .layer(map_response(explain))
         .layer(SetResponseHeaderLayer::if_not_present(CONTENT_SECURITY_POLICY, policy))
+}
+
+/// The page's own errors are not problems: an empty 404, or a text with an error of the machine's.
+async fn explain(response: Response) -> Response {
+    match response.status() {
+        _ if response.extensions().get::<Problem>().is_some() => response,
+        StatusCode::NOT_FOUND => {
+            Problem::new(Code::NOT_FOUND, "there is no such file of the documentation; see /docs").into_response()
+        }
+        status if status.is_server_error() => {
+            Problem::new(Code::INTERNAL, "the documentation cannot be shown").into_response()
+        }
+        _ => response,
+    }
 }
 
 async fn problem(Path(code): Path<String>) -> Response {

@@ -1,10 +1,16 @@
 //! Arguments in the address, with problems instead of the framework's texts.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequestParts, Path};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::Uri;
 use axum::http::header::{HeaderMap, HeaderValue, LINK};
 use axum::http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::problem::{Code, Problem};
 use crate::domain::evaluation::SeriesWanted;
@@ -18,12 +24,47 @@ pub struct RulePath(pub RuleName);
 #[derive(Clone, Debug)]
 pub struct VersionPath(pub RuleName, pub u32);
 
-/// A rule that an address or a body names.
+/// A rule that a body names at a path.
 ///
 /// # Errors
 /// If no rule can have that name.
-pub fn rule_name(text: &str) -> Result<RuleName, Problem> {
-    RuleName::new(text).map_err(|_| Problem::new(Code::RULE_NOT_FOUND, "there is no rule of that name"))
+pub fn rule_at(text: &str, path: impl FnOnce() -> String) -> Result<RuleName, Problem> {
+    rule_name(text).map_err(|problem| problem.at(path()))
+}
+
+/// A text of the caller's, short enough for a message.
+pub fn shorten(text: &str) -> String {
+    if text.chars().count() <= 64 { text.to_owned() } else { text.chars().take(61).chain("...".chars()).collect() }
+}
+
+/// What the name of a rule is, for the description of the API.
+pub fn rule_name_schema() -> Object {
+    let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some(RuleName::PATTERN));
+    name.examples(["daily_loss"]).build()
+}
+
+/// What the number of a version is, for the description of the API.
+pub fn version_schema() -> Object {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(u32::MAX)).build()
+}
+
+fn path_parameter(name: &str, description: &str, schema: Object) -> Parameter {
+    let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True);
+    parameter.description(Some(description)).schema(Some(schema)).build()
+}
+
+impl IntoParams for RulePath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![path_parameter("name", "The rule", rule_name_schema())]
+    }
+}
+
+impl IntoParams for VersionPath {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let mut parameters = RulePath::into_params(place);
+        parameters.push(path_parameter("version", "Its number", version_schema()));
+        parameters
+    }
 }
 
 /// Which columns `?series=` asks for.
@@ -40,6 +81,11 @@ pub fn series_wanted(text: Option<&str>) -> Result<SeriesWanted, Problem> {
         }
     }
     Ok(wanted)
+}
+
+fn rule_name(text: &str) -> Result<RuleName, Problem> {
+    let unknown = |_| Problem::new(Code::RULE_NOT_FOUND, format!("there is no rule `{}`", shorten(text)));
+    RuleName::new(text).map_err(unknown)
 }
 
 fn unreadable(rejection: &PathRejection) -> Problem {
@@ -63,8 +109,9 @@ impl<S: Send + Sync> FromRequestParts<S> for VersionPath {
         let Path((name, number)) = path.map_err(|e| unreadable(&e))?;
         let name = rule_name(&name)?;
         let unknown = || Problem::new(Code::VERSION_NOT_FOUND, format!("rule `{name}` has no such version"));
-        let number = number.parse().map_err(|_| unknown())?;
-        Ok(Self(name, number))
+        let parsed: u32 = number.parse().map_err(|_| unknown())?;
+        // `+1` and `01` would be further addresses of version 1.
+        if parsed.to_string() == number { Ok(Self(name, parsed)) } else { Err(unknown()) }
     }
 }
 
@@ -72,12 +119,72 @@ impl<S: Send + Sync> FromRequestParts<S> for VersionPath {
 #[derive(Clone, Debug)]
 pub struct QueryArgs<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryArgs<T> {
+impl<S: Send + Sync, T: DeserializeOwned + IntoParams> FromRequestParts<S> for QueryArgs<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let query = axum::extract::Query::<T>::try_from_uri(&parts.uri);
-        query.map(|query| Self(query.0)).map_err(|error| Problem::new(Code::INVALID_QUERY, error.body_text()))
+        if parts.uri.query().is_some() {
+            check_names(&parts.uri, &T::into_params(|| None))?;
+        }
+        Ok(Self(Query::try_from_uri(&parts.uri).map_err(|error| unreadable_query(&error))?.0))
+    }
+}
+
+/// Refuses parameters that are not described, or are there twice.
+fn check_names(uri: &Uri, described: &[Parameter]) -> Result<(), Problem> {
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(|error| unreadable_query(&error))?;
+    let mut seen = Vec::new();
+    for (name, _) in &pairs {
+        if !described.iter().any(|parameter| parameter.name == *name) {
+            let names: Vec<_> = described.iter().map(|parameter| format!("`{}`", parameter.name)).collect();
+            let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            let detail = format!("there is no query parameter `{}` here; there are: {known}", shorten(name));
+            return Err(Problem::new(Code::INVALID_QUERY, detail));
+        }
+        if seen.contains(&name) {
+            return Err(Problem::new(Code::INVALID_QUERY, format!("the query parameter `{name}` is there twice")));
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
+fn unreadable_query(rejection: &QueryRejection) -> Problem {
+    let cause = std::error::Error::source(rejection).map_or_else(|| rejection.body_text(), ToString::to_string);
+    Problem::new(Code::INVALID_QUERY, format!("the query cannot be read: {cause}"))
+}
+
+/// Of an operation that takes no query.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct NoQuery {}
+
+impl IntoParams for NoQuery {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        Vec::new()
+    }
+}
+
+/// The name of a rule whose text is sent.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct NameQuery {
+    /// Name of the rule, for a `text/plain` body; without one, the name in the text. Beside a `name` in a JSON body, it
+    /// must be the same.
+    name: Option<String>,
+}
+
+impl NameQuery {
+    /// Compares it with the name that was read, which is the body's if that has one.
+    ///
+    /// # Errors
+    /// If they are not the same.
+    pub fn agrees(&self, read: Option<&RuleName>) -> Result<(), Problem> {
+        let Some(name) = &self.name else { return Ok(()) };
+        if read.is_some_and(|read| read.as_str() == name) {
+            return Ok(());
+        }
+        let detail = format!("`?name={}` contradicts the `name` of the body", shorten(name));
+        Err(Problem::new(Code::INVALID_QUERY, detail))
     }
 }
 

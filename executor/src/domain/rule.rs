@@ -9,14 +9,24 @@ use super::at::At;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleName(String);
 
-/// A text that is no rule name.
+/// A text that cannot name a rule.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a rule name is a small letter or `_`, then at most 63 small letters, digits, `_` or `-`")]
-pub struct BadRuleName;
+pub enum BadRuleName {
+    /// It is empty, too long, or has another character.
+    #[error("a rule name is a small letter or `_`, then at most 63 small letters, digits, `_` or `-`")]
+    Malformed,
+    /// It is a word of the API's addresses.
+    #[error("`{0}` is a word of the API's addresses; give the rule another name")]
+    Reserved(RuleName),
+}
 
 impl RuleName {
     /// Bytes of the longest name.
     pub const MAX_BYTES: usize = 64;
+    /// Regular expression of all names.
+    pub const PATTERN: &str = "^[a-z_][a-z0-9_-]{0,63}$";
+    /// Words of the API's addresses below `/v1/rules/`. A rule of such a name could not be reached.
+    pub const RESERVED: [&str; 7] = ["activate", "check", "evaluate", "module", "source", "test", "versions"];
 
     /// Reads a name.
     ///
@@ -26,7 +36,15 @@ impl RuleName {
         let first = matches!(name.bytes().next(), Some(b'a'..=b'z' | b'_'));
         let rest = name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'));
         let fits = name.len() <= Self::MAX_BYTES;
-        if first && rest && fits { Ok(Self(name.to_owned())) } else { Err(BadRuleName) }
+        if first && rest && fits { Ok(Self(name.to_owned())) } else { Err(BadRuleName::Malformed) }
+    }
+
+    /// The name, if a rule may be given it.
+    ///
+    /// # Errors
+    /// If it is reserved.
+    pub fn for_new_rule(self) -> Result<Self, BadRuleName> {
+        if Self::RESERVED.contains(&self.as_str()) { Err(BadRuleName::Reserved(self)) } else { Ok(self) }
     }
 
     /// The text.
@@ -114,7 +132,7 @@ mod tests {
             assert_eq!(RuleName::new(good).unwrap().as_str(), good);
         }
         for bad in ["", "A", "1a", "-a", "a b", "a/b", "é", "a\0", &"a".repeat(65)] {
-            assert_eq!(RuleName::new(bad), Err(BadRuleName), "{bad:?}");
+            assert_eq!(RuleName::new(bad), Err(BadRuleName::Malformed), "{bad:?}");
         }
     }
 }

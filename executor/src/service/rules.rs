@@ -76,13 +76,14 @@ impl Service {
     /// Makes a rule and its version 1, active at once. Without a name it takes the one in the text.
     ///
     /// # Errors
-    /// As [`Service::check`]; a name that is taken.
+    /// As [`Service::check`]; a name that is taken or reserved.
     pub async fn create_rule(
         &self,
         caller: &Caller,
         name: Option<RuleName>,
         source: Vec<u8>,
     ) -> Result<Uploaded, ServiceError> {
+        let name = name.map(RuleName::for_new_rule).transpose()?;
         if let Some(name) = &name {
             // Before the work; two at the same time are told apart by the store below.
             match self.store.rule(caller.tenant, name).await {
@@ -98,7 +99,7 @@ impl Service {
         let (version, warnings) = self.compile_version(caller, name.as_ref(), source).await?;
         let name = match name {
             Some(name) => name,
-            None => RuleName::new(&version.manifest.name)?,
+            None => RuleName::new(&version.manifest.name)?.for_new_rule()?,
         };
         let version = self.store.create_rule(caller.tenant, &name, &version, caller.key).await?;
         Ok(Uploaded { version, warnings })

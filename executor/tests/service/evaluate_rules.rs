@@ -73,6 +73,14 @@ async fn versions_can_be_pinned_and_columns_are_unknown_only_to_all() {
     assert_eq!(server.post("/v1/evaluate", &body).await.problem(422, "unknown_column")["path"], "inputs.b");
     let body = json!({"rules": ["floor", "absent"], "inputs": {"equity": 60}});
     server.post("/v1/evaluate", &body).await.problem(404, "rule_not_found");
+    for (body, path) in [
+        (json!({"rules": ["floor", "A"], "inputs": {"equity": 60}}), "rules[1]"),
+        (json!({"rules": ["floor"], "versions": {"A": 1}, "inputs": {"equity": 60}}), "versions.A"),
+        (json!({"rules": ["floor"], "params": {"A": {}}, "inputs": {"equity": 60}}), "params.A"),
+    ] {
+        let problem = server.post("/v1/evaluate", &body).await.problem(404, "rule_not_found");
+        assert_eq!((&problem["path"], &problem["detail"]), (&json!(path), &json!("there is no rule `A`")));
+    }
     let body = json!({"rules": ["floor"], "versions": {"floor": 9}, "inputs": {"equity": 60}});
     server.post("/v1/evaluate", &body).await.problem(404, "version_not_found");
     let body = json!({"rules": ["floor"], "params": {"floor": {"at": true}}, "inputs": {"equity": 60}});

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::described;
+
 /// A rule that most tests use.
 pub const DRAWDOWN: &str = r#"edition 1
 rule drawdown(equity: num in 0..1e15, drawdown: num in 0..1) {
@@ -166,6 +168,12 @@ impl Server {
     }
 }
 
+/// Sends a request, and holds it and its answer against the description of the API.
 pub async fn send(request: RequestBuilder) -> Answer {
-    Answer::read(request.send().await.unwrap()).await
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let sent = described::Sent::of(&request);
+    let answer = Answer::read(client.execute(request).await.unwrap()).await;
+    sent.check(&answer);
+    answer
 }

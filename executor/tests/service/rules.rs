@@ -58,6 +58,37 @@ async fn text_and_module_can_be_fetched_and_are_what_was_uploaded() {
 }
 
 #[tokio::test]
+async fn the_names_of_a_request_agree() {
+    let server = Server::start().await;
+    let named = json!({"name": "floor", "source": DRAWDOWN});
+    for path in ["/v1/rules/check?name=roof", "/v1/rules?name=roof", "/v1/rules?name=No%20Name"] {
+        let problem = server.post(path, &named).await.problem(400, "invalid_query");
+        assert!(problem["detail"].as_str().unwrap().contains("contradicts"), "{problem:#}");
+    }
+    assert_eq!(server.post("/v1/rules?name=floor", &named).await.ok()["rule"], "floor");
+    assert_eq!(server.post("/v1/rules?name=roof", &json!({"source": DRAWDOWN})).await.ok()["rule"], "roof");
+    let versions = "/v1/rules/floor/versions";
+    server.post(&format!("{versions}?name=roof"), &named).await.problem(400, "invalid_query");
+    let other = server.post(&format!("{versions}?name=roof"), &json!({"source": DRAWDOWN})).await;
+    assert_eq!(other.problem(422, "invalid_request")["path"], "name");
+    assert_eq!(server.post(&format!("{versions}?name=floor"), &named).await.ok()["version"], 2);
+    server.post("/v1/rules?name=a&name=b", &json!({"source": DRAWDOWN})).await.problem(400, "invalid_query");
+}
+
+#[tokio::test]
+async fn a_version_has_one_address() {
+    let server = Server::start().await;
+    server.upload(DRAWDOWN).await;
+    server.get("/v1/rules/drawdown/versions/1").await.ok();
+    for number in ["+1", "%2B1", "01", "1.0", "-1", "0"] {
+        for rest in ["", "/source", "/module"] {
+            let path = format!("/v1/rules/drawdown/versions/{number}{rest}");
+            server.get(&path).await.problem(404, "version_not_found");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_archived_rule_runs_only_by_version() {
     let server = Server::start().await;
     server.upload(DRAWDOWN).await;
@@ -127,7 +158,8 @@ async fn all_is_there_after_a_restart() {
 
 #[tokio::test]
 async fn uploads_at_once_get_numbers_of_their_own() {
-    let server = Server::start().await;
+    // Twenty writers take turns; that none gives up is not what is tried here.
+    let server = Server::with(|config| config.store.busy_ms = 10_000).await;
     server.upload(DRAWDOWN).await;
     let body = json!({"source": DRAWDOWN});
     let uploads = (0..20).map(|_| server.post("/v1/rules/drawdown/versions", &body));

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use super::rule_view::RuleSource;
 use crate::api::body::RuleText;
-use crate::api::problem::{Diagnostic, Problem, ProblemBody};
+use crate::api::params::{NameQuery, QueryArgs};
+use crate::api::problem::{Diagnostic, Problem};
 use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesRead;
 use crate::service::Service;
@@ -32,19 +33,20 @@ pub struct CheckedRule {
 /// Compiles a rule and stores nothing.
 #[utoipa::path(
     post, path = "/v1/rules/check", tag = "rules", operation_id = "check_rule",
+    params(NameQuery),
     request_body(content((RuleSource = "application/json"), (String = "text/plain"))),
     responses(
         (status = 200, description = "It compiles", body = CheckedRule),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "`rule_invalid` with `diagnostics`, or `cost_limit`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`overloaded`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "`rule_invalid` with `diagnostics`, or `cost_limit`"),
     )
 )]
 pub async fn handle(
     _: Tenant<RulesRead>,
     State(service): State<Service>,
+    QueryArgs(query): QueryArgs<NameQuery>,
     text: RuleText,
 ) -> Result<Json<CheckedRule>, Problem> {
+    query.agrees(text.name.as_ref())?;
     let checked = service.check(text.source).await?;
     Ok(Json(CheckedRule {
         manifest: checked.manifest,

@@ -1,7 +1,5 @@
 //! `POST /v1/rules/{name}/evaluate`
 
-#![expect(unused_qualifications, reason = "utoipa writes `super::` before the query")]
-
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
@@ -13,7 +11,7 @@ use crate::api::bars_json::{self, Form};
 use crate::api::body::BarsBody;
 use crate::api::context::Marks;
 use crate::api::params::{QueryArgs, RulePath, series_wanted};
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::problem::Problem;
 use crate::api::tenant::Tenant;
 use crate::auth::permission::Evaluate;
 use crate::service::Service;
@@ -37,18 +35,13 @@ pub struct EvaluateQuery {
 /// stopped gives no verdict but `sandbox_violation`.
 #[utoipa::path(
     post, path = "/v1/rules/{name}/evaluate", tag = "evaluation", operation_id = "evaluate_rule",
-    params(("name" = String, Path, description = "The rule"), EvaluateQuery),
+    params(RulePath, EvaluateQuery),
     request_body = BarsRequest,
     responses(
         (status = 200, description = "One bar: `BarAnswer`; a series: `SeriesAnswer`", body = RuleAnswer),
-        (status = 400, description = "`malformed_json` or `invalid_query`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`rule_not_found` or `version_not_found`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "`rule_archived` or `rule_not_active`, without `version`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The bars or params do not fit (see `code` and `path`), `cost_limit`, or `sandbox_violation`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`overloaded` or `unavailable`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`rule_not_found` or `version_not_found`"),
+        (status = 409, description = "`rule_archived` or `rule_not_active`, without `version`"),
+        (status = 422, description = "The bars or params do not fit (see `code` and `path`), `cost_limit`, or `sandbox_violation`"),
     )
 )]
 pub async fn handle(

@@ -1,7 +1,5 @@
 //! `POST /v1/evaluate`
 
-#![expect(unused_qualifications, reason = "utoipa writes `super::` before the query")]
-
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
@@ -13,8 +11,8 @@ use super::run_view::answer;
 use crate::api::bars_json::{self, Form, Rules};
 use crate::api::body::BarsBody;
 use crate::api::context::Marks;
-use crate::api::params::{QueryArgs, rule_name, series_wanted};
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::params::{QueryArgs, rule_at, series_wanted, shorten};
+use crate::api::problem::Problem;
 use crate::api::tenant::Tenant;
 use crate::auth::permission::Evaluate;
 use crate::service::Service;
@@ -40,14 +38,9 @@ pub struct EvaluateQuery {
     request_body = JointRequest,
     responses(
         (status = 200, description = "One bar: `CombinedBarAnswer`; a series: `CombinedSeriesAnswer`", body = CombinedAnswer),
-        (status = 400, description = "`malformed_json` or `invalid_query`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`rule_not_found` or `version_not_found`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "`rule_archived` or `rule_not_active`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "`body_too_large`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The bars or params do not fit (see `code` and `path`), `too_many_rules`, or `cost_limit`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`overloaded` or `unavailable`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`rule_not_found` or `version_not_found`"),
+        (status = 409, description = "`rule_archived` or `rule_not_active`"),
+        (status = 422, description = "The bars or params do not fit (see `code` and `path`), `too_many_rules`, or `cost_limit`"),
     )
 )]
 pub async fn handle(
@@ -62,11 +55,20 @@ pub async fn handle(
     let single = request.bars.single;
     let rules = match request.rules {
         None | Some(Rules::All) => None,
-        Some(Rules::Named(names)) => Some(names.iter().map(|name| rule_name(name)).collect::<Result<_, _>>()?),
+        Some(Rules::Named(names)) => {
+            let found = names.iter().enumerate().map(|(i, name)| rule_at(name, || format!("rules[{i}]")));
+            Some(found.collect::<Result<_, _>>()?)
+        }
     };
-    let versions = request.versions.iter().map(|(name, version)| Ok((rule_name(name)?, *version)));
+    let versions = request.versions.iter().map(|(name, version)| {
+        let named = rule_at(name, || format!("versions.{}", shorten(name)))?;
+        Ok((named, *version))
+    });
     let versions = versions.collect::<Result<_, Problem>>()?;
-    let params = request.rule_params.into_iter().map(|(name, params)| Ok((rule_name(&name)?, params)));
+    let params = request.rule_params.into_iter().map(|(name, params)| {
+        let named = rule_at(&name, || format!("params.{}", shorten(&name)))?;
+        Ok((named, params))
+    });
     let params = params.collect::<Result<_, Problem>>()?;
     let evaluation = JointEvaluation { rules, versions, bars: request.bars, params, series, place: place.clone() };
     let (run, room) = service.evaluate_jointly(&tenant.caller(marks), evaluation).await?;

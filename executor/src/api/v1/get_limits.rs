@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::problem::ProblemBody;
+use crate::api::params::{NoQuery, QueryArgs};
 use crate::api::tenant::Tenant;
 use crate::auth::permission::LimitsRead;
 use crate::service::Service;
@@ -81,10 +81,9 @@ pub struct RunLimits {
     get, path = "/v1/limits", tag = "limits", operation_id = "get_limits",
     responses(
         (status = 200, description = "The limits", body = LimitsView),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn handle(_: Tenant<LimitsRead>, State(service): State<Service>) -> Json<LimitsView> {
+pub async fn handle(_: Tenant<LimitsRead>, State(service): State<Service>, _: QueryArgs<NoQuery>) -> Json<LimitsView> {
     let (settings, rule, run) = (service.settings(), service.compiler_limits(), service.run_limits());
     Json(LimitsView {
         request: RequestLimits {

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::extract::State;
 
 use super::rule_view::RuleView;
-use crate::api::params::RulePath;
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::params::{NoQuery, QueryArgs, RulePath};
+use crate::api::problem::Problem;
 use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesRead;
 use crate::service::Service;
@@ -13,17 +13,17 @@ use crate::service::Service;
 /// Shows a rule.
 #[utoipa::path(
     get, path = "/v1/rules/{name}", tag = "rules", operation_id = "get_rule",
-    params(("name" = String, Path, description = "The rule")),
+    params(RulePath),
     responses(
         (status = 200, description = "The rule", body = RuleView),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`rule_not_found`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`rule_not_found`"),
     )
 )]
 pub async fn handle(
     tenant: Tenant<RulesRead>,
     State(service): State<Service>,
     RulePath(name): RulePath,
+    _: QueryArgs<NoQuery>,
 ) -> Result<Json<RuleView>, Problem> {
     Ok(Json(service.rule(tenant.id(), &name).await?.into()))
 }

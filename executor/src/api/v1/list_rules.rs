@@ -1,7 +1,5 @@
 //! `GET /v1/rules`
 
-#![expect(unused_qualifications, reason = "utoipa writes `super::` before the query")]
-
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -10,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::rule_view::RuleView;
 use crate::api::params::{QueryArgs, next_page, page_limit};
-use crate::api::problem::{Code, Problem, ProblemBody};
+use crate::api::problem::{Code, Problem};
 use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesRead;
 use crate::domain::rule::RuleName;
@@ -45,8 +43,6 @@ pub struct RuleList {
     params(ListQuery),
     responses(
         (status = 200, description = "A page", body = RuleList),
-        (status = 400, description = "`invalid_query`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
 pub async fn handle(

@@ -1,7 +1,5 @@
 //! `GET /v1/rules/{name}/versions`
 
-#![expect(unused_qualifications, reason = "utoipa writes `super::` before the query")]
-
 use axum::Json;
 use axum::extract::State;
 use axum::response::IntoResponse;
@@ -10,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::rule_view::VersionView;
 use crate::api::params::{QueryArgs, RulePath, next_page, page_limit};
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::problem::Problem;
 use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesRead;
 use crate::service::Service;
@@ -38,12 +36,10 @@ pub struct VersionList {
 /// Lists the versions of a rule.
 #[utoipa::path(
     get, path = "/v1/rules/{name}/versions", tag = "rules", operation_id = "list_versions",
-    params(("name" = String, Path, description = "The rule"), ListQuery),
+    params(RulePath, ListQuery),
     responses(
         (status = 200, description = "A page", body = VersionList),
-        (status = 400, description = "`invalid_query`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`rule_not_found`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`rule_not_found`"),
     )
 )]
 pub async fn handle(

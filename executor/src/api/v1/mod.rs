@@ -1,5 +1,7 @@
 //! Version 1 of the API, one file for each operation.
 
+#![expect(unused_qualifications, reason = "utoipa writes `super::` before the types of parameters")]
+
 mod activate_rule;
 mod add_version;
 mod answer_parts;
@@ -17,6 +19,7 @@ mod get_source;
 mod get_version;
 mod list_rules;
 mod list_versions;
+mod responses;
 mod rule_view;
 mod run_view;
 mod test_rule;
@@ -28,6 +31,7 @@ use utoipa_axum::routes;
 
 use super::problem::ProblemBody;
 use super::state::ApiState;
+use responses::Problems;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -60,7 +64,7 @@ impl Modify for ApiKey {
 
 /// Every operation.
 pub fn router() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(Description::openapi())
+    let mut router = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(check_rule::handle))
         .routes(routes!(create_rule::handle, list_rules::handle))
         .routes(routes!(get_rule::handle, archive_rule::handle))
@@ -72,5 +76,7 @@ pub fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(test_rule::handle))
         .routes(routes!(evaluate_rule::handle))
         .routes(routes!(evaluate_rules::handle))
-        .routes(routes!(get_limits::handle))
+        .routes(routes!(get_limits::handle));
+    Problems.modify(router.get_openapi_mut());
+    router
 }

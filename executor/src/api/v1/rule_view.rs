@@ -1,7 +1,7 @@
 //! Rules and versions as answers show them.
 
 use rulebox_dsl::manifest::Manifest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::rule::{Rule, Version};
@@ -80,10 +80,12 @@ impl From<crate::service::rules::Uploaded> for UploadedVersion {
 }
 
 /// The text of a rule.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the body for the OpenAPI document; `body::RuleText` reads it")]
 pub struct RuleSource {
     /// Name of the rule; without one, the name in the text. Only where a rule is made.
+    #[schema(pattern = "^[a-z_][a-z0-9_-]{0,63}$")]
     pub name: Option<String>,
     /// The text, edition 1 of the rule language.
     #[schema(example = "rule daily_loss(equity, day_start) = equity < 95% * day_start")]

@@ -1,7 +1,5 @@
 //! `POST /v1/rules/{name}/test`
 
-#![expect(unused_qualifications, reason = "utoipa writes `super::` before the query")]
-
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -9,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::api::context::Marks;
 use crate::api::params::{QueryArgs, RulePath};
-use crate::api::problem::{Problem, ProblemBody};
+use crate::api::problem::Problem;
 use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesRead;
 use crate::service::Service;
@@ -56,13 +54,12 @@ pub struct TestView {
 /// Runs the `test` blocks of a rule, in the sandbox. Needs no body.
 #[utoipa::path(
     post, path = "/v1/rules/{name}/test", tag = "rules", operation_id = "test_rule",
-    params(("name" = String, Path, description = "The rule"), TestQuery),
+    params(RulePath, TestQuery),
     responses(
         (status = 200, description = "The tests were run; they may have failed", body = TestReport),
-        (status = 401, description = "`unauthenticated`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`rule_not_found` or `version_not_found`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "`rule_archived` or `rule_not_active`, without `version`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "`overloaded`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`rule_not_found` or `version_not_found`"),
+        (status = 409, description = "`rule_archived` or `rule_not_active`, without `version`"),
+        (status = 422, description = "`rule_invalid`: the text no longer compiles"),
     )
 )]
 pub async fn handle(
