@@ -92,10 +92,9 @@ pub struct Compiled {
 /// Every error that was found, in the order of the text.
 pub fn compile(source: &str, limits: &Limits) -> Result<Compiled, Diagnostics> {
     let Checked { rule, warnings } = check_source(source, limits)?;
-    let whole = || rule.inputs.first().map_or(Span::default(), |input| input.span);
     let refused = |message: String| {
-        let diagnostic = Diagnostic::new(Code::TOO_MUCH_STATE, message, whole(), "");
-        Diagnostics(vec![diagnostic.help("use fewer or smaller windows, and fewer columns")])
+        let help = "use fewer or smaller windows, and fewer columns";
+        refusal(&rule, Code::TOO_MUCH_STATE, message, help)
     };
     let codegen::Compiled { module, manifest } =
         codegen::generate(&rule, source).map_err(|error| refused(error.to_string()))?;
@@ -104,4 +103,21 @@ pub fn compile(source: &str, limits: &Limits) -> Result<Compiled, Diagnostics> {
         return Err(refused(format!("the rule keeps {kept} bytes from bar to bar, more than {most}")));
     }
     Ok(Compiled { rule, module, manifest, warnings })
+}
+
+/// What to tell the author of a rule whose module is refused by the host that was to run it: `detail` says why.
+pub fn too_complex(rule: &typed::Rule, detail: &str) -> Diagnostics {
+    let message = format!("the rule would take too long to compile: {detail}");
+    refusal(
+        rule,
+        Code::TOO_COMPLEX,
+        message,
+        "split it into several rules, or give parts that are used twice a name with `let`",
+    )
+}
+
+/// An error of the rule as a whole.
+fn refusal(rule: &typed::Rule, code: Code, message: String, help: &str) -> Diagnostics {
+    let place = rule.inputs.first().map_or(Span::default(), |input| input.span);
+    Diagnostics(vec![Diagnostic::new(code, message, place, "").help(help)])
 }

@@ -42,8 +42,44 @@ pub(super) fn generate(choices: &mut Choices<'_>, scope: &Scope, rows: usize) ->
         };
         bars.inputs.push(column);
     }
+    let ranges: Vec<_> = scope.inputs().map(|(_, range)| range).collect();
+    neighbours(choices, &mut bars, &ranges);
     bars.times = times(choices, bad, rows);
     bars
+}
+
+/// Two numbers that differ by the tolerance of a comparison to the last bit, or by one bit more or less: `k` units in
+/// the last place, where the larger is `k` units times 1e12.
+pub fn at_tolerance(choices: &mut Choices<'_>) -> (f64, f64) {
+    let unit = f64::EPSILON * 2.0_f64.powi(choices.pick(&[0, 0, 1, 7, 30]));
+    // From 1 to 2 units of 2^52.
+    let k = 4_504 + choices.below(4_500);
+    let larger = f64::from(k) * (unit * 1e12);
+    let beside = f64::from(k) + choices.pick(&[-1.0, 0.0, 0.0, 1.0]);
+    (larger, larger - beside * unit)
+}
+
+/// Makes columns almost equal on some bars: what no two random walks are.
+fn neighbours(choices: &mut Choices<'_>, bars: &mut GeneratedBars, ranges: &[Range]) {
+    let nums: Vec<usize> = (0..bars.inputs.len()).filter(|&at| bars.bools.get(at) == Some(&false)).collect();
+    if nums.len() < 2 || !choices.chance(1, 2) {
+        return;
+    }
+    for row in 0..bars.rows {
+        if !choices.chance(1, 4) {
+            continue;
+        }
+        let (a, b) = at_tolerance(choices);
+        let sign = choices.pick(&[1.0, -1.0]);
+        for (column, value) in [(choices.pick(&nums), a * sign), (choices.pick(&nums), b * sign)] {
+            // A value that the column's range refuses would be a fault, and nothing would be compared.
+            let (lo, hi) = ranges.get(column).copied().flatten().unwrap_or((f64::MIN, f64::MAX));
+            let cell = bars.inputs.get_mut(column).and_then(|values| values.get_mut(row));
+            if let Some(cell) = cell.filter(|cell| cell.is_finite() && (lo..=hi).contains(&value)) {
+                *cell = value;
+            }
+        }
+    }
 }
 
 fn bools(choices: &mut Choices<'_>, optional: bool, rows: usize) -> Vec<f64> {

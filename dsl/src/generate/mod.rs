@@ -10,7 +10,7 @@ mod expr;
 mod rule;
 mod scope;
 
-pub use bars::GeneratedBars;
+pub use bars::{GeneratedBars, at_tolerance};
 pub use choices::Choices;
 
 /// A rule, its params and bars.

@@ -6,7 +6,7 @@
 //! read from it, and a change of the bits could only be made by [`fold`].
 //!
 //! ```text
-//! typed tree --lower--> Program --hoist--> Program --codegen--> module
+//! typed tree --lower--> Program --hoist, allocate--> Program --codegen--> module
 //!                 `-- fold (while it is built)
 //! ```
 //!
@@ -23,6 +23,7 @@
 //! These hold for states that the module wrote itself. Whatever bytes a state has, every address is masked and every
 //! loop counts a number that does not come from the state, so the proved cost holds for all of them.
 
+pub mod allocate;
 pub mod fold;
 pub mod hoist;
 pub mod lower;
@@ -62,7 +63,7 @@ pub struct Register {
 pub enum Home {
     /// Within a bar, set in one place: the same value for every reader.
     Bar,
-    /// Within an expression; used again by others.
+    /// Within an expression. [`allocate`] lets several share one whose times do not overlap.
     Scratch,
     /// A param (of this index) or a value computed from params alone: the same for all bars.
     Invariant,

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use rulebox_abi::MAX_ROWS;
 
+use crate::outcome::Refusal;
+use crate::validate;
+
 /// Bytes of a page of linear memory.
 pub const PAGE_BYTES: usize = 64 * 1024;
 
@@ -45,8 +48,8 @@ impl Default for SandboxConfig {
 
 /// What a module may be. Each is counted before the work that it bounds, and all before the module is compiled.
 ///
-/// The defaults admit any rule of the language and guests of common toolchains, and keep the compilation of the
-/// worst module that passes within seconds.
+/// The defaults admit guests of common toolchains and all but the most intricate rules of the language (whose authors
+/// are told so), and keep the compilation of the worst module that passes within seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModuleLimits {
     /// Bytes of the module.
@@ -86,6 +89,17 @@ pub struct ModuleLimits {
     /// What the module costs to compile, in units of at most about a microsecond: operators, joins, edges and live
     /// values, as the gate counts them (`validate/cost.rs`).
     pub compile_work: u64,
+}
+
+impl ModuleLimits {
+    /// Checks a module without compiling it: what is refused here is what [`crate::Sandbox::load`] refuses by these
+    /// limits.
+    ///
+    /// # Errors
+    /// A refusal that says which limit or rule the module breaks.
+    pub fn check(&self, module: &[u8]) -> Result<(), Refusal> {
+        validate::module(module, self, &SandboxConfig::default())
+    }
 }
 
 impl Default for ModuleLimits {

@@ -9,6 +9,7 @@ use rulebox_dsl::{Compiled, Limits};
 
 use super::failure::Failure;
 use super::terminal;
+use crate::execution::compile::compile_rule;
 
 /// More than this of a file is not even looked at: its size is reported as if it ended here.
 const MOST_BYTES: u64 = 64 << 20;
@@ -37,7 +38,7 @@ impl RuleFile {
 
     /// Compiles it.
     pub(super) fn compile(&self) -> Result<Compiled, Diagnostics> {
-        rulebox_dsl::compile(self.text()?, &Limits::DEFAULT)
+        compile_rule(self.text()?, &Limits::DEFAULT)
     }
 
     /// Compiles it, or says what is wrong with it.

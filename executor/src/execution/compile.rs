@@ -7,6 +7,7 @@ use rulebox_dsl::diagnostic::{Diagnostics, Report};
 use rulebox_dsl::manifest::Manifest;
 use rulebox_dsl::span::LineIndex;
 use rulebox_dsl::typed;
+use rulebox_sandbox::{ModuleLimits, Refusal, ViolationKind};
 
 use super::pool::{Pool, PoolError};
 use crate::config;
@@ -89,10 +90,25 @@ impl Compiler {
     }
 }
 
+/// Compiles a rule, and holds its module against the limits of those that are loaded: what compiles can be run.
+///
+/// # Errors
+/// Everything that is wrong with the text.
+pub fn compile_rule(source: &str, limits: &Limits) -> Result<rulebox_dsl::Compiled, Diagnostics> {
+    let compiled = rulebox_dsl::compile(source, limits)?;
+    match ModuleLimits::default().check(&compiled.module) {
+        Err(Refusal { kind: ViolationKind::ModuleTooComplex | ViolationKind::ModuleTooLarge, detail }) => {
+            Err(rulebox_dsl::too_complex(&compiled.rule, &detail))
+        }
+        // Whatever else it has, a module of the compiler's that is refused is the compiler's fault: loading says so.
+        _ => Ok(compiled),
+    }
+}
+
 fn compile(bytes: &[u8], limits: &Limits) -> Result<Compiled, Vec<Report>> {
     let lossy = |diagnostics: &Diagnostics| diagnostics.to_reports(&String::from_utf8_lossy(bytes));
     let source = rulebox_dsl::source::text(bytes, limits).map_err(|d| lossy(&d))?;
-    let compiled = rulebox_dsl::compile(source, limits).map_err(|d| d.to_reports(source))?;
+    let compiled = compile_rule(source, limits).map_err(|d| d.to_reports(source))?;
     let lines = LineIndex::new(source);
     Ok(Compiled {
         source: source.to_owned(),

@@ -53,6 +53,31 @@ fn sources_that_are_no_rules_are_refused() {
     }
 }
 
+/// Vars that live across branches in branches, each with faults: much for its length to compile.
+fn intricate() -> String {
+    let vars = (0..64).map(|at| format!("var v{at} = 0\n"));
+    let branches = (0..150).map(|at| {
+        let v = |step: usize| (at * step) % 64;
+        format!(
+            "if x / y > {at} {{ v{} := v{} / x if v{} / y > 1 {{ v{} := x / y }} else {{ v{} := y / v{} }} }} else {{ v{} := o ?? 1 / x }}\n",
+            v(1), v(7), v(3), v(5), v(11), v(1), v(13)
+        )
+    });
+    format!("rule r(x, y, o: num?) {{\n{}}}\n", vars.chain(branches).collect::<String>())
+}
+
+#[test]
+fn a_rule_that_would_take_too_long_to_compile_is_refused_by_every_command() {
+    let room = Room::new();
+    room.write("i.rule", intricate());
+    room.write("d.csv", "x,y,o\n1,1,1\n");
+    for arguments in [&["check", "i.rule"][..], &["test", "i.rule"], &["run", "i.rule", "--data", "d.csv"]] {
+        let err = room.rulebox(arguments).refused(1);
+        assert!(err.starts_with("error[E0413]") && err.contains("split it"), "{arguments:?}: {err}");
+    }
+    assert!(room.rulebox(&["explain", "E0413"]).ok().contains("Split it"));
+}
+
 #[test]
 fn fmt_rewrites_once_and_check_changes_nothing() {
     let room = Room::new();

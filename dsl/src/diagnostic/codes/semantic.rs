@@ -81,6 +81,8 @@ super::codes! {
         "There is edition 1. A file without an edition line is edition 1 too.";
     MORE_ERRORS = "E0412", "more errors than are shown",
         "Only the first errors of a source are shown. Repair those, and check again.";
+    TOO_COMPLEX = "E0413", "the rule takes too long to compile",
+        "Faults, branches and values that live across them multiply in the machine code. Split it into several rules.";
     TEST_NAME = "E0501", "a name that the rule does not have",
         "A bar of a test gives inputs and `time`; `set` gives params.";
     TEST_VALUE = "E0502", "a value that does not fit",

@@ -143,10 +143,7 @@ impl Lower<'_> {
         if !value.ty.optional {
             return fold::unary(Unary::FromI32, lowered);
         }
-        let (atom, reg) = self.atom(lowered, base_type(value.ty.base), to);
-        if let Some(reg) = reg {
-            self.release(reg);
-        }
+        let atom = self.atom(lowered, base_type(value.ty.base), to);
         let number = fold::unary(Unary::FromI32, atom.clone());
         fold::select(known(value.ty.base, atom), number, missing(Base::Num))
     }
@@ -184,7 +181,6 @@ impl Lower<'_> {
             );
             self.branch(to, inside, Vec::new(), vec![self.fault(*fault)]);
             to.push(self.set(reg, Expr::Get(scratch)));
-            self.release(scratch);
         }
         to.push(self.set(fired, fold::binary(Binary::Or32, Expr::Get(fired), Expr::I32(bit(id.index())))));
         let hold = self.holds.get(id.index()).copied().flatten();

@@ -62,39 +62,29 @@ impl Lower<'_> {
     }
 
     /// Makes a value readable more than once: `set` gets what must run before.
-    pub(super) fn atom(&mut self, value: Expr, ty: Type, set: &mut Vec<Stmt>) -> (Expr, Option<Reg>) {
+    pub(super) fn atom(&mut self, value: Expr, ty: Type, set: &mut Vec<Stmt>) -> Expr {
         if self.is_atom(&value) {
-            return (value, None);
+            return value;
         }
         let value = match self.split(value) {
-            Ok((stmts, atom, reg)) => {
+            Ok((stmts, atom)) => {
                 set.extend(stmts);
-                return (atom, reg);
+                return atom;
             }
             Err(value) => value,
         };
         let reg = self.scratch(ty);
         set.push(self.set(reg, value));
-        (Expr::Get(reg), Some(reg))
+        Expr::Get(reg)
     }
 
-    /// Takes apart a value that statements leave in a register: the statements, and the register, taken again if it is
-    /// a scratch one. Anything else comes back as it is.
-    fn split(&mut self, value: Expr) -> Result<(Vec<Stmt>, Expr, Option<Reg>), Expr> {
+    /// Takes apart a value that statements leave in a register: the statements, and the register. Anything else comes
+    /// back as it is.
+    fn split(&self, value: Expr) -> Result<(Vec<Stmt>, Expr), Expr> {
         match value {
             Expr::At(line, inner) => self.split(*inner).map_err(|inner| Expr::At(line, Box::new(inner))),
-            Expr::Seq(stmts, value) if self.is_atom(&value) => Ok((stmts, *value, None)),
-            Expr::Seq(stmts, value) => match *value {
-                Expr::Get(reg) if self.take(reg) => Ok((stmts, Expr::Get(reg), Some(reg))),
-                other => Err(Expr::Seq(stmts, Box::new(other))),
-            },
+            Expr::Seq(stmts, value) if self.is_atom(&value) || matches!(*value, Expr::Get(_)) => Ok((stmts, *value)),
             other => Err(other),
-        }
-    }
-
-    fn release_all(&mut self, regs: impl IntoIterator<Item = Option<Reg>>) {
-        for reg in regs.into_iter().flatten() {
-            self.release(reg);
         }
     }
 
@@ -102,9 +92,8 @@ impl Lower<'_> {
     fn with_atom(&mut self, operand: &typed::Expr, f: impl FnOnce(&mut Self, Expr) -> Expr) -> Expr {
         let value = self.expr(operand);
         let mut stmts = Vec::new();
-        let (atom, reg) = self.atom(value, base_type(operand.ty.base), &mut stmts);
+        let atom = self.atom(value, base_type(operand.ty.base), &mut stmts);
         let result = f(self, atom);
-        self.release_all([reg]);
         fold::seq(stmts, result)
     }
 
@@ -115,9 +104,8 @@ impl Lower<'_> {
             return value;
         }
         let mut stmts = Vec::new();
-        let (atom, reg) = self.atom(value, Type::F64, &mut stmts);
+        let atom = self.atom(value, Type::F64, &mut stmts);
         self.branch(&mut stmts, finite(atom.clone()), Vec::new(), vec![self.fault(fault)]);
-        self.release_all([reg]);
         fold::seq(stmts, atom)
     }
 
@@ -148,10 +136,9 @@ impl Lower<'_> {
         let mut b = self.expr(right);
         if let (ArithOp::Div, Some(zero)) = (op, zero) {
             let mut stmts = Vec::new();
-            let (atom, reg) = self.atom(b, Type::F64, &mut stmts);
+            let atom = self.atom(b, Type::F64, &mut stmts);
             let is_zero = fold::binary(Binary::Eq, atom.clone(), Expr::F64(0.0));
             self.branch(&mut stmts, is_zero, vec![self.fault(zero)], Vec::new());
-            self.release_all([reg]);
             b = fold::seq(stmts, atom);
         }
         self.checked(operation(op, a, b), fault)
@@ -169,11 +156,10 @@ impl Lower<'_> {
         let mut stmts = Vec::new();
         let a = self.expr(left);
         // The left operand is kept in a register even if it is a var: nothing in between changes a var.
-        let (a, a_reg) = self.atom(a, Type::F64, &mut stmts);
+        let a = self.atom(a, Type::F64, &mut stmts);
         let b = self.expr(right);
-        let (b, b_reg) = self.atom(b, Type::F64, &mut stmts);
+        let b = self.atom(b, Type::F64, &mut stmts);
         let result = self.lift(op, (a, left.ty.optional), (b, right.ty.optional), [fault, zero], &mut stmts);
-        self.release_all([a_reg, b_reg, Some(result)]);
         fold::seq(stmts, Expr::Get(result))
     }
 
@@ -219,11 +205,10 @@ impl Lower<'_> {
         let a = self.expr(left);
         if base == Base::Num {
             let mut stmts = Vec::new();
-            let (a, a_reg) = self.atom(a, Type::F64, &mut stmts);
+            let a = self.atom(a, Type::F64, &mut stmts);
             let b = self.expr(right);
-            let (b, b_reg) = self.atom(b, Type::F64, &mut stmts);
+            let b = self.atom(b, Type::F64, &mut stmts);
             let result = self.tolerant(op, &a, &b);
-            self.release_all([a_reg, b_reg]);
             return fold::seq(stmts, result);
         }
         let b = self.expr(right);
@@ -278,10 +263,9 @@ impl Lower<'_> {
             return Expr::F64(maximum(*a, *b));
         }
         let mut stmts = Vec::new();
-        let (a, a_reg) = self.atom(a, Type::F64, &mut stmts);
-        let (b, b_reg) = self.atom(b, Type::F64, &mut stmts);
+        let a = self.atom(a, Type::F64, &mut stmts);
+        let b = self.atom(b, Type::F64, &mut stmts);
         let less = fold::binary(Binary::Lt, b.clone(), a.clone());
-        self.release_all([a_reg, b_reg]);
         fold::seq(stmts, fold::select(less, a, b))
     }
 
@@ -303,10 +287,9 @@ impl Lower<'_> {
         let base = value.ty.base;
         let mut stmts = Vec::new();
         let v = self.expr(value);
-        let (atom, reg) = self.atom(v, base_type(base), &mut stmts);
+        let atom = self.atom(v, base_type(base), &mut stmts);
         let otherwise = self.expr(default);
         let result = fold::choose(base_type(base), known(base, atom.clone()), atom, otherwise);
-        self.release_all([reg]);
         fold::seq(stmts, result)
     }
 
@@ -342,10 +325,9 @@ impl Lower<'_> {
                     let a = self.expr(a);
                     let b = self.expr(b);
                     // A divisor of 0 makes the quotient an infinity or a NaN, so one test finds both.
-                    let (quotient, q_reg) = self.atom(div(a, b), Type::F64, &mut stmts);
+                    let quotient = self.atom(div(a, b), Type::F64, &mut stmts);
                     let otherwise = self.expr(otherwise);
-                    let (otherwise, o_reg) = self.atom(otherwise, Type::F64, &mut stmts);
-                    self.release_all([q_reg, o_reg]);
+                    let otherwise = self.atom(otherwise, Type::F64, &mut stmts);
                     let result = fold::select(finite(quotient.clone()), quotient, otherwise);
                     fold::seq(stmts, result)
                 }

@@ -98,15 +98,9 @@ impl Lower<'_> {
     }
 
     /// A value that is read more than once, in a register to the end of the call's code.
-    pub(super) fn argument(&mut self, value: &typed::Expr, ty: Type, to: &mut Vec<Stmt>) -> (Expr, Option<Reg>) {
+    pub(super) fn argument(&mut self, value: &typed::Expr, ty: Type, to: &mut Vec<Stmt>) -> Expr {
         let lowered = self.expr(value);
         self.atom(lowered, ty, to)
-    }
-
-    pub(super) fn release_some(&mut self, regs: impl IntoIterator<Item = Option<Reg>>) {
-        for reg in regs.into_iter().flatten() {
-            self.release(reg);
-        }
     }
 
     fn push(&mut self, ring: Ring, width: Width, value: Expr, to: &mut Vec<Stmt>) {
@@ -153,14 +147,13 @@ impl Lower<'_> {
 
     /// `count`: integers, so a running count is exact.
     fn count(&mut self, value: &typed::Expr, size: &Size, min: Option<u32>, to: &mut Vec<Stmt>) -> Expr {
-        let (now, now_reg) = self.argument(value, Type::I32, to);
+        let now = self.argument(value, Type::I32, to);
         let ring = self.ring(size.max, 0);
         let count = self.state(Type::I32, 0);
         let leaving = self.leaving(ring, Type::I32, size);
         let grown = fold::binary(Binary::Add32, Expr::Get(count), now.clone());
         to.push(self.set(count, fold::binary(Binary::Sub32, grown, leaving)));
         self.push(ring, Width::I32, now, to);
-        self.release_some([now_reg]);
         self.when_enough(size, min, fold::unary(Unary::FromI32, Expr::Get(count)), to)
     }
 
@@ -173,7 +166,7 @@ impl Lower<'_> {
         min: Option<u32>,
         to: &mut Vec<Stmt>,
     ) -> Expr {
-        let (now, now_reg) = self.argument(value, Type::F64, to);
+        let now = self.argument(value, Type::F64, to);
         let (better, best_of, worst) = if highest {
             (Binary::Gt, Binary::Max, f64::NEG_INFINITY)
         } else {
@@ -196,7 +189,6 @@ impl Lower<'_> {
         self.branch(&mut not_better, and(full, was_best), again, keep);
         let improves = fold::binary(better, now.clone(), Expr::Get(best));
         self.branch(to, improves, vec![self.set(best, now)], not_better);
-        self.release_some([now_reg, Some(left)]);
         self.when_enough(size, min, Expr::Get(best), to)
     }
 
@@ -210,22 +202,21 @@ impl Lower<'_> {
         fault: Option<FaultId>,
         to: &mut Vec<Stmt>,
     ) -> Expr {
-        let (now, now_reg) = self.argument(value, Type::F64, to);
+        let now = self.argument(value, Type::F64, to);
         let ring = self.ring(size.max, 0);
         self.push(ring, Width::F64, now, to);
-        self.release_some([now_reg]);
         let result = self.register(Type::F64, Home::Bar);
 
         let mut code = Vec::new();
-        let (count, number, count_reg) = if min.is_none() {
-            (size.n.clone(), size.number.clone(), None)
+        let (count, number) = if min.is_none() {
+            (size.n.clone(), size.number.clone())
         } else {
             let reg = self.scratch(Type::I32);
             let bar = self.bar_number();
             let filling = fold::binary(Binary::LtU64, Expr::Get(bar), size.n64.clone());
             let so_far = fold::binary(Binary::Add32, fold::unary(Unary::Wrap, Expr::Get(bar)), Expr::I32(1));
             code.push(self.set(reg, fold::select(filling, so_far, size.n.clone())));
-            (Expr::Get(reg), fold::unary(Unary::FromI32, Expr::Get(reg)), Some(reg))
+            (Expr::Get(reg), fold::unary(Unary::FromI32, Expr::Get(reg)))
         };
         code.push(self.set(result, Expr::F64(0.0)));
         self.each(ring, &count, size.max, result, &mut code, |_, sum, value| add(sum, value));
@@ -244,11 +235,9 @@ impl Lower<'_> {
                 self.test(result, fault, &mut code);
                 let number = if function == WindowFunction::Stdev { number } else { sub(number, Expr::F64(1.0)) };
                 code.push(self.set(result, fold::unary(Unary::Sqrt, div(Expr::Get(result), number))));
-                self.release_some([Some(mean), Some(deviation)]);
             }
             _ => {}
         }
-        self.release_some([count_reg]);
         let enough = self.enough(size, min);
         self.branch(to, enough, code, vec![self.set(result, missing(Base::Num))]);
         Expr::Get(result)
@@ -299,8 +288,6 @@ impl Lower<'_> {
         code.push(self.stmt(StmtKind::Loop { trips: max / UNROLLED.unsigned_abs(), body, again }));
         let four = fold::binary(Binary::Ge32, count.clone(), Expr::I32(UNROLLED));
         self.branch(to, four, code, Vec::new());
-        self.release(at);
-        self.release(end);
     }
 
     /// Takes some values of a ring, the oldest at position `at`, and moves on.
@@ -348,8 +335,8 @@ impl Lower<'_> {
     /// one. It was not, on the bar before bar 0.
     fn crosses(&mut self, above: bool, left: &typed::Expr, right: &typed::Expr, to: &mut Vec<Stmt>) -> Expr {
         let was_other = self.state(Type::I32, 0);
-        let (a, a_reg) = self.argument(left, Type::F64, to);
-        let (b, b_reg) = self.argument(right, Type::F64, to);
+        let a = self.argument(left, Type::F64, to);
+        let b = self.argument(right, Type::F64, to);
         let op = if above { CompareOp::Gt } else { CompareOp::Lt };
         let beyond = self.register(Type::I32, Home::Bar);
         let compared = self.tolerant(op, &a, &b);
@@ -357,7 +344,6 @@ impl Lower<'_> {
         let result = self.register(Type::I32, Home::Bar);
         to.push(self.set(result, and(Expr::Get(beyond), Expr::Get(was_other))));
         to.push(self.set(was_other, not(Expr::Get(beyond))));
-        self.release_some([a_reg, b_reg]);
         Expr::Get(result)
     }
 }

@@ -13,7 +13,7 @@ mod smooth;
 use rulebox_abi::{BufferKind, MISSING, MISSING_BITS};
 
 use super::{Binary, Expr, Home, Initial, MISSING_BOOL, Program, Reg, Register, Stmt, StmtKind, Type, Unary, Width};
-use super::{fold, hoist};
+use super::{allocate, fold, hoist};
 use crate::layout::{Layout, ring_slots};
 use crate::span::{LineIndex, Span};
 use crate::typed::{Base, FaultId, ParamKind, Rule, Ty};
@@ -36,6 +36,7 @@ pub fn lower(rule: &Rule, source: &str) -> Program {
         layout: lower.layout,
     };
     hoist::hoist(&mut program);
+    allocate::allocate(&mut program);
     program
 }
 
@@ -73,8 +74,6 @@ struct Lower<'r> {
     registers: Vec<Register>,
     initial: Vec<Initial>,
     invariants: Vec<(Reg, Expr)>,
-    /// Scratch registers that are free, by type.
-    free: [Vec<Reg>; 3],
     state_locals: usize,
     row: Reg,
     latch: Reg,
@@ -106,7 +105,6 @@ impl<'r> Lower<'r> {
             registers: Vec::new(),
             initial: Vec::new(),
             invariants: Vec::new(),
-            free: [Vec::new(), Vec::new(), Vec::new()],
             state_locals: 0,
             row: Reg(0),
             latch: Reg(0),
@@ -196,25 +194,9 @@ impl<'r> Lower<'r> {
         Expr::Get(reg)
     }
 
-    /// A register for use within an expression. Give it back with [`Self::release`] once everything that reads it has
-    /// been lowered.
+    /// A register for use within an expression, which nothing else uses: [`allocate`] sees who can share one.
     fn scratch(&mut self, ty: Type) -> Reg {
-        self.free.get_mut(ty as usize).and_then(Vec::pop).unwrap_or_else(|| self.register(ty, Home::Scratch))
-    }
-
-    /// Takes a scratch register that is free; whether it was.
-    fn take(&mut self, reg: Reg) -> bool {
-        self.free.iter_mut().any(|free| {
-            let at = free.iter().position(|r| *r == reg);
-            at.map(|at| free.swap_remove(at)).is_some()
-        })
-    }
-
-    fn release(&mut self, reg: Reg) {
-        let ty = self.registers.get(reg.0 as usize).map_or(Type::I32, |r| r.ty);
-        if let Some(free) = self.free.get_mut(ty as usize) {
-            free.push(reg);
-        }
+        self.register(ty, Home::Scratch)
     }
 
     fn is_atom(&self, value: &Expr) -> bool {

@@ -17,7 +17,7 @@ impl Lower<'_> {
         if function == SmoothFunction::Rsi {
             return self.rsi(value, size, fault, to);
         }
-        let (now, now_reg) = self.argument(value, Type::F64, to);
+        let now = self.argument(value, Type::F64, to);
         let mean = self.state(Type::F64, 0);
         let next = if function == SmoothFunction::Ema {
             let alpha = div(Expr::F64(2.0), add(size.number.clone(), Expr::F64(1.0)));
@@ -30,7 +30,6 @@ impl Lower<'_> {
         let result = self.register(Type::F64, Home::Bar);
         let seeded = vec![self.set(result, Expr::Get(mean))];
         self.seeded(&[(mean, now, next)], &last, size, seeded, result, fault, to);
-        self.release_some([now_reg]);
         Expr::Get(result)
     }
 
@@ -76,7 +75,7 @@ impl Lower<'_> {
         // Missing on bar 0: the change is then a NaN, which is neither a gain nor a loss.
         let previous = self.state(Type::F64, rulebox_abi::MISSING_BITS);
         let (gains, losses) = (self.state(Type::F64, 0), self.state(Type::F64, 0));
-        let (now, now_reg) = self.argument(value, Type::F64, to);
+        let now = self.argument(value, Type::F64, to);
         let change = self.scratch(Type::F64);
         to.push(self.set(change, sub(now.clone(), Expr::Get(previous))));
         to.push(self.set(previous, now));
@@ -103,7 +102,6 @@ impl Lower<'_> {
         let next_losses = self.wilder(losses, Expr::Get(loss), size);
         let means = [(gains, Expr::Get(gain), next_gains), (losses, Expr::Get(loss), next_losses)];
         self.seeded(&means, &size.n64.clone(), size, finish, result, None, to);
-        self.release_some([now_reg, Some(change), Some(gain), Some(loss), Some(total)]);
         Expr::Get(result)
     }
 
@@ -116,9 +114,9 @@ impl Lower<'_> {
     ) -> Expr {
         let previous = self.state(Type::F64, 0);
         let mean = self.state(Type::F64, 0);
-        let (high, h) = self.argument(high, Type::F64, to);
-        let (low, l) = self.argument(low, Type::F64, to);
-        let (close, c) = self.argument(close, Type::F64, to);
+        let high = self.argument(high, Type::F64, to);
+        let low = self.argument(low, Type::F64, to);
+        let close = self.argument(close, Type::F64, to);
         let height = self.scratch(Type::F64);
         let range = self.scratch(Type::F64);
         to.push(self.set(height, sub(high.clone(), low.clone())));
@@ -136,7 +134,6 @@ impl Lower<'_> {
         let next = self.wilder(mean, Expr::Get(range), size);
         let finish = vec![self.set(result, Expr::Get(mean))];
         self.seeded(&[(mean, Expr::Get(range), next)], &size.n64.clone(), size, finish, result, fault, to);
-        self.release_some([h, l, c, Some(height), Some(range)]);
         Expr::Get(result)
     }
 }

@@ -2,7 +2,7 @@
 
 use rulebox_dsl::bars::Bars;
 use rulebox_dsl::calendar::Calendar;
-use rulebox_dsl::generate::{Choices, generate};
+use rulebox_dsl::generate::{Choices, at_tolerance, generate};
 use rulebox_dsl::span::LineIndex;
 use rulebox_dsl::typed::{Base, Rule};
 use rulebox_dsl::{manifest, testing};
@@ -114,4 +114,28 @@ fn generated_rules_agree_bit_for_bit() {
         }
     }
     assert!(faulted > 0 && faulted < GENERATED, "{faulted} of {GENERATED} faulted");
+}
+
+#[test]
+fn numbers_that_differ_by_the_tolerance_compare_alike() {
+    let outs = ["x > y", "x >= y", "x < y", "x <= y", "x == y", "x != y", "crosses_above(x, y)", "crosses_below(x, y)"];
+    let folded = ["x + 0 > y * 1", "y / 1 < x - 0", "max(x, y) > min(x, y)", "(x ?? 0) > (y ?? 0)"];
+    let optional = folded[3].replace("(x ?? 0)", "(z ?? y)");
+    let texts = outs.iter().chain(&folded[..3]).copied().chain([optional.as_str()]);
+    let outs: Vec<_> = texts.enumerate().map(|(at, text)| format!("out o{at} = {text}")).collect();
+    let case = Case::new(&format!("rule r(x, y, z: num?) {{ {} if x > y {{ warn \"x\" }} }}", outs.join(" ")));
+    let mut choices = Choices::seeded(9);
+    let rows = 50_000;
+    let (mut x, mut y) = (Vec::with_capacity(rows), Vec::with_capacity(rows));
+    for _ in 0..rows {
+        let (a, b) = at_tolerance(&mut choices);
+        let sign = choices.pick(&[1.0, -1.0]);
+        let (a, b) = if choices.chance(1, 2) { (a, b) } else { (b, a) };
+        x.push(a * sign);
+        y.push(b * sign);
+    }
+    let bars = Bars::new(rows, vec![x.clone(), y, x]);
+    let ran = case.agree(&[], &bars.view().columns());
+    let warns = ran.columns.verdicts.iter().filter(|verdict| **verdict == 1).count();
+    assert!(warns > rows / 20 && warns < rows / 2, "{warns} of {rows} pairs compare as larger");
 }
