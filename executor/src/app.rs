@@ -18,6 +18,7 @@ use crate::auth::Keyring;
 use crate::auth::first_key::{FirstKey, FirstKeyError};
 use crate::auth::secret::{MasterSecret, SecretError};
 use crate::config::{Config, Durability};
+use crate::server;
 use crate::service::Service;
 use crate::store::sqlite::{OpenError, OpenOptions, SqliteStore};
 use crate::store::{PlatformStore, RuleStore};
@@ -53,6 +54,9 @@ pub enum StartError {
     Metrics(#[from] MetricsError),
 }
 
+/// Connections to the health port: probes and scrapers.
+const HEALTH_CONNECTIONS: usize = 64;
+
 /// The service, started: both ports are bound, the store is open, no request has been answered yet.
 #[derive(Debug)]
 pub struct App {
@@ -63,6 +67,7 @@ pub struct App {
     health_router: Router,
     draining: Arc<AtomicBool>,
     drain: Duration,
+    limits: server::Limits,
     store: Arc<SqliteStore>,
     service: Service,
 }
@@ -80,6 +85,11 @@ impl App {
         let secret = MasterSecret::of_store(&*platform, config.master_secret.as_ref(), &config.data_dir).await?;
         let keyring = Arc::new(Keyring::new(Arc::clone(&platform), &secret));
         let drain = config.api.drain();
+        let limits = server::Limits {
+            connections: config.api.connections,
+            header_time: config.api.header_time(),
+            unwanted_bytes: config.api.body_bytes.saturating_mul(2),
+        };
         let metrics = Metrics::new()?;
         metrics.dependency_up.with_label_values(&["store"]).set(1);
         let config = Arc::new(config);
@@ -90,7 +100,7 @@ impl App {
         let health_state = HealthState { service: service.clone(), store: platform, draining: Arc::clone(&draining) };
         let (api_router, _) = api::router(ApiState::new(service.clone(), keyring));
         let health_router = api::health::router(health_state);
-        Ok(Self { api, health, first_key, api_router, health_router, draining, drain, store, service })
+        Ok(Self { api, health, first_key, api_router, health_router, draining, drain, limits, store, service })
     }
 
     /// The key, if this start made it. The store keeps its hash alone.
@@ -121,16 +131,13 @@ impl App {
 
     /// Answers requests until `stop` is ready. Then says that it is not ready, takes no new connections, and lets the
     /// requests in flight end, for as long as [`crate::config::Api::drain_seconds`].
-    ///
-    /// # Errors
-    /// If a listener fails.
-    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) {
         let (stopping, health_stopping) = (CancellationToken::new(), CancellationToken::new());
-        let api = axum::serve(self.api, self.api_router).with_graceful_shutdown(stopping.clone().cancelled_owned());
-        let health = axum::serve(self.health, self.health_router)
-            .with_graceful_shutdown(health_stopping.clone().cancelled_owned());
+        let api = server::serve(self.api, self.api_router, self.limits, stopping.clone());
+        let health_limits = server::Limits { connections: HEALTH_CONNECTIONS, ..self.limits };
+        let health = server::serve(self.health, self.health_router, health_limits, health_stopping.clone());
         // The health port outlives the API, so that its last word is "draining" and not a refused connection.
-        let health = tokio::spawn(health.into_future());
+        let health = tokio::spawn(health);
         let (draining, drain) = (self.draining, self.drain);
         tokio::spawn({
             let stopping = stopping.clone();
@@ -144,20 +151,18 @@ impl App {
             stopping.cancelled().await;
             tokio::time::sleep(drain).await;
         };
-        let served = tokio::select! {
-            served = api.into_future() => served,
+        tokio::select! {
+            () = api => {}
             () = late => {
                 tracing::warn!(seconds = drain.as_secs(), "requests were still running when the time to drain was over");
-                Ok(())
             }
-        };
+        }
         health_stopping.cancel();
         health.abort();
         // What still runs has nobody left to answer; what it tried is recorded all the same.
         self.service.stop().await;
         self.store.close().await;
         tracing::info!("stopped");
-        served
     }
 }
 

@@ -54,10 +54,15 @@ pub struct Api {
     pub body_bytes: usize,
     /// Bytes of any other request.
     pub small_body_bytes: usize,
-    /// Bytes of all request bodies in memory at a time; past them the answer is 503.
+    /// Bytes of all request bodies, and of the bars read from them, in memory at a time; past them the answer is 503.
+    /// Bodies up to 64 KiB have room of their own, an eighth of this.
     pub bodies_in_flight_bytes: usize,
     /// Seconds that a client may take to send a body.
     pub body_seconds: u64,
+    /// Connections at a time; more wait.
+    pub connections: usize,
+    /// Seconds that a connection may be without a request: to send the head of one, or idle.
+    pub header_seconds: u64,
     /// Seconds that requests in flight have to end after the signal to stop.
     pub drain_seconds: u64,
     /// Entries of a page of a list, and the most that a caller may ask for.
@@ -186,6 +191,8 @@ impl Default for Defaults {
                 small_body_bytes: 1 << 20,
                 bodies_in_flight_bytes: 512 << 20,
                 body_seconds: 60,
+                connections: 1_024,
+                header_seconds: 10,
                 drain_seconds: 30,
                 page_entries: 100,
             },
@@ -276,6 +283,11 @@ impl Api {
     /// How long a client may take to send a body.
     pub const fn body_time(&self) -> Duration {
         Duration::from_secs(self.body_seconds)
+    }
+
+    /// How long a connection may be without a request.
+    pub const fn header_time(&self) -> Duration {
+        Duration::from_secs(self.header_seconds)
     }
 
     /// How long requests in flight have to end.

@@ -5,7 +5,7 @@
 //! request -> api -> service -> {store, execution} -> domain
 //! ```
 //!
-//! `axum` appears only in [`api`] and [`app`]; `sqlx` only in [`store`]; `wasmtime` nowhere: it is the
+//! `axum` appears only in [`api`], [`server`] and [`app`]; `sqlx` only in [`store`]; `wasmtime` nowhere: it is the
 //! sandbox crate's.
 
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod execution;
+pub mod server;
 pub mod service;
 pub mod store;
 pub mod telemetry;

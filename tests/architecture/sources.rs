@@ -9,7 +9,7 @@ const MOST_LINES: usize = 500;
 
 /// A library, and the places under `executor/src` where it may be named.
 const ROOMS: [(&str, &[&str]); 5] = [
-    ("axum", &["api/", "app.rs", "app/"]),
+    ("axum", &["api/", "server/", "app.rs", "app/"]),
     ("sqlx", &["store/"]),
     ("redis", &["shared/"]),
     ("wasmtime", &[]),

@@ -3,11 +3,10 @@
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::body_room::BodyRoom;
 use super::problem::{Code, Problem};
 use super::state::ApiState;
 use crate::domain::rule::RuleName;
@@ -16,8 +15,9 @@ use crate::domain::rule::RuleName;
 #[derive(Debug)]
 pub struct Held {
     /// As sent.
-    pub bytes: Bytes,
-    _room: OwnedSemaphorePermit,
+    pub bytes: Vec<u8>,
+    /// Also for what is made of them.
+    pub room: BodyRoom,
 }
 
 /// What a body is.
@@ -49,28 +49,37 @@ fn check_type(headers: &HeaderMap, taken: &[Kind], names: &str) -> Result<Kind, 
     if encoding || !taken.contains(&kind) { Err(wrong_type(names)) } else { Ok(kind) }
 }
 
-/// Reads a body of at most `limit` bytes.
+/// Reads a body of at most `limit` bytes. Room is taken as they arrive: who declares a body and sends none holds none.
 async fn read(request: Request, state: &ApiState, limit: usize) -> Result<Held, Problem> {
     let too_large = || Problem::new(Code::BODY_TOO_LARGE, format!("the body may have {limit} bytes"));
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    let kib = u32::try_from(length.unwrap_or(limit).div_ceil(1024)).unwrap_or(u32::MAX);
-    let room = std::sync::Arc::clone(&state.body_room).try_acquire_many_owned(kib).map_err(|_| Problem {
-        retry_after: Some(1),
-        ..Problem::new(Code::OVERLOADED, "too many request bodies are being read")
-    })?;
-    let time = state.service.settings().api.body_time();
-    let read = tokio::time::timeout(time, Limited::new(request.into_body(), limit).collect()).await;
-    match read {
-        Ok(Ok(body)) => Ok(Held { bytes: body.to_bytes(), _room: room }),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Problem::new(Code::MALFORMED_JSON, "the body ended before its length")),
-        Err(_) => {
-            Err(Problem::new(Code::BODY_TIMEOUT, format!("the body took longer than {} seconds", time.as_secs())))
+    let mut body = request.into_body();
+    let mut held = Held { bytes: Vec::new(), room: state.body_room.none() };
+    let arrive = async {
+        while let Some(frame) = body.frame().await {
+            let cut = |_| Problem::new(Code::MALFORMED_JSON, "the body ended before its length");
+            let Ok(data) = frame.map_err(cut)?.into_data() else { continue };
+            let needed = held.bytes.len().saturating_add(data.len());
+            if needed > limit {
+                return Err(too_large());
+            }
+            if needed > held.bytes.capacity() {
+                let twice = held.bytes.capacity().saturating_mul(2).min(length.unwrap_or(limit));
+                let capacity = needed.max(twice);
+                held.room.resize(capacity)?;
+                held.bytes.reserve_exact(capacity - held.bytes.len());
+            }
+            held.bytes.extend_from_slice(&data);
         }
-    }
+        Ok(())
+    };
+    let time = state.service.settings().api.body_time();
+    let late = || Problem::new(Code::BODY_TIMEOUT, format!("the body took longer than {} seconds", time.as_secs()));
+    tokio::time::timeout(time, arrive).await.map_err(|_| late())??;
+    Ok(held)
 }
 
 /// A JSON body that carries bars, not yet parsed.
@@ -152,7 +161,7 @@ impl FromRequest<ApiState> for RuleText {
         let query = query.map_err(|error| Problem::new(Code::INVALID_QUERY, error.body_text()))?;
         let body = read(request, state, state.service.settings().api.small_body_bytes).await?;
         let (name, source) = match kind {
-            Kind::Text => (query.0.name, body.bytes.to_vec()),
+            Kind::Text => (query.0.name, body.bytes),
             Kind::Json | Kind::Other => {
                 let json: RuleTextJson = parse(&body.bytes)?;
                 (json.name.or(query.0.name), json.source.into_bytes())

@@ -51,10 +51,10 @@ pub async fn wrap(State(service): State<Service>, mut request: Request, next: Ne
     );
     request.extensions_mut().insert(Marks(marks.clone()));
     let handled = async {
-        let response = finish(next.run(request).await, &marks, &path);
+        let (response, code) = finish(next.run(request).await, &marks, &path);
         let status = response.status();
         let milliseconds = began.elapsed().as_secs_f64() * 1e3;
-        tracing::info!(method = %method, route, status = status.as_u16(), milliseconds, "answered");
+        tracing::info!(method = %method, route, status = status.as_u16(), code, milliseconds, "answered");
         response
     };
     let mut response = handled.instrument(span).await;
@@ -69,16 +69,17 @@ pub async fn wrap(State(service): State<Service>, mut request: Request, next: Ne
     response
 }
 
-/// Writes the body of a problem, now that the request's marks are at hand.
-fn finish(mut response: Response, marks: &RequestMarks, path: &str) -> Response {
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+/// Writes the body of a problem, now that the request's marks are at hand; gives its code.
+fn finish(mut response: Response, marks: &RequestMarks, path: &str) -> (Response, Option<&'static str>) {
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return (response, None) };
     let body = problem.body(marks, path);
-    tracing::Span::current().in_scope(|| tracing::debug!(code = body.code, detail = body.detail, "problem"));
+    let code = body.code;
+    tracing::Span::current().in_scope(|| tracing::debug!(code, detail = body.detail, "problem"));
     // A problem is strings and numbers: it always serialises.
     let body = serde_json::to_vec(&body).unwrap_or_default();
     response.headers_mut().remove(CONTENT_LENGTH);
     *response.body_mut() = Body::from(body);
-    response
+    (response, Some(code))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer passes it so")]

@@ -2,6 +2,7 @@
 
 pub mod bars_json;
 pub mod body;
+pub mod body_room;
 pub mod context;
 pub mod docs;
 pub mod health;

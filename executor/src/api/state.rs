@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::FromRef;
-use tokio::sync::Semaphore;
 
+use super::body_room::BodyRooms;
 use crate::auth::Keyring;
 use crate::service::Service;
 use crate::store::PlatformStore;
@@ -17,15 +17,16 @@ pub struct ApiState {
     pub service: Service,
     /// Who is who.
     pub keyring: Arc<Keyring>,
-    /// Room for request bodies, in KiB.
-    pub body_room: Arc<Semaphore>,
+    /// Room for request bodies.
+    pub body_room: BodyRooms,
 }
 
 impl ApiState {
     /// Shared parts of the API.
     pub fn new(service: Service, keyring: Arc<Keyring>) -> Self {
-        let kib = (service.settings().api.bodies_in_flight_bytes / 1024).clamp(1, Semaphore::MAX_PERMITS);
-        Self { service, keyring, body_room: Arc::new(Semaphore::new(kib)) }
+        let refused = service.metrics().refused.with_label_values(&["body_room"]);
+        let body_room = BodyRooms::new(service.settings().api.bodies_in_flight_bytes, refused);
+        Self { service, keyring, body_room }
     }
 }
 

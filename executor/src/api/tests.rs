@@ -103,6 +103,8 @@ async fn a_full_queue_says_when_to_come_back() {
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(response.headers()["retry-after"], "1");
     assert_eq!(json(response).await["code"], "overloaded");
+    assert_eq!(fixture.state.service.metrics().refused.with_label_values(&["bar_queue"]).get(), 1);
+    assert_eq!(fixture.state.service.metrics().refused.with_label_values(&["evaluation_queue"]).get(), 0);
     // Runs do not keep texts from being compiled.
     assert_eq!(fixture.post("/v1/rules/check", rule).await.status(), StatusCode::OK);
     release.send(()).unwrap();
@@ -113,13 +115,15 @@ async fn a_full_queue_says_when_to_come_back() {
 #[tokio::test]
 async fn bodies_in_flight_are_bounded() {
     let fixture = fixture(|config| config.api.bodies_in_flight_bytes = config.api.body_bytes).await;
-    let all = u32::try_from(fixture.state.service.settings().api.body_bytes / 1024).unwrap();
-    let held = Arc::clone(&fixture.state.body_room).try_acquire_many_owned(all).unwrap();
     let rule = r#"{"source": "rule floor(equity) = equity < 1"}"#;
-    let response = fixture.post("/v1/rules/check", rule).await;
+    let large = format!("{}{rule}", " ".repeat(100_000));
+    let mut held = fixture.state.body_room.none();
+    held.resize(fixture.state.service.settings().api.body_bytes).unwrap();
+    let response = fixture.post("/v1/rules/check", &large).await;
     assert_eq!(json(response).await["code"], "overloaded");
-    drop(held);
     assert_eq!(fixture.post("/v1/rules/check", rule).await.status(), StatusCode::OK);
+    drop(held);
+    assert_eq!(fixture.post("/v1/rules/check", &large).await.status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -32,6 +32,8 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_API__SMALL_BODY_BYTES        bytes of any other request
   RULEBOX_API__BODIES_IN_FLIGHT_BYTES  bytes of all requests at a time
   RULEBOX_API__BODY_SECONDS            time to send a request
+  RULEBOX_API__CONNECTIONS             connections at a time
+  RULEBOX_API__HEADER_SECONDS          time to send the head of a request, or to be idle
   RULEBOX_API__DRAIN_SECONDS           time for requests in flight to end at a stop
   RULEBOX_API__PAGE_ENTRIES            entries of a page of a list
   RULEBOX_HEALTH__LISTEN               address and port of health and metrics (127.0.0.1:9090)
@@ -87,7 +89,8 @@ async fn serve(config: Config) -> Result<(), Failure> {
         writeln!(out, "serving until Ctrl-C")?;
         out.flush()?;
     }
-    app.serve(stop).await.map_err(Failure::Runtime)
+    app.serve(stop).await;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         ("api.small_body_bytes", api.small_body_bytes as u64, KIB..=64 * MIB),
         ("api.bodies_in_flight_bytes", api.bodies_in_flight_bytes as u64, KIB..=1024 * GIB),
         ("api.body_seconds", api.body_seconds, 1..=3_600),
+        ("api.connections", api.connections as u64, 1..=1_000_000),
+        ("api.header_seconds", api.header_seconds, 1..=3_600),
         // 0 cuts what is running.
         ("api.drain_seconds", api.drain_seconds, 0..=3_600),
         ("api.page_entries", api.page_entries.into(), 1..=10_000),

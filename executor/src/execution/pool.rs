@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use prometheus::IntCounter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Why work was not done.
@@ -37,6 +38,8 @@ pub struct Pool {
     /// One permit for each that runs.
     threads: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
+    /// Counts those who found no place.
+    refused: Option<IntCounter>,
 }
 
 /// Counts one that waits, for as long as it is alive: a caller who gives up leaves the queue.
@@ -57,7 +60,15 @@ impl Pool {
             places: Arc::new(Semaphore::new(places)),
             threads: Arc::new(Semaphore::new(threads.min(Semaphore::MAX_PERMITS))),
             waiting: Arc::default(),
+            refused: None,
         }
+    }
+
+    /// Counts those who find no place.
+    #[must_use]
+    pub fn counting(mut self, refused: IntCounter) -> Self {
+        self.refused = Some(refused);
+        self
     }
 
     /// How many wait.
@@ -70,10 +81,13 @@ impl Pool {
     /// # Errors
     /// [`PoolError::Full`].
     pub fn place(&self) -> Result<Place, PoolError> {
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(permit) => Ok(Place { pool: self.clone(), permit: Arc::new(permit) }),
-            Err(_) => Err(PoolError::Full { pool: self.name, retry_after: Duration::from_secs(1) }),
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(Place { pool: self.clone(), permit: Arc::new(permit) });
         }
+        if let Some(refused) = &self.refused {
+            refused.inc();
+        }
+        Err(PoolError::Full { pool: self.name, retry_after: Duration::from_secs(1) })
     }
 
     /// Does the work on a thread of the pool. A caller who goes away while waiting gives up its place; work that has

@@ -75,12 +75,15 @@ impl Service {
             ..Limits::default()
         };
         let modules = Modules::new(sandbox, ModuleLimits::default(), evaluation.loaded_modules, metrics.clone());
+        let refused = |queue| metrics.refused.with_label_values(&[queue]);
+        let runs = Pool::new("evaluation", evaluation.threads, evaluation.queue).counting(refused("evaluation_queue"));
+        let bar_runs = Pool::new("bar", evaluation.threads, evaluation.queue).counting(refused("bar_queue"));
         Ok(Self {
             store,
             compiler: Compiler::new(&settings.compile, metrics.clone()),
             modules,
-            runs: Pool::new("evaluation", evaluation.threads, evaluation.queue),
-            bar_runs: Pool::new("bar", evaluation.threads, evaluation.queue),
+            runs,
+            bar_runs,
             rooms: Rooms::new(evaluation.answers_in_flight_bytes),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),

@@ -16,6 +16,8 @@ pub struct Metrics {
     pub http_duration: HistogramVec,
     /// Requests being answered.
     pub http_active: IntGauge,
+    /// Requests refused for want of room, by what there was none in: `body_room`, `evaluation_queue`, `bar_queue`.
+    pub refused: IntCounterVec,
     /// Seconds of compiling, by stage (`compile`: text to module, `load`: module to machine code) and result.
     pub compile_duration: HistogramVec,
     /// Texts waiting to be compiled.
@@ -104,6 +106,11 @@ impl Metrics {
                 &["http_request_method", "http_route", "http_response_status_code"],
             )?,
             http_active: make.gauge("http_server_active_requests", "Requests being answered.")?,
+            refused: make.counter(
+                "rulebox_requests_refused_total",
+                "Requests refused for want of room: for bodies, or in a queue.",
+                &["reason"],
+            )?,
             compile_duration: make.seconds(
                 "rulebox_compile_duration_seconds",
                 "Time to compile: `compile` is text to module, `load` is module to machine code.",
@@ -156,6 +163,9 @@ impl Metrics {
             self.violations.with_label_values(&[kind, severity.name()]).reset();
         }
         self.compile_rejected.with_label_values(&["queue_full"]).reset();
+        for reason in ["body_room", "evaluation_queue", "bar_queue"] {
+            self.refused.with_label_values(&[reason]).reset();
+        }
         for result in ["hit", "miss"] {
             self.module_cache.with_label_values(&["memory", result]).reset();
         }

@@ -60,6 +60,7 @@ async fn metrics_count_what_happens() {
         "rulebox_dependency_up{dependency=\"store\"} 1",
         "http_server_active_requests 0",
         "rulebox_compile_queue_depth 0",
+        "rulebox_requests_refused_total{reason=\"body_room\"} 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }

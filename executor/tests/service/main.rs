@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod bad_input;
+mod connections;
 mod described;
 mod evaluate;
 mod evaluate_rules;

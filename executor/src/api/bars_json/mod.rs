@@ -13,6 +13,7 @@ use std::cell::{Cell, RefCell};
 use serde::de::{DeserializeSeed, Error};
 
 use super::body::{Held, json_problem};
+use super::body_room::BodyRoom;
 use super::problem::{Code, Problem};
 use crate::config;
 use crate::domain::bars::{Bars, Params};
@@ -78,19 +79,36 @@ pub fn read(bytes: &[u8], form: Form, limits: &config::Evaluation) -> Result<Req
 /// Bodies up to this size are read where they arrive: that takes less than handing them over.
 const SMALL: usize = 32 * 1024;
 
-/// Takes a place on a pool and reads a request, a large one there.
+/// Takes a place on a pool and reads a request, a large one there. The room is that of the bars: it is to be held as
+/// long as they are.
 ///
 /// # Errors
-/// As [`read`]; or the pool's queue is full.
-pub async fn read_on(service: &Service, body: Held, form: Form) -> Result<(Request, Place), Problem> {
+/// As [`read`]; or the pool's queue is full, or the bars have no room beside their text.
+pub async fn read_on(service: &Service, body: Held, form: Form) -> Result<(Request, Place, BodyRoom), Problem> {
     let settings = &service.settings().evaluation;
     if body.bytes.len() <= SMALL {
         let request = read(&body.bytes, form, settings)?;
         let pool = if request.bars.single { service.bar_runs() } else { service.runs() };
-        return Ok((request, pool.place()?));
+        return Ok((request, pool.place()?, body.room));
     }
     let (place, settings) = (service.runs().place()?, settings.clone());
-    Ok((place.run(move || read(&body.bytes, form, &settings)).await??, place))
+    let work = move || {
+        let Held { bytes, mut room } = body;
+        let parsed = parsed_bytes(&bytes);
+        room.resize(bytes.capacity().saturating_add(parsed))?;
+        let request = read(&bytes, form, &settings)?;
+        drop(bytes);
+        room.resize(parsed)?;
+        Ok::<_, Problem>((request, room))
+    };
+    let (request, room) = place.run(work).await??;
+    Ok((request, place, room))
+}
+
+/// The most bytes that the values of a text may take: each but the first has a comma before it.
+fn parsed_bytes(text: &[u8]) -> usize {
+    let commas: usize = text.iter().map(|byte| usize::from(*byte == b',')).sum();
+    commas.saturating_add(1).saturating_mul(size_of::<f64>())
 }
 
 /// Where reading is, and what it may read.

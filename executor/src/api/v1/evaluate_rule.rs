@@ -53,7 +53,7 @@ pub async fn handle(
     BarsBody(body): BarsBody,
 ) -> Result<Response, Problem> {
     let series = series_wanted(query.series.as_deref())?;
-    let (request, place) = bars_json::read_on(&service, body, Form::OneRule).await?;
+    let (request, place, _room) = bars_json::read_on(&service, body, Form::OneRule).await?;
     let single = request.bars.single;
     let evaluation = Evaluation {
         rule,
@@ -63,9 +63,9 @@ pub async fn handle(
         series,
         place: place.clone(),
     };
-    let (run, room) = service.evaluate(&tenant.caller(marks), evaluation).await?;
+    let (run, answer_room) = service.evaluate(&tenant.caller(marks), evaluation).await?;
     let rows = run.bars;
-    answer(&place, room, rows, move || {
+    answer(&place, answer_room, rows, move || {
         if single {
             RuleAnswer::Bar(BarAnswer::from(run))
         } else {

@@ -51,7 +51,7 @@ pub async fn handle(
     BarsBody(body): BarsBody,
 ) -> Result<Response, Problem> {
     let series = series_wanted(query.series.as_deref())?;
-    let (request, place) = bars_json::read_on(&service, body, Form::SeveralRules).await?;
+    let (request, place, _room) = bars_json::read_on(&service, body, Form::SeveralRules).await?;
     let single = request.bars.single;
     let rules = match request.rules {
         None | Some(Rules::All) => None,
@@ -71,9 +71,9 @@ pub async fn handle(
     });
     let params = params.collect::<Result<_, Problem>>()?;
     let evaluation = JointEvaluation { rules, versions, bars: request.bars, params, series, place: place.clone() };
-    let (run, room) = service.evaluate_jointly(&tenant.caller(marks), evaluation).await?;
+    let (run, answer_room) = service.evaluate_jointly(&tenant.caller(marks), evaluation).await?;
     let rows = run.bars.saturating_mul(run.rules.len());
-    answer(&place, room, rows, move || {
+    answer(&place, answer_room, rows, move || {
         if single {
             CombinedAnswer::Bar(CombinedBarAnswer::from(run))
         } else {

@@ -1,0 +1,90 @@
+//! One connection.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::http::header::EXPECT;
+use axum::http::{Request, Version};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::Limits;
+use super::activity::{Activity, Answer, InFlight, Watched};
+use super::lingering::Lingering;
+
+/// Requests of one HTTP/2 connection at a time.
+const STREAMS: u32 = 64;
+/// How often an HTTP/2 client with requests in flight is asked whether it is still there, and how long it may take to
+/// say so.
+const PING: Duration = Duration::from_secs(20);
+/// How long a connection without a request lives on when the service is to stop.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Answers the requests of a connection until the client goes, has been silent for too long, or `stop` and the last
+/// request has ended.
+pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
+    // An answer is written as one piece: there is nothing to wait for.
+    let _ = stream.set_nodelay(true);
+    let activity = Activity::new();
+    let service = service_fn({
+        let activity = activity.clone();
+        move |request| answer(&router, InFlight::new(&activity), request, limits.unwanted_bytes)
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    // Silence is measured here, for both versions alike, and not while an answer is being taken.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING);
+    let io = TokioIo::new(Watched { stream, activity: activity.clone() });
+    let mut connection = pin!(builder.serve_connection(io, service));
+    let (mut stopped, mut patience) = (false, limits.header_time);
+    loop {
+        let silent_at = activity.silent_at(patience);
+        tokio::select! {
+            served = connection.as_mut() => {
+                if let Err(error) = served {
+                    tracing::debug!(error, "a connection ended");
+                }
+                return;
+            }
+            () = stop.cancelled(), if !stopped => {
+                (stopped, patience) = (true, patience.min(STOP_PATIENCE));
+                connection.as_mut().graceful_shutdown();
+            }
+            () = tokio::time::sleep_until(silent_at) => {
+                if activity.silent_at(patience) <= tokio::time::Instant::now() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn answer(
+    router: &Router,
+    in_flight: InFlight,
+    request: Request<Incoming>,
+    unwanted_bytes: usize,
+) -> impl Future<Output = Result<axum::http::Response<Answer>, Infallible>> + use<> {
+    // HTTP/2 can end a request by itself, and who waits for a word before the body has not begun to write.
+    let lingers = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
+    let request = request.map(|body| match body {
+        body if body.is_end_stream() || !lingers => Body::new(body),
+        body => Body::new(Lingering::new(body, unwanted_bytes)),
+    });
+    let answered = router.clone().oneshot(request);
+    async move { Ok(answered.await?.map(|body| Answer { body, _in_flight: in_flight })) }
+}

@@ -1,0 +1,67 @@
+//! The HTTP server under the routers: accepts connections, bounds their number and their silence, and stops.
+
+mod activity;
+mod connection;
+mod lingering;
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// What connections may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Open at a time; more wait to be accepted.
+    pub connections: usize,
+    /// How long a connection may be without a request: to send the head of one, or idle.
+    pub header_time: Duration,
+    /// Bytes of a body that nobody wants that are still taken, so that a client who writes before it reads gets to its
+    /// answer.
+    pub unwanted_bytes: usize,
+}
+
+/// The system is out of something, such as file descriptors: it will not be better at once.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers requests until `stop`; then takes no new connections, and ends when those that are there have ended. If it
+/// is dropped before, the connections are cut.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let room = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+    let mut connections = JoinSet::new();
+    let accepting = async {
+        loop {
+            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let served = connection::serve(stream, router.clone(), limits, stop.clone());
+                    connections.spawn(async move {
+                        served.await;
+                        drop(place);
+                    });
+                }
+                Err(error) if is_the_clients(error.kind()) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a connection cannot be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+            while connections.try_join_next().is_some() {}
+        }
+    };
+    tokio::select! {
+        () = accepting => {}
+        () = stop.cancelled() => {}
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+const fn is_the_clients(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset)
+}

@@ -1,0 +1,142 @@
+//! Connections as clients with other habits use them: silent ones, slow ones, and ones that write before they read.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::harness::{DRAWDOWN, Server};
+
+const EVALUATE: &str = "/v1/rules/drawdown/evaluate";
+
+async fn connect(server: &Server) -> TcpStream {
+    TcpStream::connect(server.base.strip_prefix("http://").unwrap()).await.unwrap()
+}
+
+/// The head of a request with a body.
+fn head(key: &str, kind: &str, body: &str) -> String {
+    format!(
+        "POST {EVALUATE} HTTP/1.1\r\nhost: rulebox\r\nauthorization: Bearer {key}\r\ncontent-type: {kind}\r\n\
+         connection: close\r\n{body}\r\n\r\n"
+    )
+}
+
+/// Reads to the end of the connection.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text).await.unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_writes_before_it_reads_sees_why_it_is_refused() {
+    let server = Server::with(|config| config.api.body_bytes = 20 << 20).await;
+    server.upload(DRAWDOWN).await;
+    let size = 30 << 20;
+    let length = format!("content-length: {size}");
+    for (head, status, code) in [
+        (head(&server.key, "application/json", &length), 413, "body_too_large"),
+        (head("rbx_live_nobody", "application/json", &length), 401, "unauthenticated"),
+        (head(&server.key, "text/csv", &length), 415, "unsupported_media_type"),
+    ] {
+        let mut stream = connect(&server).await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..size / (1 << 20) {
+            stream.write_all(&vec![b' '; 1 << 20]).await.unwrap();
+        }
+        let text = answer(&mut stream).await;
+        assert!(text.starts_with(&format!("HTTP/1.1 {status} ")) && text.contains(code), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_body_is_not_taken_for_ever() {
+    let server = Server::with(|config| (config.api.body_bytes, config.api.small_body_bytes) = (1 << 20, 1 << 20)).await;
+    let mut stream = connect(&server).await;
+    stream
+        .write_all(head("rbx_live_nobody", "application/json", "content-length: 1000000000").as_bytes())
+        .await
+        .unwrap();
+    let block = vec![b' '; 1 << 20];
+    let mut sent = 0;
+    while stream.write_all(&block).await.is_ok() {
+        sent += 1;
+    }
+    assert!((1..900).contains(&sent), "{sent} MiB were taken");
+}
+
+#[tokio::test]
+async fn bodies_that_never_come_hold_no_room() {
+    let server = Server::with(|config| config.api.bodies_in_flight_bytes = config.api.body_bytes).await;
+    server.upload(DRAWDOWN).await;
+    let mut silent = Vec::new();
+    for body in ["content-length: 67108864", "transfer-encoding: chunked"].repeat(4) {
+        let mut stream = connect(&server).await;
+        stream.write_all(head(&server.key, "application/json", body).as_bytes()).await.unwrap();
+        silent.push(stream);
+    }
+    while server.metric("http_server_active_requests").await != Some(8.0) {
+        tokio::task::yield_now().await;
+    }
+    let columns = json!({"columns": {"equity": vec![1; 100_000], "drawdown": vec![0; 100_000]}});
+    server.post(EVALUATE, &columns).await.ok();
+    server.post(EVALUATE, &json!({"inputs": {"equity": 1, "drawdown": 0}})).await.ok();
+    assert_eq!(server.metric("rulebox_requests_refused_total{reason=\"body_room\"}").await, Some(0.0));
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_is_closed() {
+    let server = Server::with(|config| config.api.header_seconds = 1).await;
+    for start in ["", "P", "PRI * HTTP/2.0\r\n", "GET /v1/limits HTTP/1.1\r\nhost: rulebox\r\nx-slow: "] {
+        let mut stream = connect(&server).await;
+        stream.write_all(start.as_bytes()).await.unwrap();
+        let closed = timeout(Duration::from_secs(10), stream.read(&mut [0; 100])).await;
+        assert!(!matches!(closed.unwrap(), Ok(1..)), "{start:?} was answered");
+    }
+    // Nor does one live on between requests.
+    let mut stream = connect(&server).await;
+    stream.write_all(b"GET /v1/limits HTTP/1.1\r\nhost: rulebox\r\n\r\n").await.unwrap();
+    let text = timeout(Duration::from_secs(10), answer(&mut stream)).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 401 "), "{text}");
+}
+
+#[tokio::test]
+async fn a_body_may_take_longer_than_a_head() {
+    let server = Server::with(|config| config.api.header_seconds = 1).await;
+    server.upload(DRAWDOWN).await;
+    let body = r#"{"inputs": {"equity": 1, "drawdown": 0}}"#;
+    let mut stream = connect(&server).await;
+    let length = format!("content-length: {}", body.len());
+    stream.write_all(head(&server.key, "application/json", &length).as_bytes()).await.unwrap();
+    let early = timeout(Duration::from_secs(3), stream.read(&mut [0; 1])).await;
+    assert!(early.is_err(), "the connection was closed, or the answer came before the body");
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let text = answer(&mut stream).await;
+    assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_the_next_one_waits() {
+    let server = Server::with(|config| config.api.connections = 1).await;
+    let first = connect(&server).await;
+    let mut second = connect(&server).await;
+    second.write_all(head("nobody", "application/json", "content-length: 0").as_bytes()).await.unwrap();
+    let early = timeout(Duration::from_millis(500), second.read(&mut [0; 1])).await;
+    assert!(early.is_err(), "the second was answered beside the first");
+    drop(first);
+    assert!(answer(&mut second).await.starts_with("HTTP/1.1 401 "));
+}
+
+#[tokio::test]
+async fn who_has_sent_half_a_head_does_not_hold_the_service_back() {
+    let server = Server::start().await;
+    let mut half = connect(&server).await;
+    half.write_all(b"GET /v1/limits HTTP/1.1\r\nhost: ").await.unwrap();
+    // Accepted in order: when this one is answered, the other is being served.
+    server.get("/v1/limits").await.ok();
+    let began = Instant::now();
+    server.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(5), "it waited for {:?}", began.elapsed());
+}
