@@ -192,7 +192,7 @@ impl Default for Defaults {
                 bodies_in_flight_bytes: 512 << 20,
                 body_seconds: 60,
                 connections: 1_024,
-                header_seconds: 10,
+                header_seconds: 75,
                 drain_seconds: 30,
                 page_entries: 100,
             },

@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
 use super::body_room::BodyRoom;
+use super::json_words;
 use super::problem::{Code, Problem};
 use super::state::ApiState;
 use crate::domain::rule::RuleName;
@@ -111,22 +112,28 @@ impl<T: DeserializeOwned> FromRequest<ApiState> for Json<T> {
 
 /// Parses a small JSON body, and says where it is wrong.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // A struct would be read from an array as well, field by field.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::new(Code::INVALID_REQUEST, "the body is an array; send an object").on(1, 1));
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        json_problem(error.inner()).at(if path == "." { String::new() } else { path })
+        let missing = json_words::missing_field(&error.inner().to_string()).map(str::to_owned);
+        let path = if path == "." { missing.unwrap_or_default() } else { path };
+        json_problem(error.inner(), bytes).at(path)
     })?;
-    json.end().map_err(|error| json_problem(&error))?;
+    json.end().map_err(|error| json_problem(&error, bytes))?;
     Ok(value)
 }
 
-/// A problem of an error of `serde_json`'s.
-pub(super) fn json_problem(error: &serde_json::Error) -> Problem {
+/// A problem of an error of `serde_json`'s in this text.
+pub(super) fn json_problem(error: &serde_json::Error, text: &[u8]) -> Problem {
     let code = match error.classify() {
         serde_json::error::Category::Data => Code::INVALID_REQUEST,
         _ => Code::MALFORMED_JSON,
     };
-    Problem::new(code, error.to_string()).on(error.line(), error.column())
+    Problem::new(code, json_words::plain(error, text)).on(error.line(), error.column())
 }
 
 /// The text of a rule: `{"source": ...}`, or the text itself as `text/plain`.

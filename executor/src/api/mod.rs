@@ -6,6 +6,7 @@ pub mod body_room;
 pub mod context;
 pub mod docs;
 pub mod health;
+mod json_words;
 pub mod params;
 pub mod problem;
 pub mod state;

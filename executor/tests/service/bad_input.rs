@@ -81,6 +81,8 @@ async fn a_body_that_is_not_json_says_where() {
         let problem = server.post_text(EVALUATE, body).await.problem(400, "malformed_json");
         assert_eq!(problem["path"], path, "{body}");
         assert!(problem["line"] == 1 && problem["column"].as_u64() > Some(1), "{problem:#}");
+        let missing = problem["detail"].as_str().unwrap().contains("write null");
+        assert_eq!(missing, body.contains("NaN") || body.contains("Inf") || body.contains("999"), "{problem:#}");
     }
     for body in ["", "{", "nonsense", "\u{feff}{}"] {
         server.post_text(EVALUATE, body).await.problem(400, "malformed_json");
@@ -135,14 +137,19 @@ async fn columns_that_do_not_fit_say_which_and_where() {
 async fn small_bodies_say_where_they_are_wrong() {
     let server = server().await;
     for (path, body, at) in [
-        ("/v1/rules", json!({"name": "a"}), Value::Null),
+        ("/v1/rules", json!({"name": "a"}), json!("source")),
+        ("/v1/rules", json!(["a", "rule a(x) = x > 1"]), Value::Null),
+        ("/v1/rules/drawdown/activate", json!([1]), Value::Null),
         ("/v1/rules", json!({"source": 1}), json!("source")),
         ("/v1/rules", json!({"source": "", "nmae": "a"}), json!("nmae")),
         ("/v1/rules/drawdown/activate", json!({"version": -1}), json!("version")),
         ("/v1/rules/drawdown/activate", json!({"version": "1"}), json!("version")),
-        ("/v1/rules/drawdown/activate", json!({}), Value::Null),
+        ("/v1/rules/drawdown/activate", json!({}), json!("version")),
     ] {
-        assert_eq!(server.post(path, &body).await.problem(422, "invalid_request")["path"], at, "{path} {body}");
+        let problem = server.post(path, &body).await.problem(422, "invalid_request");
+        assert_eq!(problem["path"], at, "{path} {body}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(!["u32", "struct", "integer", "sequence"].iter().any(|word| detail.contains(word)), "{detail}");
     }
     server.post_text("/v1/rules", r#"{"source": "", "source": ""}"#).await.problem(422, "invalid_request");
     for name in ["", "A", "a b", "../a", &"a".repeat(65)] {
@@ -205,4 +212,35 @@ async fn problems_look_like_this() {
         redacted(server.post_text(EVALUATE, "{\"columns\":\n{\"equity\": [1e999]}}").await.json)
     );
     insta::assert_json_snapshot!("rule_not_found", redacted(server.get("/v1/rules/absent").await.json));
+}
+
+#[tokio::test]
+async fn an_answer_is_short_whatever_was_sent() {
+    let server = server().await;
+    let long = "x".repeat(600_000);
+    for body in [
+        json!({"columns": {&long: [1]}}),
+        json!({"columns": {"equity": [1], &long: [1, 2]}}),
+        json!({"inputs": {"equity": 1, "drawdown": 0}, "params": {&long: 1}}),
+        json!({ &long: 1 }),
+        json!(long),
+    ] {
+        let problem = server.post(EVALUATE, &body).await.json;
+        assert!(problem.to_string().len() < 10_000 && problem["code"].is_string(), "{}", problem["code"]);
+    }
+    for body in [json!({"source": "", &long: 1}), json!(long), json!({"version": long})] {
+        let problem = server.post("/v1/rules/drawdown/activate", &body).await.json;
+        assert!(problem.to_string().len() < 10_000 && problem["code"].is_string(), "{}", problem["code"]);
+    }
+}
+
+#[tokio::test]
+async fn errors_say_what_is_meant() {
+    let server = server().await;
+    let both = json!({"columns": {"equity": [1]}, "inputs": {"equity": 1}});
+    let problem = server.post(EVALUATE, &both).await.problem(422, "invalid_request");
+    assert!(problem["detail"].as_str().unwrap().contains("exclude each other"), "{problem:#}");
+    let problem = server.post_text(EVALUATE, "").await.problem(400, "malformed_json");
+    assert_eq!((&problem["line"], &problem["column"]), (&json!(1), &json!(1)));
+    assert!(problem["detail"].as_str().unwrap().contains("empty"), "{problem:#}");
 }

@@ -136,6 +136,6 @@ fn numbers_that_differ_by_the_tolerance_compare_alike() {
     }
     let bars = Bars::new(rows, vec![x.clone(), y, x]);
     let ran = case.agree(&[], &bars.view().columns());
-    let warns = ran.columns.verdicts.iter().filter(|verdict| **verdict == 1).count();
-    assert!(warns > rows / 20 && warns < rows / 2, "{warns} of {rows} pairs compare as larger");
+    let warns: u32 = ran.columns.verdicts.iter().map(|verdict| u32::from(*verdict)).sum();
+    assert!((2_500..25_000).contains(&warns), "{warns} of {rows} pairs compare as larger");
 }

@@ -71,7 +71,7 @@ pub fn read(bytes: &[u8], form: Form, limits: &config::Evaluation) -> Result<Req
     let mut request = Request::default();
     let mut fields = RequestFields::new(&mut request, form);
     let object = Object { reader: &reader, entries: &mut fields };
-    object.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| reader.problem(&error))?;
+    object.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| reader.problem(&error, bytes))?;
     fields.check()?;
     request.checked(form)
 }
@@ -148,10 +148,10 @@ impl Reader<'_> {
         error
     }
 
-    fn problem(&self, error: &serde_json::Error) -> Problem {
+    fn problem(&self, error: &serde_json::Error, text: &[u8]) -> Problem {
         let problem = match self.fault.borrow_mut().take() {
             Some((code, detail)) => Problem::new(code, detail).on(error.line(), error.column()),
-            None => json_problem(error),
+            None => json_problem(error, text),
         };
         problem.at(self.path())
     }

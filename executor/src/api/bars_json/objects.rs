@@ -10,6 +10,9 @@ use super::{Form, Reader, Request, shorten};
 use crate::api::problem::{Code, Problem};
 use crate::domain::bars::{Bars, Column, ParamValue, Params};
 
+/// Bytes of a name that are read as they are.
+const LONGEST_NAME: usize = 256;
+
 /// Where the entries of an object go.
 pub(super) trait Entries {
     /// What the object is, for an error.
@@ -51,6 +54,8 @@ impl<'de, T: Entries> Visitor<'de> for Object<'_, '_, T> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self { reader, entries } = self;
         while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            // No input and no param has such a name: what is kept of it is for the error.
+            let name = if name.len() > LONGEST_NAME { Cow::Owned(shorten(&name)) } else { name };
             reader.enter_name(&shorten(&name));
             if entries.has(&name) {
                 let detail = format!("`{}` is there twice", shorten(&name));
@@ -66,6 +71,8 @@ impl<'de, T: Entries> Visitor<'de> for Object<'_, '_, T> {
         Ok(())
     }
 }
+
+const EXCLUDE_EACH_OTHER: &str = "`columns` and `inputs` exclude each other: a series, or one bar";
 
 /// The request itself.
 pub(super) struct RequestFields<'q> {
@@ -87,7 +94,7 @@ impl<'q> RequestFields<'q> {
     pub(super) fn check(self) -> Result<(), Problem> {
         let has = |field| self.seen.contains(&field);
         let detail = match (has("columns"), has("inputs")) {
-            (true, true) => "`columns` and `inputs` exclude each other: a series, or one bar",
+            (true, true) => EXCLUDE_EACH_OTHER,
             (false, false) => "`columns` (a series) or `inputs` (one bar) is missing",
             (true, false) if has("time") => "beside `columns` there is no `time`: it is one of them",
             (_, single) => {
@@ -121,6 +128,10 @@ impl Entries for RequestFields<'_> {
             let detail = format!("unknown field `{}`; there are {}", shorten(&name), known.join(", "));
             return Err(reader.fail(Code::INVALID_REQUEST, detail));
         };
+        if matches!(field, "columns" | "inputs") && self.seen.iter().any(|seen| matches!(*seen, "columns" | "inputs")) {
+            reader.enter("");
+            return Err(reader.fail(Code::INVALID_REQUEST, EXCLUDE_EACH_OTHER));
+        }
         self.seen.push(field);
         reader.enter(field);
         let request = &mut *self.request;

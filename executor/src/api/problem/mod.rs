@@ -37,12 +37,23 @@ pub struct Problem {
     pub retry_after: Option<u32>,
 }
 
+/// What a caller sent may be in a text, and may be long; an answer is not.
+const DETAIL_CHARS: usize = 2_000;
+const PATH_CHARS: usize = 300;
+
+fn shorten(text: Box<str>, chars: usize) -> Box<str> {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => text.get(..end).unwrap_or_default().chars().chain("...".chars()).collect(),
+        None => text,
+    }
+}
+
 impl Problem {
     /// A problem.
     pub fn new(code: Code, detail: impl Into<Box<str>>) -> Self {
         Self {
             code,
-            detail: detail.into(),
+            detail: shorten(detail.into(), DETAIL_CHARS),
             diagnostics: Box::default(),
             path: None,
             position: None,
@@ -54,7 +65,7 @@ impl Problem {
     /// Says where in the request.
     #[must_use]
     pub fn at(mut self, path: impl Into<Box<str>>) -> Self {
-        self.path = Some(path.into()).filter(|path| !path.is_empty());
+        self.path = Some(shorten(path.into(), PATH_CHARS)).filter(|path| !path.is_empty());
         self
     }
 
@@ -62,7 +73,8 @@ impl Problem {
     #[must_use]
     pub fn on(mut self, line: usize, column: usize) -> Self {
         let short = |number| u32::try_from(number).unwrap_or(u32::MAX);
-        self.position = Some((short(line), short(column)));
+        // Where there is no text at all, a parser stands before the first character.
+        self.position = Some((short(line).max(1), short(column).max(1)));
         self
     }
 

@@ -33,9 +33,6 @@ pub(in crate::cli) enum DataError {
     /// More or fewer cells than the header.
     #[error("line {line} has {got} cells where the header has {expected}")]
     Ragged { line: usize, expected: usize, got: usize },
-    /// A blank line in a file of one column: a missing value, or nothing?
-    #[error("line {line} is blank; write `\"\"` for a bar whose only value is missing, or remove the line")]
-    BlankLine { line: usize },
     /// Text in a column of numbers.
     #[error(
         "line {line}, column {column} (`{name}`): `{text}` is not a number; leave the cell empty if the value is missing"

@@ -72,13 +72,17 @@ pub(super) fn read(bytes: &[u8], manifest: &Manifest) -> Result<Table, DataError
         if record.len() != expected {
             return Err(DataError::Ragged { line: line_at(bytes, at), expected, got: record.len() });
         }
-        if expected == 1 && blank_line_at(bytes, at) {
-            return Err(DataError::BlankLine { line: first_line_at(bytes, at) });
+        if expected == 1 {
+            table.push_blank(&header, blank_lines_at(bytes, at));
         }
         table.push(&header, &record).map_err(|wrong| wrong.into_error(&header, manifest, line_at(bytes, at)))?;
         if table.rows.is_multiple_of(16_384) {
             progress.at(at as u64);
         }
+    }
+    if expected == 1 {
+        let end = reader.position().byte();
+        table.push_blank(&header, blank_lines_at(bytes, usize::try_from(end).unwrap_or(usize::MAX)));
     }
     if table.rows == 0 {
         return Err(DataError::NoRows);
@@ -135,6 +139,15 @@ impl Table {
         Ok(())
     }
 
+    /// In a file of one column a blank line is a bar whose only value is missing: the reader passes over it.
+    fn push_blank(&mut self, header: &Header, lines: usize) {
+        let blank = ByteRecord::from(vec![""]);
+        for _ in 0..lines {
+            // An empty cell is a number that is missing: never an error.
+            let _ = self.push(header, &blank);
+        }
+    }
+
     /// An optional input without a column is missing on every bar.
     fn fill_absent(&mut self) {
         for values in &mut self.inputs {
@@ -180,10 +193,9 @@ fn rest_of_line(bytes: &[u8], at: usize) -> usize {
     usize::from(after_return && bytes.get(at) == Some(&b'\n'))
 }
 
-fn first_line_at(bytes: &[u8], at: usize) -> usize {
-    line_of(bytes, at + rest_of_line(bytes, at))
-}
-
-fn blank_line_at(bytes: &[u8], at: usize) -> bool {
-    newlines_at(bytes, at) > rest_of_line(bytes, at)
+/// Blank lines between two records, or after the last one. The end of the line before is none.
+fn blank_lines_at(bytes: &[u8], at: usize) -> usize {
+    let from = at + rest_of_line(bytes, at);
+    let newlines = bytes.get(from..from + newlines_at(bytes, from)).unwrap_or_default();
+    newlines.split(|&byte| byte == b'\n').count() - 1
 }

@@ -80,10 +80,17 @@ fn what_is_no_table_is_refused_with_its_line() {
 }
 
 #[test]
-fn a_blank_line_is_no_bar_where_it_could_be_one() {
-    for (text, line) in [("equity\n1\n\n2\n", 3), ("equity\r\n1\r\n\r\n2\r\n", 3), ("equity\n\n2\n", 2)] {
-        assert!(error(ONE, text).contains(&format!("line {line} is blank")), "{text:?}");
+fn in_a_file_of_one_column_a_blank_line_is_a_bar_without_its_value() {
+    for (text, values) in [
+        ("equity\n1\n\n2\n", &[1.0, MISSING, 2.0][..]),
+        ("equity\r\n1\r\n\r\n\r\n2\r\n", &[1.0, MISSING, MISSING, 2.0]),
+        ("equity\n\n2", &[MISSING, 2.0]),
+        ("equity\n1\n\n", &[1.0, MISSING]),
+        ("equity\r\n1\r\n\"\"\r\n2\r\n\r\n", &[1.0, MISSING, 2.0, MISSING]),
+        ("equity\n\n", &[MISSING]),
+    ] {
+        assert_eq!(bits(&read_for(ONE, text.as_bytes()).unwrap().inputs[0]), bits(values), "{text:?}");
     }
-    let table = read_for(ONE, b"equity\r\n1\r\n\"\"\r\n2\r\n\r\n").unwrap();
-    assert_eq!(bits(&table.inputs[0]), bits(&[1.0, MISSING, 2.0]));
+    // Elsewhere it is nothing.
+    assert_eq!(read_for(RULE, b"equity,open\n1,2\n\n3,4\n\n").unwrap().rows, 2);
 }
