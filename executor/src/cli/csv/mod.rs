@@ -81,8 +81,9 @@ pub(super) fn read(bytes: &[u8], manifest: &Manifest) -> Result<Table, DataError
         }
     }
     if expected == 1 {
-        let end = reader.position().byte();
-        table.push_blank(&header, blank_lines_at(bytes, usize::try_from(end).unwrap_or(usize::MAX)));
+        // The reader has passed over these too, to the end of the file. The first `\n` ends the last record.
+        let newlines = bytes.iter().rev().take_while(|byte| matches!(byte, b'\n' | b'\r'));
+        table.push_blank(&header, newlines.filter(|byte| **byte == b'\n').skip(1).count());
     }
     if table.rows == 0 {
         return Err(DataError::NoRows);
@@ -193,7 +194,7 @@ fn rest_of_line(bytes: &[u8], at: usize) -> usize {
     usize::from(after_return && bytes.get(at) == Some(&b'\n'))
 }
 
-/// Blank lines between two records, or after the last one. The end of the line before is none.
+/// Blank lines before a record. The end of the line before is none.
 fn blank_lines_at(bytes: &[u8], at: usize) -> usize {
     let from = at + rest_of_line(bytes, at);
     let newlines = bytes.get(from..from + newlines_at(bytes, from)).unwrap_or_default();
