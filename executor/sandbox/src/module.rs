@@ -49,8 +49,6 @@ pub(crate) struct Loaded {
     pub(crate) pre: InstancePre<Guest>,
     pub(crate) exports: Exports,
     digest: Digest,
-    module_bytes: usize,
-    machine_code_bytes: usize,
 }
 
 /// Where the exports are, so that no start looks them up by name.
@@ -92,16 +90,8 @@ impl Sandbox {
             kind: ViolationKind::ModuleInvalid,
             detail: "an export of the ABI is missing".to_owned(),
         })?;
-        let image = module.image_range();
         Ok(Module {
-            loaded: Arc::new(Loaded {
-                shared: Arc::clone(&self.shared),
-                pre,
-                exports,
-                digest: Digest::of(bytes),
-                module_bytes: bytes.len(),
-                machine_code_bytes: image.end.addr().saturating_sub(image.start.addr()),
-            }),
+            loaded: Arc::new(Loaded { shared: Arc::clone(&self.shared), pre, exports, digest: Digest::of(bytes) }),
         })
     }
 }
@@ -123,16 +113,6 @@ impl Module {
     /// Whether its state can be saved and restored.
     pub fn has_state(&self) -> bool {
         self.loaded.exports.state.is_some()
-    }
-
-    /// Bytes of machine code and tables that it occupies while it is loaded.
-    pub fn machine_code_bytes(&self) -> usize {
-        self.loaded.machine_code_bytes
-    }
-
-    /// Bytes of the module as it was uploaded.
-    pub fn module_bytes(&self) -> usize {
-        self.loaded.module_bytes
     }
 }
 
