@@ -86,8 +86,9 @@ impl Instance {
             // Asked for again after the call, which may have grown it.
             let memory = live.memory.data_mut(&mut live.store);
             check_verdicts(memory, live.buffers.verdicts, rows)?;
-            for out in &live.buffers.outs {
-                canonicalise(out.write(memory, rows * 8)?);
+            let Buffers { outs, message_values, keep, .. } = &live.buffers;
+            for column in outs.iter().chain(message_values).chain(keep) {
+                canonicalise(column.write(memory, rows * 8)?);
             }
             slices = hand_out(memory, &live.buffers, rows, first_row + start, slices, sink)?;
             start += rows;

@@ -63,6 +63,30 @@ fn the_bits_of_a_nan_do_not_come_out() {
 }
 
 #[test]
+fn every_column_of_numbers_has_one_nan() {
+    // A page for each kind of column; 8 bars fit.
+    let module = load(
+        &sandbox(),
+        r#"(memory (export "memory") 12)
+        (func (export "rulebox_buffer") (param $kind i32) (param $index i32) (param $bytes i32) (result i32)
+          (i32.add (i32.const 256) (i32.shl (local.get $kind) (i32.const 16))))
+        (func (export "rulebox_eval") (param $rows i32) (result i32)
+          (i64.store (i32.const 0x80100) (i64.const 0x7ff8000000000123))
+          (i64.store (i32.const 0x90100) (i64.const 0xfff8000000000000))
+          (i64.store (i32.const 0xa0100) (i64.const 0x7ff0000000000001))
+          (i32.const 0))"#,
+    )
+    .unwrap();
+    let shape = Shape { message_values: 1, keep: true, ..frame::SHAPE };
+    let limits = Limits { chunk_rows: 8, ..Limits::default() };
+    let mut output = OutputColumns::default();
+    module.run(&shape, &[2.0], &frame::input(&[&[1.0]]), &limits, &mut output).unwrap();
+    assert_eq!(output.outs, [[MISSING_BITS]]);
+    assert_eq!(output.message_values, [[MISSING_BITS]]);
+    assert_eq!(output.keep, [MISSING_BITS]);
+}
+
+#[test]
 fn lies_about_state_are_breaches() {
     let sandbox = sandbox();
     for (name, expected) in [
