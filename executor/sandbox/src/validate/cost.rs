@@ -2,9 +2,11 @@
 //!
 //! Cranelift's time is not linear in the bytes of a function: 200 nested loops around code that sets 2,000 locals are
 //! a few KB and 16 seconds. What made it slow in measurements can be counted in one pass, and is added up in units of
-//! about a microsecond (by the worst shapes found; most code takes a tenth of its count):
+//! about a microsecond of one core, by the worst shape found for each; most code takes a tenth of its count:
 //!
-//! - **Operators**, each at its own weight: a loop brings checks of fuel and deadline, `memory.grow` a call.
+//! - **Operators**, each at its own weight: a loop brings checks of fuel and deadline, `memory.grow` a call. Chains of
+//!   integer additions, subtractions and multiplications by constants took up to 29 µs and 4 KB for each operator:
+//!   the optimizer rewrites each with every form of those before it.
 //! - **Exits** of one function, squared: branches, checks and whatever else leaves the straight line for good.
 //! - **Joins.** Where control flow meets (the end of a block or `if`, the head of a loop), a local that was set inside
 //!   the frame becomes a new value. One count for each pair of a frame and a local set inside it.
@@ -12,6 +14,9 @@
 //!   local that was set once; where it was set again and again between the branches, each passes another value, and
 //!   the register allocator finds no place that suits all.
 //! - **Live values.** Every local and operand may have to be kept through every basic block.
+//! - **Lifetimes.** For each value without a register, the allocator looks at all that holds one while it lives. 3 to
+//!   5 ns for each pair of an operator and a value that lives through it: an operand on the stack, or a local from
+//!   where it is set to where it is read last. What a loop reads before it sets it lives to the end of the loop.
 
 use wasmparser::{BrTable, Operator};
 
@@ -19,6 +24,8 @@ use super::complexity;
 use crate::limits::ModuleLimits;
 use crate::outcome::Refusal;
 
+/// An operator that the optimizer has many rules for. In chains: `x + 1 + 1`.
+const REWRITTEN: u64 = 30;
 /// A function of its own: prologue, checks, and an entry from the host if it is exported or in a table.
 const FUNCTION: u64 = 200;
 const JOIN: u64 = 40;
@@ -27,6 +34,8 @@ const EDGE: u64 = 3;
 const EDGE_SETS: u64 = 10;
 /// Pairs of live value and basic block in a unit.
 const LIVE: u64 = 20;
+/// Pairs of live value and operator in a unit.
+const LIFETIME: u64 = 200;
 
 /// Pairs of exits of one function in a unit.
 const EXIT_PAIRS: u64 = 25;
@@ -40,6 +49,12 @@ fn weight(operator: &Operator<'_>) -> u64 {
         | Operator::CallIndirect { .. }
         | Operator::GlobalGet { .. }
         | Operator::GlobalSet { .. } => 100,
+        Operator::I32Add
+        | Operator::I32Sub
+        | Operator::I32Mul
+        | Operator::I64Add
+        | Operator::I64Sub
+        | Operator::I64Mul => REWRITTEN,
         Operator::Call { .. } => 10,
         Operator::I64TruncF64S
         | Operator::I64TruncF64U
@@ -88,6 +103,8 @@ pub(super) struct FunctionWork<'a> {
     exits: u64,
     branch_targets: u32,
     deepest_stack: u64,
+    /// Operators that values live for, all of them together.
+    lifetimes: u64,
     /// Units of edges.
     edges: u64,
 }
@@ -97,10 +114,33 @@ struct Frame {
     /// Number of the operator that opened it.
     opened: u32,
     is_loop: bool,
-    /// Distinct locals set inside it and inside frames inside it, with how often each had been set before.
-    locals_set: Vec<(u32, u64)>,
+    /// Distinct locals set inside it and inside frames inside it.
+    locals_set: Vec<Before>,
+    /// Of a loop: locals that its next round may read, so that they live to its end. May name one more than once.
+    carried: Vec<u32>,
     /// Branches to its label.
     branches: u64,
+}
+
+impl Frame {
+    fn new(opened: u32, is_loop: bool) -> Self {
+        Self { opened, is_loop, locals_set: Vec::new(), carried: Vec::new(), branches: 0 }
+    }
+}
+
+/// A local as it was before a frame set it first.
+struct Before {
+    local: u32,
+    sets: u64,
+    defined_in: usize,
+}
+
+impl Before {
+    /// Behind the frame it may be as it was: loops that did not carry the new value may carry the old one.
+    fn restore(&self, local: &mut Local) {
+        local.defined_in = self.defined_in;
+        local.carried_at = 0;
+    }
 }
 
 #[derive(Clone, Default)]
@@ -111,6 +151,12 @@ struct Local {
     sets: u64,
     /// Units of edges to joins behind us, which pass it if it is read from here on.
     pending: u64,
+    /// Depth of the innermost open frame that has set it on every way to here.
+    defined_in: usize,
+    /// Number of the operator that read or set it last: so far its lifetime is counted.
+    counted_to: u32,
+    /// Number of the operator that read it last, if the loops that are open have it among what they carry.
+    carried_at: u32,
 }
 
 impl<'a> FunctionWork<'a> {
@@ -129,9 +175,10 @@ impl<'a> FunctionWork<'a> {
             exits: 0,
             branch_targets: 0,
             deepest_stack: 0,
+            lifetimes: 0,
             edges: 0,
         };
-        work.frames.push(Frame { opened: 0, is_loop: false, locals_set: Vec::new(), branches: 0 });
+        work.frames.push(Frame::new(0, false));
         work.add(FUNCTION)?;
         Ok(work)
     }
@@ -155,6 +202,7 @@ impl<'a> FunctionWork<'a> {
             }
             Operator::Else => {
                 self.basic_blocks += 1;
+                self.otherwise();
                 Ok(())
             }
             Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => {
@@ -163,10 +211,7 @@ impl<'a> FunctionWork<'a> {
             }
             Operator::BrTable { targets } => self.table(targets),
             Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => self.set(*local_index),
-            Operator::LocalGet { local_index } => {
-                self.get(*local_index);
-                Ok(())
-            }
+            Operator::LocalGet { local_index } => self.get(*local_index),
             _ => Ok(()),
         }
     }
@@ -174,6 +219,7 @@ impl<'a> FunctionWork<'a> {
     /// Notes how many operands were on the stack after an operator.
     pub(super) fn stack(&mut self, height: u32) {
         self.deepest_stack = self.deepest_stack.max(u64::from(height));
+        self.lifetimes += u64::from(height);
     }
 
     /// Ends the function.
@@ -181,11 +227,12 @@ impl<'a> FunctionWork<'a> {
         let values = self.locals.len() as u64 + self.deepest_stack;
         let live = values.saturating_mul(self.basic_blocks);
         let exits = self.exits.saturating_mul(self.exits);
-        self.add((live / LIVE).saturating_add(self.edges).saturating_add(exits / EXIT_PAIRS))
+        let lifetimes = self.lifetimes / LIFETIME;
+        self.add((live / LIVE).saturating_add(lifetimes).saturating_add(self.edges).saturating_add(exits / EXIT_PAIRS))
     }
 
     fn open(&mut self, is_loop: bool) -> Result<(), Refusal> {
-        self.frames.push(Frame { opened: self.operators, is_loop, locals_set: Vec::new(), branches: 0 });
+        self.frames.push(Frame::new(self.operators, is_loop));
         // The inside and what follows it; the checks of fuel and deadline in a loop are blocks too.
         self.basic_blocks += 3;
         complexity("blocks inside one another", self.frames.len() - 1, self.limits.nesting as usize)
@@ -196,12 +243,33 @@ impl<'a> FunctionWork<'a> {
             // Nothing reads a local after the end of its function.
             return;
         };
-        for &(local, sets_before) in &frame.locals_set {
-            let Some(local) = self.locals.get_mut(local as usize) else { continue };
-            let units = EDGE * (local.sets - sets_before).min(EDGE_SETS) * frame.branches;
+        for &local in &frame.carried {
+            self.live_until_here(local);
+        }
+        for before in &frame.locals_set {
+            let Some(local) = self.locals.get_mut(before.local as usize) else { continue };
+            before.restore(local);
+            let units = EDGE * (local.sets - before.sets).min(EDGE_SETS) * frame.branches;
             // The next round of a loop may read it.
             let sum = if frame.is_loop { &mut self.edges } else { &mut local.pending };
             *sum = sum.saturating_add(units);
+        }
+    }
+
+    /// What one arm of an `if` sets, the other does not.
+    fn otherwise(&mut self) {
+        for before in self.frames.last().map_or([].as_slice(), |frame| &frame.locals_set) {
+            if let Some(local) = self.locals.get_mut(before.local as usize) {
+                before.restore(local);
+            }
+        }
+    }
+
+    /// Counts the life of a local since it was read or set last.
+    fn live_until_here(&mut self, local: u32) {
+        if let Some(local) = self.locals.get_mut(local as usize) {
+            self.lifetimes += u64::from(self.operators - local.counted_to);
+            local.counted_to = self.operators;
         }
     }
 
@@ -234,18 +302,33 @@ impl<'a> FunctionWork<'a> {
             if state.last_set > frame.opened {
                 break;
             }
-            frame.locals_set.push((local, state.sets));
+            frame.locals_set.push(Before { local, sets: state.sets, defined_in: state.defined_in });
             joins += 1;
         }
         state.last_set = self.operators;
         state.sets += 1;
+        state.defined_in = self.frames.len().saturating_sub(1);
+        state.counted_to = self.operators;
         self.add(JOIN * joins)
     }
 
-    fn get(&mut self, local: u32) {
-        if let Some(local) = self.locals.get_mut(local as usize) {
-            self.edges = self.edges.saturating_add(std::mem::take(&mut local.pending));
+    /// Notes that a local is read. What a loop has not set before that, it carries from round to round.
+    fn get(&mut self, local: u32) -> Result<(), Refusal> {
+        self.live_until_here(local);
+        let Some(state) = self.locals.get_mut(local as usize) else { return Ok(()) };
+        self.edges = self.edges.saturating_add(std::mem::take(&mut state.pending));
+        let mut steps = 0;
+        for frame in self.frames.iter_mut().skip(state.defined_in + 1).rev() {
+            if state.carried_at > frame.opened {
+                break;
+            }
+            steps += 1;
+            if frame.is_loop {
+                frame.carried.push(local);
+            }
         }
+        state.carried_at = self.operators;
+        self.add(steps)
     }
 }
 
@@ -300,6 +383,31 @@ mod tests {
         assert_eq!(count(1, &[set(0), set(0), BLOCK, set(0), branch(0), END, get(0), END]).1, 1, "once inside");
         assert_eq!(count(2, &[BLOCK, set(0), branch(0), END, get(1), END]).1, 0, "another local");
         assert_eq!(count(1, &[LOOP, set(0), branch(0), branch(1), END, END]).1, 1, "the next round may read it");
+    }
+
+    /// Operators that locals live for.
+    fn lifetimes(locals: u32, operators: &[Operator<'_>]) -> u64 {
+        let limits = ModuleLimits::default();
+        let mut module = ModuleWork::default();
+        let mut function = FunctionWork::new(&limits, &mut module, locals).unwrap();
+        for operator in operators {
+            function.operator(operator).unwrap();
+        }
+        function.lifetimes
+    }
+
+    #[test]
+    fn a_local_lives_from_where_it_is_set_to_where_it_is_read_last() {
+        const NOP: Operator<'static> = Operator::Nop;
+        const IF: Operator<'static> = Operator::If { blockty: BlockType::Empty };
+        assert_eq!(lifetimes(1, &[NOP, set(0), NOP, get(0), NOP, get(0), NOP, END]), 4);
+        assert_eq!(lifetimes(1, &[set(0), NOP, set(0), get(0), END]), 1, "the first value is not read");
+        assert_eq!(lifetimes(1, &[get(0), END]), 1, "a param lives from the start");
+        assert_eq!(lifetimes(1, &[set(0), LOOP, get(0), NOP, END, END]), 4, "read again in the next round");
+        assert_eq!(lifetimes(1, &[set(0), LOOP, LOOP, get(0), END, NOP, END, END]), 6, "by either loop");
+        assert_eq!(lifetimes(1, &[LOOP, set(0), get(0), NOP, END, END]), 1, "set anew in each round");
+        assert_eq!(lifetimes(1, &[LOOP, BLOCK, set(0), END, get(0), NOP, END, END]), 4, "the block may be left early");
+        assert_eq!(lifetimes(1, &[LOOP, IF, set(0), Operator::Else, get(0), END, NOP, END, END]), 5, "the other arm");
     }
 
     #[test]

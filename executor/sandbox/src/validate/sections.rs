@@ -4,7 +4,7 @@
 use rulebox_abi::export;
 use wasmparser::{ElementItems, FuncType, Import, Parser, Payload, TypeRef, ValType};
 
-use super::{at_most, complexity, invalid, malformed, shown};
+use super::{at_most, complexity, invalid, malformed, shown, toolchain};
 use crate::engine::FEATURES;
 use crate::limits::{ModuleLimits, PAGE_BYTES, SandboxConfig};
 use crate::outcome::{Refusal, ViolationKind};
@@ -45,6 +45,10 @@ impl Outline<'_> {
                 for ty in section.clone().into_iter_err_on_gc_types() {
                     let ty = ty.map_err(|e| malformed(&e))?;
                     complexity("params in one function type", ty.params().len(), limits.params as usize)?;
+                    // Validation checks every branch against every result.
+                    if ty.results().len() > 1 {
+                        return Err(toolchain::off("multi-value"));
+                    }
                     self.types.push(ty);
                 }
                 Ok(())

@@ -1,6 +1,6 @@
 //! Advice for modules that are invalid here alone: toolchains turn proposals on by default that Rulebox has off.
 
-use wasmparser::{Validator, WasmFeatures};
+use wasmparser::{Operator, Parser, Payload, Validator, WasmFeatures};
 
 use super::invalid;
 use crate::engine::FEATURES;
@@ -16,19 +16,43 @@ const EMITTED: [(WasmFeatures, &str); 6] = [
     (WasmFeatures::SIMD, "SIMD"),
 ];
 
+/// Labels in all `br_table`s of a module that gets advice. With multi-value on, each is checked against all params of
+/// the loop that it leads to; beside that, validation takes time in proportion to the bytes.
+const BRANCH_TARGETS: u32 = 20_000;
+
 /// If a module is valid but for such proposals, says which and how to turn them off.
 pub(super) fn hint(bytes: &[u8]) -> Option<Refusal> {
     let valid_with = |features| Validator::new_with_features(features).validate_all(bytes).is_ok();
     let all = EMITTED.iter().fold(FEATURES, |features, (feature, _)| features.union(*feature));
-    if !valid_with(all) {
+    if !branch_targets(bytes, all).is_ok_and(|targets| targets <= BRANCH_TARGETS) || !valid_with(all) {
         return None;
     }
     // Needed is what the module is invalid without. Reference types bring parts of bulk memory.
     let needed: Vec<_> =
         EMITTED.iter().filter(|(feature, _)| !valid_with(all.difference(*feature))).map(|(_, name)| *name).collect();
     let names = if needed.is_empty() { "proposals that overlap".to_owned() } else { needed.join(", ") };
-    Some(invalid(format!(
+    Some(off(&names))
+}
+
+/// The refusal of proposals that are off, by the names that their flags have.
+pub(super) fn off(names: &str) -> Refusal {
+    invalid(format!(
         "it uses {names}, which Rulebox has off; build it without (Rust: --target wasm32v1-none; C: clang -mcpu=mvp; \
          AssemblyScript: --disable bulk-memory)"
-    )))
+    ))
+}
+
+fn branch_targets(bytes: &[u8], features: WasmFeatures) -> wasmparser::Result<u32> {
+    let mut parser = Parser::new(0);
+    parser.set_features(features);
+    let mut targets = 0_u32;
+    for payload in parser.parse_all(bytes) {
+        let Payload::CodeSectionEntry(body) = payload? else { continue };
+        for operator in body.get_operators_reader()? {
+            if let Operator::BrTable { targets: table } = operator? {
+                targets = targets.saturating_add(table.len());
+            }
+        }
+    }
+    Ok(targets)
 }
