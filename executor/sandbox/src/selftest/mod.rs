@@ -61,12 +61,13 @@ const CASES: [Case; 17] = [
     ("too_many_blocks", "", "module_too_complex"),
 ];
 
-/// Limits small enough that every hostile module meets its own within milliseconds.
+/// Limits small enough that every hostile module meets its own within milliseconds. The deadline is not among them: on
+/// a machine that has no time for us it would be met before the others.
 pub fn limits() -> Limits {
     Limits {
         fuel: 500_000,
         setup_fuel: 1_000_000,
-        deadline: Limits::MIN_DEADLINE,
+        deadline: Duration::from_mins(1),
         memory_bytes: 8 << 20,
         table_elements: 1_000,
         ..Limits::default()
@@ -93,14 +94,15 @@ fn deep_blocks() -> String {
 /// Endless, with all the fuel there is: the clock alone can stop it.
 fn deadline(sandbox: &Sandbox) -> Check {
     let (_, text, _) = case!("endless_loop", "");
-    check(sandbox, "endless_loop_with_endless_fuel", text, "deadline_exceeded", &Limits { fuel: u64::MAX, ..limits() })
+    let limits = Limits { fuel: u64::MAX, deadline: Limits::MIN_DEADLINE, ..limits() };
+    check(sandbox, "endless_loop_with_endless_fuel", text, "deadline_exceeded", &limits)
 }
 
 fn check(sandbox: &Sandbox, name: &'static str, text: &str, expected: &'static str, limits: &Limits) -> Check {
     let began = Instant::now();
     let (got, fuel) = outcome(sandbox, text, limits);
     let elapsed = began.elapsed();
-    let passed = got == expected && outcome(sandbox, "", limits).0 == "ok";
+    let passed = got == expected && outcome(sandbox, "", &self::limits()).0 == "ok";
     Check { name, expected, got, passed, elapsed, fuel }
 }
 
@@ -152,7 +154,7 @@ mod tests {
         for check in run(&sandbox) {
             assert!(check.passed, "{check:?}");
         }
-        assert!(began.elapsed() < Duration::from_secs(2));
+        assert!(began.elapsed() < Duration::from_secs(30));
     }
 
     #[test]
