@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,9 @@ use crate::auth::secret::{MasterSecret, SecretError};
 use crate::config::{Config, Durability};
 use crate::server;
 use crate::service::Service;
+use crate::shared::Shared;
+use crate::shared::in_process::InProcess;
+use crate::shared::redis::{OpenError as RedisError, RedisShared};
 use crate::store::sqlite::{OpenError, OpenOptions, SqliteStore};
 use crate::store::{PlatformStore, RuleStore};
 use crate::telemetry::metrics::{Metrics, MetricsError};
@@ -49,6 +52,9 @@ pub enum StartError {
     /// The sandbox cannot start.
     #[error("the sandbox cannot start: {0}")]
     Sandbox(#[from] rulebox_sandbox::SandboxError),
+    /// The address of Redis is none.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
     /// Two metrics have one name.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -78,6 +84,8 @@ impl App {
     /// # Errors
     /// If a port is taken, the store is locked, read-only or not ours, or the master secret is not the store's.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        // For all TLS of the process. It fails if that has been said before, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let api = listen(config.api.listen, "RULEBOX_API__LISTEN").await?;
         let health = listen(config.health.listen, "RULEBOX_HEALTH__LISTEN").await?;
         let store = Arc::new(SqliteStore::open(&open_options(&config)).await?);
@@ -93,7 +101,8 @@ impl App {
         let metrics = Metrics::new()?;
         metrics.dependency_up.with_label_values(&["store"]).set(1);
         let config = Arc::new(config);
-        let service = Service::new(Arc::clone(&store) as Arc<dyn RuleStore>, Arc::clone(&config), metrics)?;
+        let shared = share(&config)?;
+        let service = Service::new(Arc::clone(&store) as Arc<dyn RuleStore>, shared, Arc::clone(&config), metrics)?;
         // Last, after all else that may fail.
         let first_key = FirstKey::ensure(&keyring, &config.data_dir).await?;
         let draining = Arc::new(AtomicBool::new(false));
@@ -173,6 +182,14 @@ fn open_options(config: &Config) -> OpenOptions {
         busy: Duration::from_millis(config.store.busy_ms),
         survives_power_loss: config.store.durability == Durability::Power,
     }
+}
+
+/// Through Redis if there is an address of it, else within this process.
+fn share(config: &Config) -> Result<Shared, RedisError> {
+    Ok(match &config.redis.url {
+        Some(url) => Shared::of(&Arc::new(RedisShared::open(&config.redis, url.expose_secret())?)),
+        None => Shared::of(&Arc::new(InProcess::new(config.sessions.in_process_bytes))),
+    })
 }
 
 async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {

@@ -40,6 +40,10 @@ pub struct Config {
     pub compile: Compile,
     /// Running rules.
     pub evaluation: Evaluation,
+    /// Sessions.
+    pub sessions: Sessions,
+    /// Redis, which replicas share.
+    pub redis: Redis,
     /// Logs.
     pub log: Log,
 }
@@ -145,6 +149,33 @@ pub struct Evaluation {
     pub loaded_modules: usize,
 }
 
+/// Settings of sessions.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sessions {
+    /// Bytes of all sessions of this process, if there is no Redis.
+    pub in_process_bytes: usize,
+}
+
+/// Settings of Redis. Without an address, limits and sessions are those of one process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    /// Its address, `redis://host:6379` or `rediss://user:password@host:6379/0`; `REDIS_URL` says it too.
+    #[serde(default, skip_serializing)]
+    pub url: Option<SecretString>,
+    /// What the names of all keys and channels begin with: services that share a Redis must not share this.
+    pub key_prefix: String,
+    /// Milliseconds that a call may take.
+    pub timeout_ms: u64,
+    /// Failures in a row after which Redis is asked no more, until it answers the one who tries.
+    pub breaker_failures: u32,
+    /// Milliseconds between two tries.
+    pub breaker_rest_ms: u64,
+    /// Replicas to assume until Redis has said how many there are: without it, limits are kept by shares.
+    pub replicas: u64,
+}
+
 /// Settings of logs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -176,6 +207,8 @@ struct Defaults {
     store: Store,
     compile: Compile,
     evaluation: Evaluation,
+    sessions: Sessions,
+    redis: Redis,
     log: Log,
 }
 
@@ -214,6 +247,15 @@ impl Default for Defaults {
                 events: 1_000,
                 loaded_modules: 1_000,
             },
+            sessions: Sessions { in_process_bytes: 256 << 20 },
+            redis: Redis {
+                url: None,
+                key_prefix: "rulebox:".to_owned(),
+                timeout_ms: 250,
+                breaker_failures: 3,
+                breaker_rest_ms: 250,
+                replicas: 1,
+            },
             log: Log { format: LogFormat::Auto, filter: "info".to_owned() },
         }
     }
@@ -223,7 +265,10 @@ impl Default for Defaults {
 const PREFIX: &str = "RULEBOX_";
 
 /// Settings that are text whatever it looks like: a secret `[...]` is no list, and a directory `2026` no number.
-const TEXTS: [&str; 3] = ["data_dir", "master_secret", "log.filter"];
+const TEXTS: [&str; 5] = ["data_dir", "master_secret", "redis.url", "redis.key_prefix", "log.filter"];
+
+/// Variables without the prefix, as platforms set them, and the settings that they are, unless those are set.
+const ALIASES: [(&str, &str); 1] = [("REDIS_URL", "redis.url")];
 
 impl Config {
     /// Threads of a pool.
@@ -243,10 +288,11 @@ impl Config {
         let texts = TEXTS.map(|path| variable(path).trim_start_matches(PREFIX).to_owned());
         let others: Vec<_> = texts.iter().map(String::as_str).chain(["CONFIG"]).collect();
         sources = sources.merge(Env::prefixed(PREFIX).ignore(&others).split("__"));
-        for path in TEXTS {
-            let Some(value) = std::env::var_os(variable(path)) else { continue };
+        let aliases = ALIASES.map(|(name, path)| (name.to_owned(), path));
+        for (name, path) in aliases.into_iter().chain(TEXTS.map(|path| (variable(path), path))) {
+            let Some(value) = std::env::var_os(&name) else { continue };
             let value = value.into_string().map_err(|_| ConfigError::Invalid {
-                variable: variable(path),
+                variable: name,
                 value: "not UTF-8".to_owned(),
                 reason: "it must be text".to_owned(),
             })?;
@@ -277,6 +323,18 @@ impl Config {
 impl Evaluation {
     /// Bytes that are set aside for a value of a result: eight as a double, and up to twenty-four as text.
     pub const RESULT_BYTES: usize = 32;
+}
+
+impl Redis {
+    /// How long a call may take.
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+
+    /// How long nobody asks.
+    pub const fn breaker_rest(&self) -> Duration {
+        Duration::from_millis(self.breaker_rest_ms)
+    }
 }
 
 impl Api {
@@ -356,9 +414,12 @@ mod tests {
     }
 
     #[test]
-    fn the_master_secret_is_not_shown() {
-        let config = with("master_secret = 'a very secret secret of 32 bytes'").unwrap();
-        assert!(!format!("{config:?}").contains("very secret"));
+    fn secrets_are_not_shown() {
+        let text = "master_secret = 'a very secret secret of 32 bytes'\n[redis]\nurl = 'redis://u:very secret@h'";
+        let config = with(text).unwrap();
+        assert!(config.redis.url.is_some() && !format!("{config:?}").contains("very secret"));
+        let error = with("[redis]\nurl = 1234567890").unwrap_err().to_string();
+        assert_eq!(error, "RULEBOX_REDIS__URL: it must be text, in quotes");
         let error = with("master_secret = 1234567890").unwrap_err().to_string();
         assert_eq!(error, "RULEBOX_MASTER_SECRET: it must be text, in quotes");
     }

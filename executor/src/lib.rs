@@ -2,11 +2,11 @@
 //! account bars inside a sandbox, behind an HTTP API.
 //!
 //! ```text
-//! request -> api -> service -> {store, execution} -> domain
+//! request -> api -> service -> {store, shared, execution} -> domain
 //! ```
 //!
-//! `axum` appears only in [`api`], [`server`] and [`app`]; `sqlx` only in [`store`]; `wasmtime` nowhere: it is the
-//! sandbox crate's.
+//! `axum` appears only in [`api`], [`server`] and [`app`]; `sqlx` only in [`store`]; `redis` only in [`shared`];
+//! `wasmtime` nowhere: it is the sandbox crate's.
 
 #![forbid(unsafe_code)]
 
@@ -20,5 +20,6 @@ pub mod domain;
 pub mod execution;
 pub mod server;
 pub mod service;
+pub mod shared;
 pub mod store;
 pub mod telemetry;

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc, reason = "a test harness fails by panicking")]
 
+pub mod servers;
+
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -93,6 +95,8 @@ impl Server {
             let status = child.wait().unwrap();
             return Err(Refused { status, stderr: log.join().unwrap() });
         };
+        // It fails if another server of this test has said so before.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().timeout(Duration::from_mins(2)).build().unwrap();
         let server = Self { child, api, health, key, client, log: Some(log) };
         server.wait_until_ready();

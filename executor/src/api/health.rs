@@ -30,6 +30,8 @@ async fn ready(State(state): State<HealthState>, RawQuery(query): RawQuery) -> R
     if let Err(error) = &store {
         tracing::warn!(error = chain(error), "the store is not ready");
     }
+    // Without Redis limits go by share and sessions wait, but rules run: taking the replica away would help nobody.
+    let redis = state.service.shared().health.up();
     let draining = state.is_draining();
     let is_ready = store.is_ok() && !draining;
     let mut text = String::new();
@@ -37,9 +39,17 @@ async fn ready(State(state): State<HealthState>, RawQuery(query): RawQuery) -> R
         let mark = |fine: bool| if fine { "[+]" } else { "[-]" };
         let said = store.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
         text = format!("{} store: {said}\n", mark(said == "ok"));
+        if let Some(up) = redis {
+            let said = if up { "ok" } else { "away; limits go by share, sessions answer 503" };
+            text.push_str(&format!("{} redis: {said}\n", mark(up)));
+        }
         text.push_str(&format!("{} serving: {}\n", mark(!draining), if draining { "draining" } else { "ok" }));
     }
-    text.push_str(if is_ready { "ok\n" } else { "not ready\n" });
+    text.push_str(match (is_ready, redis) {
+        (true, Some(false)) => "degraded\n",
+        (true, _) => "ok\n",
+        (false, _) => "not ready\n",
+    });
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, text).into_response()
 }

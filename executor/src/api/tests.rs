@@ -17,6 +17,8 @@ use crate::auth::key::ApiKey;
 use crate::auth::secret::MasterSecret;
 use crate::config::Config;
 use crate::service::Service;
+use crate::shared::Shared;
+use crate::shared::in_process::InProcess;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
 use crate::telemetry::metrics::Metrics;
 
@@ -43,7 +45,8 @@ async fn fixture(change: impl FnOnce(&mut Config)) -> Fixture {
     let key = key.text().expose_secret().to_owned();
     let mut config = Config::on_free_ports(directory.path()).unwrap();
     change(&mut config);
-    let service = Service::new(store.clone(), Arc::new(config), Metrics::new().unwrap()).unwrap();
+    let shared = Shared::of(&Arc::new(InProcess::new(1 << 20)));
+    let service = Service::new(store.clone(), shared, Arc::new(config), Metrics::new().unwrap()).unwrap();
     Fixture { state: ApiState::new(service, keyring), store, key, _directory: directory }
 }
 

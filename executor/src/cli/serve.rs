@@ -57,6 +57,14 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_EVALUATION__ANSWERS_IN_FLIGHT_BYTES  bytes of all results and answers at a time
   RULEBOX_EVALUATION__EVENTS           changes of verdict in an answer
   RULEBOX_EVALUATION__LOADED_MODULES   compiled modules kept in memory
+  RULEBOX_SESSIONS__IN_PROCESS_BYTES   bytes of all sessions, without Redis
+  RULEBOX_REDIS__URL                   address of Redis, `redis://host:6379`, or REDIS_URL; without
+                                       it there may be one process only
+  RULEBOX_REDIS__KEY_PREFIX            what the names of all keys begin with (rulebox:)
+  RULEBOX_REDIS__TIMEOUT_MS            time of a call
+  RULEBOX_REDIS__BREAKER_FAILURES      failures in a row after which Redis is asked no more
+  RULEBOX_REDIS__BREAKER_REST_MS       time between two tries to reach it again
+  RULEBOX_REDIS__REPLICAS              replicas to assume until Redis says how many there are
   RULEBOX_LOG__FORMAT                  auto, json, pretty
   RULEBOX_LOG__FILTER                  what to log (info)
 
@@ -106,9 +114,13 @@ mod tests {
             ("STORE", serde_json::to_value(&config.store).unwrap()),
             ("COMPILE", serde_json::to_value(&config.compile).unwrap()),
             ("EVALUATION", serde_json::to_value(&config.evaluation).unwrap()),
+            ("SESSIONS", serde_json::to_value(&config.sessions).unwrap()),
+            ("REDIS", serde_json::to_value(&config.redis).unwrap()),
             ("LOG", serde_json::to_value(&config.log).unwrap()),
         ];
-        let mut listed = 0;
+        // Secrets are not written.
+        assert!(SETTINGS.contains("  RULEBOX_REDIS__URL "));
+        let mut listed = 1;
         for (section, settings) in &sections {
             for name in settings.as_object().unwrap().keys() {
                 let variable = format!("  RULEBOX_{section}__{} ", name.to_uppercase());

@@ -15,7 +15,7 @@ pub(super) type Number = (&'static str, u64, RangeInclusive<u64>);
 /// Every number among the settings.
 #[rustfmt::skip]
 pub(super) fn numbers(config: &Config) -> Vec<Number> {
-    let Config { api, store, compile, evaluation, .. } = config;
+    let Config { api, store, compile, evaluation, sessions, redis, .. } = config;
     vec![
         ("api.body_bytes", api.body_bytes as u64, KIB..=4 * GIB),
         ("api.small_body_bytes", api.small_body_bytes as u64, KIB..=64 * MIB),
@@ -48,6 +48,11 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         ("evaluation.chunk_rows", evaluation.chunk_rows as u64, 1..=rulebox_abi::MAX_ROWS.into()),
         ("evaluation.answers_in_flight_bytes", evaluation.answers_in_flight_bytes as u64, KIB..=1024 * GIB),
         ("evaluation.events", evaluation.events as u64, 0..=1_000_000),
+        ("sessions.in_process_bytes", sessions.in_process_bytes as u64, MIB..=1024 * GIB),
+        ("redis.timeout_ms", redis.timeout_ms, 1..=60_000),
+        ("redis.breaker_failures", redis.breaker_failures.into(), 1..=1_000),
+        ("redis.breaker_rest_ms", redis.breaker_rest_ms, 1..=60_000),
+        ("redis.replicas", redis.replicas, 1..=10_000),
         ("evaluation.loaded_modules", evaluation.loaded_modules as u64, 1..=1_000_000),
     ]
 }
@@ -100,6 +105,8 @@ mod tests {
             ("store", serde_json::to_value(&config.store).unwrap()),
             ("compile", serde_json::to_value(&config.compile).unwrap()),
             ("evaluation", serde_json::to_value(&config.evaluation).unwrap()),
+            ("sessions", serde_json::to_value(&config.sessions).unwrap()),
+            ("redis", serde_json::to_value(&config.redis).unwrap()),
             ("log", serde_json::to_value(&config.log).unwrap()),
         ];
         let there: Vec<_> = sections

@@ -20,6 +20,9 @@ pub enum ConfigError {
     },
 }
 
+/// Settings whose value is never shown, whatever it is.
+const SECRETS: [&str; 2] = ["master_secret", "redis.url"];
+
 /// The variable of a setting: `RULEBOX_EVALUATION__THREADS` of `evaluation.threads`.
 pub(super) fn variable(path: &str) -> String {
     format!("RULEBOX_{}", path.replace('.', "__").to_uppercase())
@@ -47,7 +50,9 @@ fn told(error: &figment::Error) -> String {
         }
         Kind::UnknownVariant(found, known) => format!("{name} is {found:?}{place}: it may be {}", known.join(", ")),
         // Whatever it is, it was meant to be secret.
-        Kind::InvalidType(..) if path == "master_secret" => format!("{name}{place}: it must be text, in quotes"),
+        Kind::InvalidType(..) if SECRETS.contains(&path.as_str()) => {
+            format!("{name}{place}: it must be text, in quotes")
+        }
         Kind::InvalidType(found, wanted) | Kind::InvalidValue(found, wanted) if !path.is_empty() => {
             format!("{name} is {}{place}: it must be {}", shown(found), plain(wanted))
         }

@@ -19,6 +19,7 @@ use crate::execution::compile::Compiler;
 use crate::execution::modules::Modules;
 use crate::execution::pool::Pool;
 use crate::execution::room::Rooms;
+use crate::shared::Shared;
 use crate::store::RuleStore;
 use crate::telemetry::metrics::Metrics;
 
@@ -42,6 +43,7 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Service {
     store: Arc<dyn RuleStore>,
+    shared: Shared,
     compiler: Compiler,
     modules: Modules,
     runs: Pool,
@@ -59,7 +61,12 @@ impl Service {
     ///
     /// # Errors
     /// If the sandbox cannot start.
-    pub fn new(store: Arc<dyn RuleStore>, settings: Arc<Config>, metrics: Metrics) -> Result<Self, SandboxError> {
+    pub fn new(
+        store: Arc<dyn RuleStore>,
+        shared: Shared,
+        settings: Arc<Config>,
+        metrics: Metrics,
+    ) -> Result<Self, SandboxError> {
         let evaluation = &settings.evaluation;
         let sandbox = Sandbox::new(SandboxConfig {
             // Uploads' tests run on the compile pool, runs on their own: an instance for each thread, and some.
@@ -80,6 +87,7 @@ impl Service {
         let bar_runs = Pool::new("bar", evaluation.threads, evaluation.queue).counting(refused("bar_queue"));
         Ok(Self {
             store,
+            shared,
             compiler: Compiler::new(&settings.compile, metrics.clone()),
             modules,
             runs,
@@ -91,6 +99,11 @@ impl Service {
             settings,
             metrics,
         })
+    }
+
+    /// What replicas share.
+    pub const fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// The settings in force.
@@ -135,6 +148,9 @@ impl Service {
     /// Sets the gauges that are read rather than counted.
     pub fn measure(&self) {
         let depth = |waiting: usize| i64::try_from(waiting).unwrap_or(i64::MAX);
+        if let Some(up) = self.shared.health.up() {
+            self.metrics.dependency_up.with_label_values(&["redis"]).set(i64::from(up));
+        }
         self.metrics.compile_queue.set(depth(self.compiler.waiting()));
         self.metrics.evaluation_queue.set(depth(self.runs.waiting() + self.bar_runs.waiting()));
     }

@@ -12,6 +12,7 @@ mod health;
 mod keys;
 mod limits;
 mod openapi;
+mod redis;
 mod rules;
 mod runs;
 mod start;

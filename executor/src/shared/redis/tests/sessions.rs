@@ -1,0 +1,93 @@
+//! States are saved once, end, and are never believed blindly.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redis::AsyncCommands;
+use rulebox_tests::servers::redis::Redis;
+
+use super::*;
+use crate::shared::{Saved, SessionStore, SharedError};
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(n)
+}
+
+#[tokio::test]
+async fn a_state_is_kept_and_replaced_by_whoever_knows_the_last() {
+    let server = Redis::start();
+    let (one, other) = (connect(&server, &settings()), connect(&server, &settings()));
+    assert_eq!(one.load(id(1)).await.unwrap(), None);
+    assert_eq!(one.save(id(1), 0, 1, Bytes::new(), HOUR).await.unwrap(), Saved::Gone);
+    let state = Bytes::from((0..=255).collect::<Vec<u8>>());
+    one.create(id(1), state.clone(), HOUR).await.unwrap();
+    assert!(other.create(id(1), Bytes::new(), HOUR).await.is_err(), "an id is used once");
+    let stored = other.load(id(1)).await.unwrap().unwrap();
+    assert_eq!((stored.revision, &stored.bytes), (0, &state));
+    let far = (1 << 53) + 1;
+    assert_eq!(other.save(id(1), 0, far, Bytes::new(), HOUR).await.unwrap(), Saved::Done);
+    assert_eq!(one.save(id(1), 0, 1, state.clone(), HOUR).await.unwrap(), Saved::Conflict { revision: far });
+    assert_eq!(one.save(id(1), far - 1, 1, state.clone(), HOUR).await.unwrap(), Saved::Conflict { revision: far });
+    assert_eq!(one.save(id(1), far, u64::MAX, state, HOUR).await.unwrap(), Saved::Done);
+    assert_eq!(one.load(id(1)).await.unwrap().unwrap().revision, u64::MAX);
+    assert!(other.delete(id(1)).await.unwrap() && !one.delete(id(1)).await.unwrap());
+    assert_eq!(one.load(id(1)).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_save_at_once_one_wins() {
+    let server = Redis::start();
+    let replicas: Vec<_> = (0..4).map(|_| Arc::new(connect(&server, &settings()))).collect();
+    replicas[0].create(id(1), Bytes::new(), HOUR).await.unwrap();
+    for revision in 0..50 {
+        let savers = replicas.iter().enumerate().map(|(n, replica)| {
+            let (replica, bytes) = (Arc::clone(replica), Bytes::from(format!("{revision} {n}")));
+            tokio::spawn(async move { replica.save(id(1), revision, revision + 1, bytes, HOUR).await.unwrap() })
+        });
+        let mut won = Vec::new();
+        for (n, saver) in savers.collect::<Vec<_>>().into_iter().enumerate() {
+            match saver.await.unwrap() {
+                Saved::Done => won.push(n),
+                other => assert_eq!(other, Saved::Conflict { revision: revision + 1 }),
+            }
+        }
+        assert_eq!(won.len(), 1, "{won:?}");
+        let stored = replicas[0].load(id(1)).await.unwrap().unwrap();
+        assert_eq!((stored.revision, stored.bytes), (revision + 1, Bytes::from(format!("{revision} {}", won[0]))));
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_is_idle_and_a_save_lets_it_live() {
+    let server = Redis::start();
+    let shared = connect(&server, &settings());
+    shared.create(id(1), Bytes::new(), Duration::from_millis(300)).await.unwrap();
+    shared.create(id(2), Bytes::new(), Duration::from_millis(300)).await.unwrap();
+    assert_eq!(shared.save(id(2), 0, 1, Bytes::new(), HOUR).await.unwrap(), Saved::Done);
+    until("the session ends", async || shared.load(id(1)).await.unwrap().is_none()).await;
+    assert_eq!(shared.save(id(1), 0, 1, Bytes::new(), HOUR).await.unwrap(), Saved::Gone);
+    let ttl: i64 = raw(&server).await.pttl(format!("rulebox:session:{}", id(2))).await.unwrap();
+    assert!(ttl > 3_000_000, "{ttl}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_an_error() {
+    let server = Redis::start();
+    let shared = connect(&server, &settings());
+    let mut raw = raw(&server).await;
+    let key = format!("rulebox:session:{}", id(1));
+    let malformed = |result: Result<_, SharedError>| matches!(result, Err(SharedError::Malformed { .. }));
+    raw.set::<_, _, ()>(&key, "a text").await.unwrap();
+    assert!(malformed(shared.load(id(1)).await.map(drop)));
+    assert!(malformed(shared.save(id(1), 0, 1, Bytes::new(), HOUR).await.map(drop)));
+    raw.del::<_, ()>(&key).await.unwrap();
+    raw.hset::<_, _, _, ()>(&key, "state", "alone").await.unwrap();
+    assert!(malformed(shared.load(id(1)).await.map(drop)));
+    for revision in [&b""[..], b"-1", b"1.5", b"18446744073709551616", b" 1", b"\xff", b"1\0"] {
+        raw.hset::<_, _, _, ()>(&key, "revision", revision).await.unwrap();
+        assert!(malformed(shared.load(id(1)).await.map(drop)), "{revision:?}");
+        assert!(malformed(shared.save(id(1), 7, 8, Bytes::new(), HOUR).await.map(drop)), "{revision:?}");
+    }
+    assert!(shared.delete(id(1)).await.unwrap(), "and can be thrown away");
+    assert_eq!(shared.up(), Some(true));
+}
