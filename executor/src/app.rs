@@ -1,5 +1,7 @@
 //! Puts the service together and runs it: store, key, pools, both ports, and the way it stops.
 
+pub mod opened;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,16 +18,20 @@ use crate::api;
 use crate::api::state::{ApiState, HealthState};
 use crate::auth::Keyring;
 use crate::auth::first_key::{FirstKey, FirstKeyError};
-use crate::auth::secret::{MasterSecret, SecretError};
-use crate::config::{Config, Durability};
+use crate::auth::secret::SecretError;
+use crate::config::Config;
+use crate::domain::audit::Sealer;
+use crate::invalidation::{Generations, watch};
+use crate::jobs;
 use crate::server;
-use crate::service::Service;
+use crate::service::{Parts, Service};
 use crate::shared::Shared;
 use crate::shared::in_process::InProcess;
 use crate::shared::redis::{OpenError as RedisError, RedisShared};
-use crate::store::sqlite::{OpenError, OpenOptions, SqliteStore};
-use crate::store::{PlatformStore, RuleStore};
+use crate::store::sqlite::OpenError;
+use crate::store::{PlatformStore, Store};
 use crate::telemetry::metrics::{Metrics, MetricsError};
+use opened::Opened;
 
 /// Why the service could not start. The text is for the operator: what was wrong and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -74,8 +80,10 @@ pub struct App {
     draining: Arc<AtomicBool>,
     drain: Duration,
     limits: server::Limits,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     service: Service,
+    /// Ends what goes on beside requests.
+    background: CancellationToken,
 }
 
 impl App {
@@ -88,10 +96,11 @@ impl App {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let api = listen(config.api.listen, "RULEBOX_API__LISTEN").await?;
         let health = listen(config.health.listen, "RULEBOX_HEALTH__LISTEN").await?;
-        let store = Arc::new(SqliteStore::open(&open_options(&config)).await?);
+        let Opened { store, secrets } = Opened::new(&config).await?;
         let platform = Arc::clone(&store) as Arc<dyn PlatformStore>;
-        let secret = MasterSecret::of_store(&*platform, config.master_secret.as_ref(), &config.data_dir).await?;
-        let keyring = Arc::new(Keyring::new(Arc::clone(&platform), &secret));
+        let generations = Arc::new(Generations::new());
+        let keyring = Arc::new(Keyring::new(Arc::clone(&platform), &secrets, Arc::clone(&generations)));
+        let sealer: Arc<dyn Sealer> = Arc::new(secrets.sealer("audit"));
         let drain = config.api.drain();
         let limits = server::Limits {
             connections: config.api.connections,
@@ -102,14 +111,42 @@ impl App {
         metrics.dependency_up.with_label_values(&["store"]).set(1);
         let config = Arc::new(config);
         let shared = share(&config)?;
-        let service = Service::new(Arc::clone(&store) as Arc<dyn RuleStore>, shared, Arc::clone(&config), metrics)?;
+        let service = Service::new(Parts {
+            store: Arc::clone(&store),
+            shared: shared.clone(),
+            keyring: Arc::clone(&keyring),
+            sealer: Arc::clone(&sealer),
+            cursors: Arc::new(secrets.sealer("cursors")),
+            generations: Arc::clone(&generations),
+            settings: Arc::clone(&config),
+            metrics,
+        })?;
         // Last, after all else that may fail.
-        let first_key = FirstKey::ensure(&keyring, &config.data_dir).await?;
+        let first_key = FirstKey::ensure(&keyring, &*platform, Arc::clone(&sealer), &config.data_dir).await?;
         let draining = Arc::new(AtomicBool::new(false));
+        let background = CancellationToken::new();
+        tokio::spawn({
+            let (platform, background) = (Arc::clone(&platform), background.clone());
+            async move { watch(platform, generations, &shared, background).await }
+        });
+        let job = jobs::Retention::new(Arc::clone(&platform), Arc::clone(&sealer), &config.retention);
+        tokio::spawn(job.run(background.clone()));
         let health_state = HealthState { service: service.clone(), store: platform, draining: Arc::clone(&draining) };
-        let (api_router, _) = api::router(ApiState::new(service.clone(), keyring));
+        let (api_router, _) = api::router(ApiState::new(service.clone()));
         let health_router = api::health::router(health_state);
-        Ok(Self { api, health, first_key, api_router, health_router, draining, drain, limits, store, service })
+        Ok(Self {
+            api,
+            health,
+            first_key,
+            api_router,
+            health_router,
+            draining,
+            drain,
+            limits,
+            store,
+            service,
+            background,
+        })
     }
 
     /// The key, if this start made it. The store keeps its hash alone.
@@ -170,17 +207,9 @@ impl App {
         health.abort();
         // What still runs has nobody left to answer; what it tried is recorded all the same.
         self.service.stop().await;
+        self.background.cancel();
         self.store.close().await;
         tracing::info!("stopped");
-    }
-}
-
-fn open_options(config: &Config) -> OpenOptions {
-    OpenOptions {
-        directory: config.data_dir.clone(),
-        connections: config.store.connections,
-        busy: Duration::from_millis(config.store.busy_ms),
-        survives_power_loss: config.store.durability == Durability::Power,
     }
 }
 

@@ -30,6 +30,11 @@ pub struct Config {
     /// and kept in the data directory if it is not set.
     #[serde(default)]
     pub master_secret: Option<SecretString>,
+    /// The secret before that, while it is being replaced: what was made with it still holds.
+    #[serde(default)]
+    pub previous_master_secret: Option<SecretString>,
+    /// What a tenant may use, unless it has limits of its own.
+    pub tenant: TenantDefaults,
     /// The HTTP API.
     pub api: Api,
     /// Health and metrics, on a port of their own.
@@ -44,6 +49,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Redis, which replicas share.
     pub redis: Redis,
+    /// How long what is over is kept.
+    pub retention: Retention,
     /// Logs.
     pub log: Log,
 }
@@ -133,7 +140,7 @@ pub struct Evaluation {
     pub cells: usize,
     /// Rules of a request.
     pub rules: usize,
-    /// Fuel of one rule in a request.
+    /// Fuel of a request, all its rules together.
     pub fuel: u64,
     /// Milliseconds that one call into a module may take (it runs at most [`Evaluation::chunk_rows`] bars).
     pub deadline_ms: u64,
@@ -176,6 +183,34 @@ pub struct Redis {
     pub replicas: u64,
 }
 
+/// What a tenant may use, unless it has limits of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantDefaults {
+    /// Requests a second, over all replicas.
+    pub requests_per_second: u64,
+    /// Units of fuel a second, over all replicas.
+    pub fuel_per_second: u64,
+    /// Rules that are not archived.
+    pub rules: u64,
+}
+
+/// How long what is over is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// Minutes between two looks.
+    pub every_minutes: u64,
+    /// Days since a violation last happened.
+    pub violations_days: u64,
+    /// Days of the audit log; 0 keeps it for ever.
+    pub audit_days: u64,
+    /// Hours in which a request with an `Idempotency-Key` may be sent again.
+    pub requests_hours: u64,
+    /// Days since a key expired or was revoked.
+    pub keys_days: u64,
+}
+
 /// Settings of logs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -202,6 +237,7 @@ pub enum LogFormat {
 #[derive(Serialize)]
 struct Defaults {
     data_dir: PathBuf,
+    tenant: TenantDefaults,
     api: Api,
     health: Health,
     store: Store,
@@ -209,6 +245,7 @@ struct Defaults {
     evaluation: Evaluation,
     sessions: Sessions,
     redis: Redis,
+    retention: Retention,
     log: Log,
 }
 
@@ -218,6 +255,7 @@ impl Default for Defaults {
         let cores = std::thread::available_parallelism().map_or(2, usize::from).min(Config::MOST_THREADS);
         Self {
             data_dir: PathBuf::from("rulebox-data"),
+            tenant: TenantDefaults { requests_per_second: 10_000, fuel_per_second: 20_000_000_000, rules: 1_000 },
             api: Api {
                 listen: SocketAddr::new(loopback, 8080),
                 body_bytes: 64 << 20,
@@ -256,6 +294,13 @@ impl Default for Defaults {
                 breaker_rest_ms: 250,
                 replicas: 1,
             },
+            retention: Retention {
+                every_minutes: 60,
+                violations_days: 365,
+                audit_days: 0,
+                requests_hours: 24,
+                keys_days: 90,
+            },
             log: Log { format: LogFormat::Auto, filter: "info".to_owned() },
         }
     }
@@ -265,7 +310,8 @@ impl Default for Defaults {
 const PREFIX: &str = "RULEBOX_";
 
 /// Settings that are text whatever it looks like: a secret `[...]` is no list, and a directory `2026` no number.
-const TEXTS: [&str; 5] = ["data_dir", "master_secret", "redis.url", "redis.key_prefix", "log.filter"];
+const TEXTS: [&str; 6] =
+    ["data_dir", "master_secret", "previous_master_secret", "redis.url", "redis.key_prefix", "log.filter"];
 
 /// Variables without the prefix, as platforms set them, and the settings that they are, unless those are set.
 const ALIASES: [(&str, &str); 1] = [("REDIS_URL", "redis.url")];

@@ -18,6 +18,8 @@ pub mod config;
 pub mod demo;
 pub mod domain;
 pub mod execution;
+pub mod invalidation;
+pub mod jobs;
 pub mod server;
 pub mod service;
 pub mod shared;

@@ -14,6 +14,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::problem::{Code, Problem};
+use super::rate_limits::RateLimits;
 use crate::domain::caller::RequestMarks;
 use crate::service::Service;
 
@@ -49,7 +50,9 @@ pub async fn wrap(State(service): State<Service>, mut request: Request, next: Ne
         trace_id = marks.trace_id,
         tenant = tracing::field::Empty
     );
+    let limits = RateLimits::default();
     request.extensions_mut().insert(Marks(marks.clone()));
+    request.extensions_mut().insert(limits.clone());
     let handled = async {
         let (response, code) = finish(next.run(request).await, &marks, &path);
         let status = response.status();
@@ -58,6 +61,7 @@ pub async fn wrap(State(service): State<Service>, mut request: Request, next: Ne
         response
     };
     let mut response = handled.instrument(span).await;
+    limits.add(response.headers_mut());
     if let Ok(id) = HeaderValue::from_str(&marks.request_id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

@@ -3,12 +3,16 @@
 pub mod bars_json;
 pub mod body;
 pub mod body_room;
+pub mod conditional;
 pub mod context;
+mod cursor;
 pub mod docs;
 pub mod health;
+mod idempotency;
 mod json_words;
 pub mod params;
 pub mod problem;
+mod rate_limits;
 pub mod state;
 pub mod tenant;
 #[cfg(test)]

@@ -11,10 +11,13 @@ use utoipa::IntoParams;
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use uuid::Uuid;
 
 use super::problem::{Code, Problem};
+use crate::domain::caller::KeyId;
 use crate::domain::evaluation::SeriesWanted;
 use crate::domain::rule::RuleName;
+use crate::domain::tenant::TenantName;
 
 /// The rule of the address. A text that is no name names no rule.
 #[derive(Clone, Debug)]
@@ -23,6 +26,34 @@ pub struct RulePath(pub RuleName);
 /// The rule and the version of the address.
 #[derive(Clone, Debug)]
 pub struct VersionPath(pub RuleName, pub u32);
+
+/// The tenant of the address. A text that is no name names no tenant.
+#[derive(Clone, Debug)]
+pub struct TenantPath(pub TenantName);
+
+/// The key of the address.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyPath(pub KeyId);
+
+/// The tenant and the key of the address.
+#[derive(Clone, Debug)]
+pub struct TenantKeyPath(pub TenantName, pub KeyId);
+
+/// The name of a tenant.
+///
+/// # Errors
+/// If no tenant can have that name.
+pub fn tenant_name(text: &str) -> Result<TenantName, Problem> {
+    let unknown = |_| Problem::new(Code::TENANT_NOT_FOUND, format!("there is no tenant `{}`", shorten(text)));
+    TenantName::new(text).map_err(unknown)
+}
+
+fn key_id(text: &str) -> Result<KeyId, Problem> {
+    let unknown = || Problem::new(Code::KEY_NOT_FOUND, "there is no such key");
+    let id = Uuid::try_parse(text).map_err(|_| unknown())?;
+    // `{...}` and capitals would be further addresses of the same key.
+    if id.to_string() == text { Ok(KeyId(id)) } else { Err(unknown()) }
+}
 
 /// A rule that a body names at a path.
 ///
@@ -64,6 +95,56 @@ impl IntoParams for VersionPath {
         let mut parameters = RulePath::into_params(place);
         parameters.push(path_parameter("version", "Its number", version_schema()));
         parameters
+    }
+}
+
+impl IntoParams for TenantPath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some(TenantName::PATTERN)).build();
+        vec![path_parameter("tenant", "Name of the tenant", schema)]
+    }
+}
+
+impl IntoParams for KeyPath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new().schema_type(Type::String).build();
+        vec![path_parameter("id", "Id of the key", schema)]
+    }
+}
+
+impl IntoParams for TenantKeyPath {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let mut parameters = TenantPath::into_params(|| None);
+        parameters.extend(KeyPath::into_params(place));
+        parameters
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for TenantPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(name) = Path::<String>::from_request_parts(parts, state).await.map_err(|e| unreadable(&e))?;
+        Ok(Self(tenant_name(&name)?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for KeyPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(|e| unreadable(&e))?;
+        Ok(Self(key_id(&id)?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for TenantKeyPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((name, id)) = path.map_err(|e| unreadable(&e))?;
+        Ok(Self(tenant_name(&name)?, key_id(&id)?))
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::FromRef;
 
 use super::body_room::BodyRooms;
-use crate::auth::Keyring;
 use crate::service::Service;
 use crate::store::PlatformStore;
 
@@ -15,24 +14,16 @@ use crate::store::PlatformStore;
 pub struct ApiState {
     /// The use cases.
     pub service: Service,
-    /// Who is who.
-    pub keyring: Arc<Keyring>,
     /// Room for request bodies.
     pub body_room: BodyRooms,
 }
 
 impl ApiState {
     /// Shared parts of the API.
-    pub fn new(service: Service, keyring: Arc<Keyring>) -> Self {
+    pub fn new(service: Service) -> Self {
         let refused = service.metrics().refused.with_label_values(&["body_room"]);
         let body_room = BodyRooms::new(service.settings().api.bodies_in_flight_bytes, refused);
-        Self { service, keyring, body_room }
-    }
-}
-
-impl FromRef<ApiState> for Arc<Keyring> {
-    fn from_ref(state: &ApiState) -> Self {
-        Arc::clone(&state.keyring)
+        Self { service, body_room }
     }
 }
 

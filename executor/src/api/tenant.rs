@@ -1,7 +1,6 @@
 //! The authenticated caller as an argument of a handler.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::AUTHORIZATION;
@@ -9,16 +8,18 @@ use axum::http::request::Parts;
 
 use super::context::Marks;
 use super::problem::Problem;
+use super::rate_limits::RateLimits;
 use crate::auth::permission::Permission;
-use crate::auth::{Denied, Keyring};
-use crate::domain::caller::{KeyId, TenantId};
-use crate::service::Caller;
+use crate::auth::{Authenticated, Denied};
+use crate::domain::audit::Chain;
+use crate::domain::caller::{Actor, TenantId};
+use crate::service::{Caller, Operator, Service};
 
-/// A caller who may do `P`. The only way from a request to a tenant's id.
+/// A caller of a tenant who may do `P`. The only way from a request to a tenant's id.
 #[derive(Clone, Debug)]
 pub struct Tenant<P> {
     id: TenantId,
-    key: KeyId,
+    actor: Actor,
     permission: PhantomData<P>,
 }
 
@@ -30,7 +31,63 @@ impl<P> Tenant<P> {
 
     /// On whose behalf, and in which request.
     pub fn caller(&self, marks: Marks) -> Caller {
-        Caller { tenant: self.id, key: self.key, marks: marks.0 }
+        Caller { tenant: self.id, actor: self.actor.clone(), marks: marks.0 }
+    }
+}
+
+/// A caller of a tenant or of the platform who may do `P` to what is his: the tenant's, or the platform's.
+#[derive(Clone, Debug)]
+pub struct Member<P> {
+    chain: Chain,
+    actor: Actor,
+    permission: PhantomData<P>,
+}
+
+impl<P> Member<P> {
+    /// What is his.
+    pub const fn chain(&self) -> Chain {
+        self.chain
+    }
+
+    /// Who, and in which request.
+    pub fn operator(&self, marks: Marks) -> Operator {
+        Operator { actor: self.actor.clone(), marks: marks.0 }
+    }
+}
+
+/// A caller of the platform who may do `P`, to any tenant.
+#[derive(Clone, Debug)]
+pub struct Platform<P> {
+    actor: Actor,
+    permission: PhantomData<P>,
+}
+
+impl<P> Platform<P> {
+    /// Who, and in which request.
+    pub fn operator(&self, marks: Marks) -> Operator {
+        Operator { actor: self.actor.clone(), marks: marks.0 }
+    }
+}
+
+/// Who is calling, if he may do `P`.
+async fn authenticate<P: Permission>(parts: &Parts, service: &Service) -> Result<Authenticated, Problem> {
+    let header = parts.headers.get(AUTHORIZATION).ok_or(Denied::Missing)?;
+    let text = header.to_str().map_err(|_| Denied::Invalid)?;
+    let (scheme, token) = text.split_once(' ').ok_or(Denied::Invalid)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Denied::Missing.into());
+    }
+    let caller = service.keyring().authenticate(token.trim()).await?;
+    if let Some(tenant) = caller.chain.0 {
+        tracing::Span::current().record("tenant", tracing::field::display(tenant));
+        let told = parts.extensions.get::<RateLimits>().cloned().unwrap_or_default();
+        let admitted = service.admit(tenant).await.inspect_err(|error| told.refused(error))?;
+        told.admitted(&admitted);
+    }
+    if P::ROLES.iter().any(|role| caller.roles.contains(role)) {
+        Ok(caller)
+    } else {
+        Err(Denied::Forbidden(P::NAME).into())
     }
 }
 
@@ -38,23 +95,45 @@ impl<S, P> FromRequestParts<S> for Tenant<P>
 where
     S: Send + Sync,
     P: Permission,
-    Arc<Keyring>: FromRef<S>,
+    Service: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let keyring = Arc::<Keyring>::from_ref(state);
-        let header = parts.headers.get(AUTHORIZATION).ok_or(Denied::Missing)?;
-        let text = header.to_str().map_err(|_| Denied::Invalid)?;
-        let (scheme, token) = text.split_once(' ').ok_or(Denied::Invalid)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(Denied::Missing.into());
-        }
-        let caller = keyring.authenticate(token.trim()).await?;
-        if !P::ROLES.iter().any(|role| caller.roles.contains(role)) {
+        let caller = authenticate::<P>(parts, &Service::from_ref(state)).await?;
+        // A role of the platform has no tenant whose things it could mean.
+        let id = caller.chain.0.ok_or(Denied::Forbidden(P::NAME))?;
+        Ok(Self { id, actor: caller.actor, permission: PhantomData })
+    }
+}
+
+impl<S, P> FromRequestParts<S> for Member<P>
+where
+    S: Send + Sync,
+    P: Permission,
+    Service: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = authenticate::<P>(parts, &Service::from_ref(state)).await?;
+        Ok(Self { chain: caller.chain, actor: caller.actor, permission: PhantomData })
+    }
+}
+
+impl<S, P> FromRequestParts<S> for Platform<P>
+where
+    S: Send + Sync,
+    P: Permission,
+    Service: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = authenticate::<P>(parts, &Service::from_ref(state)).await?;
+        if caller.chain.0.is_some() {
             return Err(Denied::Forbidden(P::NAME).into());
         }
-        tracing::Span::current().record("tenant", tracing::field::display(caller.tenant));
-        Ok(Self { id: caller.tenant, key: caller.key, permission: PhantomData })
+        Ok(Self { actor: caller.actor, permission: PhantomData })
     }
 }

@@ -14,12 +14,17 @@ use tower::ServiceExt;
 use super::*;
 use crate::auth::Keyring;
 use crate::auth::key::ApiKey;
-use crate::auth::secret::MasterSecret;
+use crate::auth::secret::{MasterSecret, Secrets};
 use crate::config::Config;
-use crate::service::Service;
+use crate::domain::audit::Sealer;
+use crate::domain::caller::{Actor, Role};
+use crate::domain::tenant::TenantName;
+use crate::invalidation::Generations;
+use crate::service::{Parts, Service};
 use crate::shared::Shared;
 use crate::shared::in_process::InProcess;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
+use crate::store::{Change, PlatformStore};
 use crate::telemetry::metrics::Metrics;
 
 struct Fixture {
@@ -29,7 +34,7 @@ struct Fixture {
     _directory: TempDir,
 }
 
-async fn fixture(change: impl FnOnce(&mut Config)) -> Fixture {
+async fn fixture(configure: impl FnOnce(&mut Config)) -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let options = OpenOptions {
         directory: directory.path().to_path_buf(),
@@ -38,16 +43,28 @@ async fn fixture(change: impl FnOnce(&mut Config)) -> Fixture {
         survives_power_loss: false,
     };
     let store = Arc::new(SqliteStore::open(&options).await.unwrap());
-    let secret = MasterSecret::from_bytes(&[1; 32]).unwrap();
-    let keyring = Arc::new(Keyring::new(store.clone(), &secret));
+    let secrets = Secrets::only(MasterSecret::from_bytes(&[1; 32]).unwrap());
+    let generations = Arc::new(Generations::new());
+    let keyring = Arc::new(Keyring::new(store.clone(), &secrets, Arc::clone(&generations)));
     let key = ApiKey::generate();
-    assert!(keyring.create_first(&key).await.unwrap());
+    let sealer: Arc<dyn Sealer> = Arc::new(secrets.sealer("audit"));
+    let record = keyring.record(&key, String::new(), Role::OF_TENANT.to_vec(), None);
+    let change = Change { actor: Actor::service(), request_id: String::new(), sealer: sealer.clone(), claim: None };
+    assert!(store.create_first_tenant(&TenantName::default(), &record, &change).await.unwrap());
     let key = key.text().expose_secret().to_owned();
     let mut config = Config::on_free_ports(directory.path()).unwrap();
-    change(&mut config);
-    let shared = Shared::of(&Arc::new(InProcess::new(1 << 20)));
-    let service = Service::new(store.clone(), shared, Arc::new(config), Metrics::new().unwrap()).unwrap();
-    Fixture { state: ApiState::new(service, keyring), store, key, _directory: directory }
+    configure(&mut config);
+    let parts = Parts {
+        store: store.clone(),
+        shared: Shared::of(&Arc::new(InProcess::new(1 << 20))),
+        keyring,
+        sealer,
+        cursors: Arc::new(secrets.sealer("cursors")),
+        generations,
+        settings: Arc::new(config),
+        metrics: Metrics::new().unwrap(),
+    };
+    Fixture { state: ApiState::new(Service::new(parts).unwrap()), store, key, _directory: directory }
 }
 
 impl Fixture {

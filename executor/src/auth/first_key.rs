@@ -2,13 +2,17 @@
 //! only its hash is in the store.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::key::ApiKey;
 use super::keyring::{Denied, Keyring};
 use super::private_file;
-use crate::store::StoreError;
+use crate::domain::audit::Sealer;
+use crate::domain::caller::{Actor, Role};
+use crate::domain::tenant::TenantName;
+use crate::store::{Change, PlatformStore, StoreError};
 
 /// The first key and the file that it is in, until somebody deletes that.
 #[derive(Debug)]
@@ -44,7 +48,12 @@ impl FirstKey {
     ///
     /// # Errors
     /// If the file cannot be written, or the store fails. Nothing is lost by trying again.
-    pub async fn ensure(keyring: &Keyring, directory: &Path) -> Result<Option<Self>, FirstKeyError> {
+    pub async fn ensure(
+        keyring: &Keyring,
+        store: &dyn PlatformStore,
+        sealer: Arc<dyn Sealer>,
+        directory: &Path,
+    ) -> Result<Option<Self>, FirstKeyError> {
         let path = directory.join(Self::FILE);
         if keyring.has_tenant().await? {
             // Gone, or anything else: it has served its purpose.
@@ -59,7 +68,9 @@ impl FirstKey {
         let line = SecretString::from(format!("{}\n", key.text().expose_secret()));
         private_file::write(&path, line.expose_secret().as_bytes())
             .map_err(|source| FirstKeyError::File { path: path.clone(), source })?;
-        let made = keyring.create_first(&key).await?;
+        let record = keyring.record(&key, "first".to_owned(), Role::OF_TENANT.to_vec(), None);
+        let change = Change { actor: Actor::service(), request_id: String::new(), sealer, claim: None };
+        let made = store.create_first_tenant(&TenantName::default(), &record, &change).await?;
         Ok(made.then(|| Self { path, made: Some(key.text().clone()) }))
     }
 }

@@ -33,6 +33,24 @@ impl ApiKey {
         Self(SecretString::from(text))
     }
 
+    /// The key that a seed makes under a secret: HMAC-SHA256 in counter mode, and of each byte what is below 248, so
+    /// that every digit is as likely as another.
+    pub fn derived(secret: &Derived, seed: &[u8; 32]) -> Self {
+        let mut text = String::with_capacity(PREFIX.len() + RANDOM + CHECK);
+        text.push_str(PREFIX);
+        let blocks = (0_u64..).map(|counter| {
+            let mut mac: Hmac<Sha256> = secret.mac();
+            mac.update(b"rulebox key of seed");
+            mac.update(seed);
+            mac.update(&counter.to_le_bytes());
+            <[u8; 32]>::from(mac.finalize().into_bytes())
+        });
+        let digits = blocks.flatten().filter(|byte| *byte < 248).map(|byte| digit(u32::from(byte)));
+        text.extend(digits.take(RANDOM));
+        text.push_str(&checksum(&text));
+        Self(SecretString::from(text))
+    }
+
     /// Reads a key; `None` if it is not one, or mistyped.
     pub fn parse(text: &str) -> Option<Self> {
         let body = text.strip_prefix(PREFIX)?;
@@ -125,6 +143,17 @@ mod tests {
         assert_ne!(a.hash(&pepper(&[1; 32])), b.hash(&pepper(&[1; 32])));
         assert_ne!(a.hash(&pepper(&[1; 32])), a.hash(&pepper(&[2; 32])));
         assert_eq!(a.hash(&pepper(&[1; 32])), a.hash(&pepper(&[1; 32])));
+    }
+
+    #[test]
+    fn a_seed_makes_one_key_under_one_secret() {
+        let secret = |byte| MasterSecret::from_bytes(&[byte; 32]).unwrap().derive("key pepper");
+        let text = |secret: &Derived, seed| ApiKey::derived(secret, &[seed; 32]).text().expose_secret().to_owned();
+        let (one, other) = (secret(1), secret(2));
+        assert_eq!(text(&one, 7), text(&one, 7));
+        assert_ne!(text(&one, 7), text(&one, 8));
+        assert_ne!(text(&one, 7), text(&other, 7));
+        assert!(ApiKey::parse(&text(&one, 7)).is_some());
     }
 
     #[test]

@@ -1,29 +1,41 @@
-//! Finds out who a key belongs to.
+//! From a key to whom it belongs.
 
 use std::sync::Arc;
 
+use rand::RngCore;
+use secrecy::{ExposeSecret, SecretBox};
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 use super::key::ApiKey;
-use super::secret::{Derived, MasterSecret};
+use super::secret::{Derived, Secrets};
 use crate::domain::at::At;
-use crate::domain::caller::{KeyId, Role, TenantId};
-use crate::store::{NewKey, PlatformStore, StoreError};
+use crate::domain::audit::Chain;
+use crate::domain::caller::{Actor, KeyId, Role};
+use crate::domain::key::{KeyRecord, NewKey};
+use crate::invalidation::{Generations, Remembered};
+use crate::store::{PlatformStore, StoreError};
+
+/// Keys that are remembered.
+const REMEMBERED: u64 = 10_000;
 
 /// Checks keys against the store.
 pub struct Keyring {
     store: Arc<dyn PlatformStore>,
-    pepper: Derived,
+    /// The one in force first.
+    peppers: Vec<Derived>,
+    /// By hash: who has that has the key.
+    remembered: Remembered<[u8; 32], Arc<KeyRecord>>,
 }
 
-/// Whose key it is, and what it may do.
+/// Who is calling, and what he may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authenticated {
-    /// The tenant that it speaks for.
-    pub tenant: TenantId,
-    /// The key.
-    pub key: KeyId,
-    /// What it may do.
+    /// The tenant that he speaks for, or the platform.
+    pub chain: Chain,
+    /// Who.
+    pub actor: Actor,
+    /// What he may do.
     pub roles: Vec<Role>,
 }
 
@@ -44,10 +56,50 @@ pub enum Denied {
     Store(#[from] StoreError),
 }
 
+/// What a key is made of, if it can be made again: for a request that is repeated.
+#[derive(Debug)]
+pub struct KeySeed(SecretBox<[u8; 32]>);
+
+impl KeySeed {
+    /// A new one.
+    pub fn generate() -> Self {
+        let mut bytes = Box::new([0; 32]);
+        rand::rng().fill_bytes(bytes.as_mut());
+        Self(SecretBox::new(bytes))
+    }
+
+    /// One that was written down.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let mut bytes = Box::new([0; 32]);
+        let pairs = text.as_bytes().chunks(2);
+        if text.len() != 64 {
+            return None;
+        }
+        for (to, pair) in bytes.iter_mut().zip(pairs) {
+            *to = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(SecretBox::new(bytes)))
+    }
+
+    /// To be written down: without the master secret it is of no use.
+    pub fn text(&self) -> String {
+        Seed(self.0.expose_secret()).to_string()
+    }
+}
+
+struct Seed<'a>(&'a [u8; 32]);
+
+impl std::fmt::Display for Seed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 impl Keyring {
-    /// Keys of this store, hashed with the pepper of this secret.
-    pub fn new(store: Arc<dyn PlatformStore>, secret: &MasterSecret) -> Self {
-        Self { store, pepper: secret.derive("key pepper") }
+    /// Keys of this store, hashed with the pepper of these secrets.
+    pub fn new(store: Arc<dyn PlatformStore>, secrets: &Secrets, generations: Arc<Generations>) -> Self {
+        let remembered = Remembered::new(REMEMBERED, generations);
+        Self { store, peppers: secrets.derive("key pepper"), remembered }
     }
 
     /// Whether there is a tenant.
@@ -58,13 +110,15 @@ impl Keyring {
         self.store.has_tenant().await
     }
 
-    /// Makes the first tenant, with this key for all its roles, unless there is a tenant. Says whether it did.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn create_first(&self, key: &ApiKey) -> Result<bool, StoreError> {
-        let kept = NewKey { prefix: key.prefix().to_owned(), hash: key.hash(&self.pepper), roles: Role::ALL.to_vec() };
-        self.store.create_first_tenant("default", &kept).await
+    /// A key that a seed makes, the same each time.
+    pub fn from_seed(&self, seed: &KeySeed) -> ApiKey {
+        self.peppers.first().map_or_else(ApiKey::generate, |pepper| ApiKey::derived(pepper, seed.0.expose_secret()))
+    }
+
+    /// What is kept of a key.
+    pub fn record(&self, key: &ApiKey, name: String, roles: Vec<Role>, expires_at: Option<At>) -> NewKey {
+        let hash = self.peppers.first().map(|pepper| key.hash(pepper)).unwrap_or_default();
+        NewKey { id: KeyId(Uuid::now_v7()), name, prefix: key.prefix().to_owned(), hash, roles, expires_at }
     }
 
     /// Whose key this is.
@@ -73,15 +127,25 @@ impl Keyring {
     /// [`Denied::Invalid`], or the store's.
     pub async fn authenticate(&self, text: &str) -> Result<Authenticated, Denied> {
         let key = ApiKey::parse(text).ok_or(Denied::Invalid)?;
-        let hash = key.hash(&self.pepper);
-        let now = At::now();
-        let kept = self.store.keys(key.prefix()).await?;
-        let found = kept.into_iter().find(|record| bool::from(record.hash.ct_eq(&hash))).ok_or(Denied::Invalid)?;
-        let over = |end: Option<At>| end.is_some_and(|end| end <= now);
-        if over(found.expires_at) || over(found.revoked_at) {
+        let hashes: Vec<_> = self.peppers.iter().map(|pepper| key.hash(pepper)).collect();
+        let first = hashes.first().copied().unwrap_or_default();
+        let whose = |record: &Arc<KeyRecord>| Chain(record.tenant);
+        let found = self.remembered.get(first, whose, self.find(key.prefix(), &hashes)).await?;
+        if !found.is_valid(At::now()) {
             return Err(Denied::Invalid);
         }
-        Ok(Authenticated { tenant: found.tenant, key: found.id, roles: found.roles })
+        Ok(Authenticated {
+            chain: Chain(found.tenant),
+            actor: Actor::key(found.id, &found.prefix),
+            // What is of the platform has no tenant, and the other way round.
+            roles: found.roles.iter().copied().filter(|role| role.is_platform() == found.tenant.is_none()).collect(),
+        })
+    }
+
+    async fn find(&self, prefix: &str, hashes: &[[u8; 32]]) -> Result<Arc<KeyRecord>, Denied> {
+        let is = |record: &KeyRecord| hashes.iter().any(|hash| bool::from(record.hash.ct_eq(hash)));
+        let found = self.store.keys(prefix).await?.into_iter().find(is);
+        found.map(Arc::new).ok_or(Denied::Invalid)
     }
 }
 

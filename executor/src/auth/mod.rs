@@ -5,6 +5,7 @@ pub mod key;
 pub mod keyring;
 pub mod permission;
 mod private_file;
+pub mod seal;
 pub mod secret;
 
 pub use keyring::{Authenticated, Denied, Keyring};

@@ -32,4 +32,14 @@ permissions! {
     Evaluate = "evaluate": Author | Engine;
     /// To see the limits in force.
     LimitsRead = "limits:read": Author | Engine | TenantAdmin;
+    /// To make, list and revoke the keys of the caller's tenant, or of the platform.
+    KeysManage = "keys:manage": TenantAdmin | Admin;
+    /// To read the audit log of the caller's tenant, or of the platform.
+    AuditRead = "audit:read": TenantAdmin | Admin | Security;
+    /// To make tenants, and to change their limits and keys.
+    TenantsManage = "tenants:manage": Admin;
+    /// To read the audit log of any tenant.
+    PlatformAuditRead = "platform-audit:read": Admin | Security;
+    /// To stop modules of any tenant, and to let them go.
+    Quarantine = "quarantine": Security;
 }

@@ -9,6 +9,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::private_file;
+use super::seal::SealKeys;
 use crate::store::{PlatformStore, StoreError};
 
 /// Bytes of the shortest master secret.
@@ -31,6 +32,12 @@ pub enum SecretError {
         MasterSecret::FILE
     )]
     Short,
+    /// There is no data directory to keep one in.
+    #[error(
+        "RULEBOX_MASTER_SECRET is not set: replicas that share a database share a secret of 32 bytes or more; make one \
+         with `openssl rand -base64 48`"
+    )]
+    NotSet,
     /// Its file cannot be read or made.
     #[error("cannot read or make the master secret {}: {source}", path.display())]
     File {
@@ -63,39 +70,77 @@ pub enum SecretError {
     Store(#[from] StoreError),
 }
 
+/// The secret in force, and the one before it while it is being replaced: what was made with that one still holds.
+#[derive(Debug)]
+pub struct Secrets {
+    current: MasterSecret,
+    previous: Option<MasterSecret>,
+}
+
+impl Secrets {
+    /// The secrets of this store. The current one is the configured one, else that of the data directory, which is
+    /// made with a new store; without a directory it must be configured.
+    ///
+    /// # Errors
+    /// If one is too short, a file cannot be used, or neither is the one that the store was made with.
+    pub async fn of_store(
+        store: &dyn PlatformStore,
+        configured: Option<&SecretString>,
+        previous: Option<&SecretString>,
+        directory: Option<&Path>,
+    ) -> Result<Self, SecretError> {
+        let kept = store.secret_check().await?;
+        let is_new = kept.is_none() && !store.has_tenant().await?;
+        let current = MasterSecret::load(configured, directory, is_new)?;
+        let previous = previous.map(|text| MasterSecret::from_bytes(text.expose_secret().as_bytes())).transpose()?;
+        let secrets = Self { current, previous };
+        let check = secrets.current.check();
+        // Another replica may start at the same time: who comes second finds what the first one kept.
+        let kept = match kept {
+            None if store.keep_secret_check(None, &check).await? => return Ok(secrets),
+            None => store.secret_check().await?.unwrap_or_default(),
+            Some(kept) => kept,
+        };
+        let is = |secret: &MasterSecret| bool::from(kept.ct_eq(&secret.check()));
+        if is(&secrets.current) {
+            return Ok(secrets);
+        }
+        if secrets.previous.as_ref().is_some_and(is) {
+            // Lost by one of two replicas that are started together, and then the other has done it.
+            store.keep_secret_check(Some(&kept), &check).await?;
+            return Ok(secrets);
+        }
+        let file = || directory.map_or_else(String::new, |d| d.join(MasterSecret::FILE).display().to_string());
+        let origin = configured.map_or_else(file, |_| "RULEBOX_MASTER_SECRET".to_owned());
+        Err(SecretError::Different { origin })
+    }
+
+    /// One secret alone: tests, and tools beside the service.
+    pub const fn only(current: MasterSecret) -> Self {
+        Self { current, previous: None }
+    }
+
+    /// The keys for a purpose: what is made uses the first.
+    pub fn derive(&self, purpose: &str) -> Vec<Derived> {
+        let secrets = std::iter::once(&self.current).chain(&self.previous);
+        secrets.map(|secret| secret.derive(purpose)).collect()
+    }
+
+    /// What seals things for a purpose, and knows its seals again.
+    pub fn sealer(&self, purpose: &str) -> SealKeys {
+        SealKeys::new(self.derive(purpose))
+    }
+}
+
 impl MasterSecret {
     /// Name of the file that a secret made at the first start is kept in.
     pub const FILE: &str = "master.key";
 
-    /// The secret of this store: the configured one, else that of the data directory, which is made with a new store.
-    ///
-    /// # Errors
-    /// If it is too short, its file cannot be used, or it is not the one that the store was made with.
-    pub async fn of_store(
-        store: &dyn PlatformStore,
-        configured: Option<&SecretString>,
-        directory: &Path,
-    ) -> Result<Self, SecretError> {
-        let kept = store.secret_check().await?;
-        let is_new = kept.is_none() && !store.has_tenant().await?;
-        let secret = Self::load(configured, directory, is_new)?;
-        let check = secret.check();
-        match kept {
-            Some(kept) if bool::from(kept.ct_eq(&check)) => {}
-            Some(_) => {
-                let file = || directory.join(Self::FILE).display().to_string();
-                let origin = configured.map_or_else(file, |_| "RULEBOX_MASTER_SECRET".to_owned());
-                return Err(SecretError::Different { origin });
-            }
-            None => store.keep_secret_check(&check).await?,
-        }
-        Ok(secret)
-    }
-
-    fn load(configured: Option<&SecretString>, directory: &Path, may_make: bool) -> Result<Self, SecretError> {
+    fn load(configured: Option<&SecretString>, directory: Option<&Path>, may_make: bool) -> Result<Self, SecretError> {
         if let Some(text) = configured {
             return Self::from_bytes(text.expose_secret().as_bytes());
         }
+        let directory = directory.ok_or(SecretError::NotSet)?;
         let path = directory.join(Self::FILE);
         let failed = |source| SecretError::File { path: path.clone(), source };
         match std::fs::read(&path) {
@@ -178,10 +223,10 @@ mod tests {
     #[test]
     fn a_secret_is_made_once_kept_and_private() {
         let directory = tempfile::tempdir().unwrap();
-        let missing = MasterSecret::load(None, directory.path(), false);
+        let missing = MasterSecret::load(None, Some(directory.path()), false);
         assert!(matches!(missing, Err(SecretError::Missing { .. })), "{missing:?}");
-        let first = MasterSecret::load(None, directory.path(), true).unwrap();
-        let again = MasterSecret::load(None, directory.path(), false).unwrap();
+        let first = MasterSecret::load(None, Some(directory.path()), true).unwrap();
+        let again = MasterSecret::load(None, Some(directory.path()), false).unwrap();
         assert_eq!(first.0.expose_secret(), again.0.expose_secret());
         #[cfg(unix)]
         {
@@ -195,8 +240,8 @@ mod tests {
     fn short_secrets_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let short = SecretString::from("too short");
-        assert!(matches!(MasterSecret::load(Some(&short), directory.path(), true), Err(SecretError::Short)));
+        assert!(matches!(MasterSecret::load(Some(&short), Some(directory.path()), true), Err(SecretError::Short)));
         std::fs::write(directory.path().join(MasterSecret::FILE), b"cut off").unwrap();
-        assert!(matches!(MasterSecret::load(None, directory.path(), true), Err(SecretError::Short)));
+        assert!(matches!(MasterSecret::load(None, Some(directory.path()), true), Err(SecretError::Short)));
     }
 }

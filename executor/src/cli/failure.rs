@@ -12,6 +12,7 @@ use super::params::ParamError;
 use crate::app::StartError;
 use crate::config::ConfigError;
 use crate::demo::DemoError;
+use crate::store::StoreError;
 use crate::telemetry::logs::LogError;
 
 /// Why a command did not do what it was asked.
@@ -62,6 +63,9 @@ pub(super) enum Failure {
     /// The service did not start.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// The store says no, or fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The demonstration ended early.
     #[error(transparent)]
     Demo(#[from] DemoError),

@@ -1,8 +1,10 @@
 //! The command line: one file a command.
 //!
 //! Results go to standard output, everything else to standard error. Exit codes: 0; 1 for a rule that does not compile,
-//! a test that fails or a limit that does not hold; 2 for bad usage or data that cannot be read.
+//! a test that fails, a limit that does not hold or an audit log that was changed; 2 for bad usage or data that cannot be read.
 
+mod admin;
+mod audit;
 mod check;
 mod csv;
 mod demo;
@@ -10,6 +12,7 @@ mod engine;
 mod explain;
 mod failure;
 mod fmt;
+mod key;
 mod params;
 mod report;
 mod run;
@@ -17,6 +20,7 @@ mod selftest;
 mod serve;
 mod signal;
 mod source;
+mod tenant;
 mod terminal;
 mod test;
 
@@ -29,7 +33,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "rulebox", version, about, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0; 1 for a rule that does not compile, a test that fails or a limit that does not \
-                        hold; 2 for bad usage or data that cannot be read."
+                        hold or an audit log that was changed; 2 for bad usage or data that cannot be read."
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -46,6 +50,9 @@ enum Command {
     Explain(explain::Arguments),
     Run(run::Arguments),
     Selftest(selftest::Arguments),
+    Tenant(tenant::Arguments),
+    Key(key::Arguments),
+    Audit(audit::Arguments),
 }
 
 /// Reads the arguments of the process, does what they ask, and says how it went.
@@ -59,6 +66,9 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Selftest(arguments) => selftest::run(&arguments),
+        Command::Tenant(arguments) => tenant::run(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -27,6 +27,10 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_CONFIG                       the settings file, if not --config
   RULEBOX_DATA_DIR                     directory of the store (rulebox-data)
   RULEBOX_MASTER_SECRET                32 bytes or more; made and kept in the directory if not set
+  RULEBOX_PREVIOUS_MASTER_SECRET       the one before, while it is being replaced
+  RULEBOX_TENANT__REQUESTS_PER_SECOND  requests a second of a tenant, over all replicas
+  RULEBOX_TENANT__FUEL_PER_SECOND      fuel a second of a tenant, over all replicas
+  RULEBOX_TENANT__RULES                rules of a tenant
   RULEBOX_API__LISTEN                  address and port of the API (127.0.0.1:8080)
   RULEBOX_API__BODY_BYTES              bytes of a request with bars
   RULEBOX_API__SMALL_BODY_BYTES        bytes of any other request
@@ -50,7 +54,7 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_EVALUATION__COLUMNS          columns of a request
   RULEBOX_EVALUATION__CELLS            bars times columns of a request
   RULEBOX_EVALUATION__RULES            rules of a request
-  RULEBOX_EVALUATION__FUEL             fuel of one rule in a request
+  RULEBOX_EVALUATION__FUEL             fuel of a request, all its rules together
   RULEBOX_EVALUATION__DEADLINE_MS      time of one call into a module
   RULEBOX_EVALUATION__MEMORY_BYTES     memory of a module
   RULEBOX_EVALUATION__CHUNK_ROWS       bars of one call into a module
@@ -65,6 +69,11 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_REDIS__BREAKER_FAILURES      failures in a row after which Redis is asked no more
   RULEBOX_REDIS__BREAKER_REST_MS       time between two tries to reach it again
   RULEBOX_REDIS__REPLICAS              replicas to assume until Redis says how many there are
+  RULEBOX_RETENTION__EVERY_MINUTES     time between two looks for what is old
+  RULEBOX_RETENTION__VIOLATIONS_DAYS   how long violations are kept
+  RULEBOX_RETENTION__AUDIT_DAYS        how long the audit log is kept; 0: for ever
+  RULEBOX_RETENTION__REQUESTS_HOURS    how long a request with an Idempotency-Key may be repeated
+  RULEBOX_RETENTION__KEYS_DAYS         how long keys are kept that expired or were revoked
   RULEBOX_LOG__FORMAT                  auto, json, pretty
   RULEBOX_LOG__FILTER                  what to log (info)
 
@@ -109,6 +118,8 @@ mod tests {
     fn every_setting_is_in_the_help() {
         let config = Config::on_free_ports(std::path::Path::new("d")).unwrap();
         let sections = [
+            ("TENANT", serde_json::to_value(&config.tenant).unwrap()),
+            ("RETENTION", serde_json::to_value(&config.retention).unwrap()),
             ("API", serde_json::to_value(&config.api).unwrap()),
             ("HEALTH", serde_json::to_value(&config.health).unwrap()),
             ("STORE", serde_json::to_value(&config.store).unwrap()),

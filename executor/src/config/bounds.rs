@@ -15,8 +15,11 @@ pub(super) type Number = (&'static str, u64, RangeInclusive<u64>);
 /// Every number among the settings.
 #[rustfmt::skip]
 pub(super) fn numbers(config: &Config) -> Vec<Number> {
-    let Config { api, store, compile, evaluation, sessions, redis, .. } = config;
+    let Config { tenant, api, store, compile, evaluation, sessions, redis, retention, .. } = config;
     vec![
+        ("tenant.requests_per_second", tenant.requests_per_second, 1..=1_000_000_000),
+        ("tenant.fuel_per_second", tenant.fuel_per_second, 1..=1_000_000_000_000_000),
+        ("tenant.rules", tenant.rules, 0..=1_000_000_000),
         ("api.body_bytes", api.body_bytes as u64, KIB..=4 * GIB),
         ("api.small_body_bytes", api.small_body_bytes as u64, KIB..=64 * MIB),
         ("api.bodies_in_flight_bytes", api.bodies_in_flight_bytes as u64, KIB..=1024 * GIB),
@@ -54,6 +57,11 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         ("redis.breaker_rest_ms", redis.breaker_rest_ms, 1..=60_000),
         ("redis.replicas", redis.replicas, 1..=10_000),
         ("evaluation.loaded_modules", evaluation.loaded_modules as u64, 1..=1_000_000),
+        ("retention.every_minutes", retention.every_minutes, 1..=10_000),
+        ("retention.violations_days", retention.violations_days, 1..=36_500),
+        ("retention.audit_days", retention.audit_days, 0..=36_500),
+        ("retention.requests_hours", retention.requests_hours, 1..=8_760),
+        ("retention.keys_days", retention.keys_days, 1..=36_500),
     ]
 }
 
@@ -100,6 +108,7 @@ mod tests {
         let config = Config::on_free_ports(Path::new("d")).unwrap();
         let bounded: Vec<_> = numbers(&config).into_iter().map(|(name, ..)| name.to_owned()).collect();
         let sections = [
+            ("tenant", serde_json::to_value(&config.tenant).unwrap()),
             ("api", serde_json::to_value(&config.api).unwrap()),
             ("health", serde_json::to_value(&config.health).unwrap()),
             ("store", serde_json::to_value(&config.store).unwrap()),
@@ -107,6 +116,7 @@ mod tests {
             ("evaluation", serde_json::to_value(&config.evaluation).unwrap()),
             ("sessions", serde_json::to_value(&config.sessions).unwrap()),
             ("redis", serde_json::to_value(&config.redis).unwrap()),
+            ("retention", serde_json::to_value(&config.retention).unwrap()),
             ("log", serde_json::to_value(&config.log).unwrap()),
         ];
         let there: Vec<_> = sections

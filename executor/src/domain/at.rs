@@ -16,6 +16,12 @@ impl At {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
+
+    /// A time in RFC 3339, to the millisecond.
+    pub fn parse(text: &str) -> Option<Self> {
+        let nanos = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
+        Some(Self(i64::try_from(nanos.div_euclid(1_000_000)).ok()?))
+    }
 }
 
 impl std::fmt::Display for At {
@@ -39,6 +45,14 @@ impl Serialize for At {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_in_any_zone() {
+        assert_eq!(At::parse("2026-01-05T16:00:00.25+01:00"), Some(At(1_767_625_200_250)));
+        for bad in ["", "2026-01-05", "2026-01-05T15:00:00", "now", "2026-13-05T15:00:00Z"] {
+            assert_eq!(At::parse(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn times_are_written_in_utc_with_the_digits_they_need() {

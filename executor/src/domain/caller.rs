@@ -1,5 +1,8 @@
 //! Who calls: tenants, keys and what a key may do.
 
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// A tenant. Values come from the store (with an authenticated key, or at the first start), never from a request.
@@ -28,20 +31,78 @@ impl std::fmt::Display for TenantId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyId(pub Uuid);
 
-/// What a caller may do within its tenant.
+impl std::fmt::Display for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who acts, by a stable id: an API key, a user of an issuer, or the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ActorId(pub Uuid);
+
+/// Who acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// What records point to.
+    pub id: ActorId,
+    /// What people read: `key rbx_live_1a2b3c4d`, `user https://login.example.com alice`, `command line`.
+    pub name: Arc<str>,
+}
+
+impl Actor {
+    /// A key, by its id and what lists show of it.
+    pub fn key(id: KeyId, prefix: &str) -> Self {
+        Self { id: ActorId(id.0), name: format!("key {prefix}").into() }
+    }
+
+    /// A user of an issuer. The id is made of both, so that it is the same in every record.
+    pub fn user(issuer: &str, subject: &str) -> Self {
+        // The lengths keep `("a", "bc")` and `("ab", "c")` apart.
+        let text = format!("user {}:{issuer} {}:{subject}", issuer.len(), subject.len());
+        let digest = Sha256::digest(text.as_bytes());
+        let mut id = [0; 16];
+        for (to, from) in id.iter_mut().zip(digest) {
+            *to = from;
+        }
+        // RFC 9562, version 8: bits of our own.
+        Self {
+            id: ActorId(uuid::Builder::from_custom_bytes(id).into_uuid()),
+            name: format!("user {issuer} {subject}").into(),
+        }
+    }
+
+    /// Whoever may run commands beside the store.
+    pub fn command_line() -> Self {
+        Self { id: ActorId(Uuid::nil()), name: "command line".into() }
+    }
+
+    /// The service itself: the first start, and jobs.
+    pub fn service() -> Self {
+        Self { id: ActorId(Uuid::nil()), name: "service".into() }
+    }
+}
+
+/// What a caller may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// Writes rules.
+    /// Writes rules of its tenant.
     Author,
-    /// Evaluates and reads rules.
+    /// Evaluates and reads rules of its tenant.
     Engine,
-    /// Administers keys and limits of its tenant.
+    /// Administers the keys of its tenant, and reads its audit log.
     TenantAdmin,
+    /// Without a tenant: reviews what modules did, and stops them. Reads no rules.
+    Security,
+    /// Without a tenant: administers tenants, their keys and limits. Reads no rules.
+    Admin,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 3] = [Self::Author, Self::Engine, Self::TenantAdmin];
+    pub const ALL: [Self; 5] = [Self::Author, Self::Engine, Self::TenantAdmin, Self::Security, Self::Admin];
+    /// Those of a tenant.
+    pub const OF_TENANT: [Self; 3] = [Self::Author, Self::Engine, Self::TenantAdmin];
 
     /// Its name in stores, answers and tokens.
     pub const fn name(self) -> &'static str {
@@ -49,7 +110,14 @@ impl Role {
             Self::Author => "author",
             Self::Engine => "engine",
             Self::TenantAdmin => "tenant-admin",
+            Self::Security => "security",
+            Self::Admin => "admin",
         }
+    }
+
+    /// Whether it is of the platform, without a tenant.
+    pub const fn is_platform(self) -> bool {
+        matches!(self, Self::Security | Self::Admin)
     }
 
     /// The role of a name.
@@ -65,4 +133,26 @@ pub struct RequestMarks {
     pub request_id: String,
     /// Of the caller's `traceparent`, or a new one.
     pub trace_id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_has_one_id_and_another_user_another() {
+        let id = |issuer, subject| Actor::user(issuer, subject).id;
+        assert_eq!(id("https://a", "b"), id("https://a", "b"));
+        assert_ne!(id("https://a", "b"), id("https://a ", "b"));
+        assert_ne!(id("https://a b", "c"), id("https://a", "b c"));
+    }
+
+    #[test]
+    fn roles_are_of_a_tenant_or_of_the_platform() {
+        for role in Role::ALL {
+            assert_eq!(Role::find(role.name()), Some(role));
+            assert_eq!(role.is_platform(), !Role::OF_TENANT.contains(&role));
+        }
+        assert_eq!(Role::find("root"), None);
+    }
 }

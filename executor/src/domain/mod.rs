@@ -1,8 +1,13 @@
 //! Plain types that every layer speaks: no HTTP, no SQL, no sandbox.
 
 pub mod at;
+pub mod audit;
 pub mod bars;
 pub mod caller;
 pub mod evaluation;
+pub mod idempotency;
+pub mod key;
+pub mod quarantine;
 pub mod rule;
+pub mod tenant;
 pub mod violation;

@@ -72,6 +72,8 @@ pub struct Rule {
     pub latest_version: u32,
     /// The version that runs if a caller names none.
     pub active_version: Option<u32>,
+    /// Counts its changes, from 1: who changes it says which one he has seen.
+    pub revision: u64,
 }
 
 /// A version of a rule; nothing of it ever changes.

@@ -3,7 +3,7 @@
 use rulebox_sandbox::{Digest, Severity, Violation, ViolationKind};
 
 use super::at::At;
-use super::caller::{KeyId, RequestMarks};
+use super::caller::{ActorId, RequestMarks};
 use super::rule::RuleName;
 
 /// A violation to be recorded. Holds no rule text and no inputs.
@@ -34,7 +34,7 @@ pub struct NewViolation {
     /// Of the request.
     pub marks: RequestMarks,
     /// Of the caller.
-    pub key: KeyId,
+    pub actor: ActorId,
     /// When.
     pub at: At,
 }
@@ -50,7 +50,7 @@ pub fn kinds() -> impl Iterator<Item = (&'static str, Severity)> {
 
 impl NewViolation {
     /// The record of a violation in a run. `compiled`: the module came out of the compiler.
-    pub fn of_run(violation: &Violation, compiled: bool, marks: RequestMarks, key: KeyId) -> Self {
+    pub fn of_run(violation: &Violation, compiled: bool, marks: RequestMarks, actor: ActorId) -> Self {
         Self {
             rule: None,
             version: None,
@@ -64,13 +64,13 @@ impl NewViolation {
             memory_limit: violation.memory_limit as u64,
             elapsed_us: u64::try_from(violation.elapsed.as_micros()).unwrap_or(u64::MAX),
             marks,
-            key,
+            actor,
             at: At::now(),
         }
     }
 
     /// The record of a module that the gate refused, or of a rule that costs too much.
-    pub fn at_upload(kind: &'static str, severity: Severity, marks: RequestMarks, key: KeyId) -> Self {
+    pub fn at_upload(kind: &'static str, severity: Severity, marks: RequestMarks, actor: ActorId) -> Self {
         Self {
             rule: None,
             version: None,
@@ -84,7 +84,7 @@ impl NewViolation {
             memory_limit: 0,
             elapsed_us: 0,
             marks,
-            key,
+            actor,
             at: At::now(),
         }
     }

@@ -59,21 +59,21 @@ impl Compiler {
         self.pool.waiting()
     }
 
-    /// The compiler's limits.
+    /// The most that any limits may be.
     pub const fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Compiles a text and does `next` with the outcome, on the same thread.
+    /// Compiles a text within these limits and does `next` with the outcome, on the same thread.
     ///
     /// # Errors
     /// [`CompileError::Refused`] with everything that is wrong with the text.
     pub async fn compile<T: Send + 'static>(
         &self,
         source: Vec<u8>,
+        limits: Limits,
         next: impl FnOnce(Compiled) -> T + Send + 'static,
     ) -> Result<T, CompileError> {
-        let limits = self.limits;
         let metrics = self.metrics.clone();
         let work = move || {
             let began = Instant::now();

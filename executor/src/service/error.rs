@@ -10,6 +10,7 @@ use crate::execution::bind::BindError;
 use crate::execution::compile::CompileError;
 use crate::execution::modules::LoadError;
 use crate::execution::pool::PoolError;
+use crate::shared::{Decision, Policy, Quota};
 use crate::store::StoreError;
 
 /// Sorted by what the caller can do about it; the sources are for the log.
@@ -99,6 +100,60 @@ pub enum ServiceError {
         /// The rule.
         name: String,
     },
+    /// The tenant has taken what it may take.
+    #[error("the tenant may take {} {} a second, over all its callers", quota.per_second, match policy { Policy::Requests => "requests", Policy::Fuel => "units of fuel" })]
+    RateLimited {
+        /// Of what.
+        policy: Policy,
+        /// How much.
+        quota: Quota,
+        /// When there is more.
+        decision: Decision,
+    },
+    /// The text or module is larger than the tenant may upload.
+    #[error("the rule has {bytes} bytes, and the limit is {limit}")]
+    UploadTooLarge {
+        /// As sent.
+        bytes: usize,
+        /// In force.
+        limit: usize,
+    },
+    /// More rows than a request of this tenant may have.
+    #[error("the request has {rows} rows, and the limit is {limit}")]
+    TooManyRows {
+        /// As sent.
+        rows: usize,
+        /// In force.
+        limit: usize,
+    },
+    /// The module is stopped for this tenant, until a reviewer lets it go.
+    #[error("version {version} of rule `{rule}` is in quarantine")]
+    Quarantined {
+        /// The rule.
+        rule: String,
+        /// The version.
+        version: u32,
+    },
+    /// The tenant may not be served.
+    #[error("the tenant is suspended")]
+    Suspended,
+    /// The same request has been sent and is not over.
+    #[error("a request with this Idempotency-Key is not over yet")]
+    InFlight,
+    /// The key of a repeated request was used for another one.
+    #[error("this Idempotency-Key was used for another request")]
+    KeyReused,
+    /// A key with roles that its owner cannot give.
+    #[error("a key of {owner} has one or more of the roles {roles}")]
+    BadRoles {
+        /// `a tenant`, or `the platform`.
+        owner: &'static str,
+        /// The roles that there are.
+        roles: &'static str,
+    },
+    /// A text that cannot be kept, and why.
+    #[error("{0}")]
+    BadText(String),
     /// The store says no, or fails.
     #[error(transparent)]
     Store(#[from] StoreError),

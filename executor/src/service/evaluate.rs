@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rulebox_dsl::manifest::Manifest;
 
+use super::tenant_limits::InForce;
 use super::{Caller, Service, ServiceError};
 use crate::domain::bars::{Bars, ParamValue, Params};
 use crate::domain::evaluation::{CombinedRun, RuleRun, RuleStopped, SeriesWanted};
@@ -59,16 +60,20 @@ impl Service {
     pub async fn evaluate(&self, caller: &Caller, request: Evaluation) -> Result<(RuleRun, Room), ServiceError> {
         let began = Instant::now();
         let Evaluation { rule, version, bars, params, series, place } = request;
+        let in_force = self.limits_of(caller.tenant).await?;
+        in_force.check_rows(bars.rows)?;
         let selection = Selection::Named(vec![(rule, version)]);
         let mut bound = Vec::new();
         for (runnable, prepared) in self.prepare(caller, self.find(caller, &selection).await?, &place).await? {
             check_columns(&bars, &std::iter::once(&*prepared.manifest))?;
-            bound.push(self.bind(runnable, prepared, &bars, &params, "params")?);
+            bound.push(self.bind(&in_force, runnable, prepared, &bars, &params, "params")?);
         }
         let mode = mode(&bars);
         let wanted = Wanted { series, events: self.settings.evaluation.events, combine: false };
         let room = self.room(&bound, &bars, wanted)?;
-        let limits = self.limits;
+        let limits = in_force.of_run(&self.limits);
+        let reserved =
+            self.reserve_fuel(caller.tenant, &in_force, self.joint_cost(&in_force, &bound, bars.rows)).await?;
         let thread = place.thread().await?;
         let settled = self
             .to_the_end(caller, move |service, caller, stop| async move {
@@ -76,7 +81,7 @@ impl Service {
                     bound.into_iter().map(|bound| (run(&bound, &bars, &limits, wanted, &stop), bound)).collect()
                 };
                 let results = thread.run(work).await?;
-                service.settle_all(&caller, mode, results).await
+                service.settle_all(&caller, mode, results, reserved).await
             })
             .await?;
         self.metrics.evaluation_duration.with_label_values(&[mode]).observe(began.elapsed().as_secs_f64());
@@ -100,6 +105,8 @@ impl Service {
     ) -> Result<(CombinedRun, Room), ServiceError> {
         let began = Instant::now();
         let JointEvaluation { rules, versions, bars, params, series, place } = request;
+        let in_force = self.limits_of(caller.tenant).await?;
+        in_force.check_rows(bars.rows)?;
         let found = match rules {
             Some(names) => self.find_named(caller, names, &versions).await?,
             None => self.find_active(caller, &versions).await?,
@@ -115,13 +122,15 @@ impl Service {
             let at = format!("params.{}", runnable.rule);
             let given = params.iter().find(|(name, _)| *name == runnable.rule);
             let given = given.map_or(&[][..], |(_, params)| params.as_slice());
-            bound.push(self.bind(runnable, prepared, &bars, given, &at)?);
+            bound.push(self.bind(&in_force, runnable, prepared, &bars, given, &at)?);
         }
-        self.check_joint_cost(&bound, bars.rows)?;
+        self.check_joint_cost(&in_force, &bound, bars.rows)?;
         let mode = mode(&bars);
         let wanted = Wanted { series, events: self.settings.evaluation.events, combine: true };
         let room = self.room(&bound, &bars, wanted)?;
-        let limits = self.limits;
+        let limits = in_force.of_run(&self.limits);
+        let reserved =
+            self.reserve_fuel(caller.tenant, &in_force, self.joint_cost(&in_force, &bound, bars.rows)).await?;
         let thread = place.thread().await?;
         let (settled, bars) = self
             .to_the_end(caller, move |service, caller, stop| async move {
@@ -130,16 +139,12 @@ impl Service {
                     (bound.into_iter().map(run).collect::<Vec<_>>(), bars)
                 };
                 let (results, bars) = thread.run(work).await?;
-                Ok((service.settle_all(&caller, mode, results).await?, bars))
+                Ok((service.settle_all(&caller, mode, results, reserved).await?, bars))
             })
             .await?;
         let combined = place.run(move || combine(settled, &bars, wanted)).await?;
         self.metrics.evaluation_duration.with_label_values(&[mode]).observe(began.elapsed().as_secs_f64());
         Ok((combined, room))
-    }
-
-    async fn find(&self, caller: &Caller, selection: &Selection) -> Result<Vec<Runnable>, ServiceError> {
-        Ok(self.store.runnable(caller.tenant, selection).await?)
     }
 
     async fn find_named(
@@ -201,6 +206,7 @@ impl Service {
 
     fn bind(
         &self,
+        in_force: &InForce,
         runnable: Runnable,
         prepared: Arc<Prepared>,
         bars: &Bars,
@@ -210,13 +216,13 @@ impl Service {
         let rule = runnable.rule.as_str();
         let columns = bind_columns(rule, &prepared.manifest, bars)?;
         let params = bind_params(rule, &prepared.manifest, params, at)?;
-        self.check_cost(rule, &prepared.manifest, bars.rows)?;
+        self.check_cost(in_force, rule, &prepared.manifest, bars.rows)?;
         Ok(Bound { runnable, prepared, columns, params })
     }
 
     /// The proved worst case of the whole run has to fit: nothing is begun that may not end.
-    fn check_cost(&self, rule: &str, manifest: &Manifest, rows: usize) -> Result<(), ServiceError> {
-        let (cost, limit) = (self.cost(manifest, rows), self.limits.fuel);
+    fn check_cost(&self, in_force: &InForce, rule: &str, manifest: &Manifest, rows: usize) -> Result<(), ServiceError> {
+        let (cost, limit) = (self.cost(in_force, manifest, rows), in_force.fuel_per_call);
         if cost <= limit {
             return Ok(());
         }
@@ -224,9 +230,8 @@ impl Service {
     }
 
     /// All rules of a request share its thread, so what a request may cost does not grow with them.
-    fn check_joint_cost(&self, bound: &[Bound], rows: usize) -> Result<(), ServiceError> {
-        let costs = bound.iter().map(|bound| self.cost(&bound.prepared.manifest, rows));
-        let (cost, limit) = (costs.fold(0, u64::saturating_add), self.limits.fuel);
+    fn check_joint_cost(&self, in_force: &InForce, bound: &[Bound], rows: usize) -> Result<(), ServiceError> {
+        let (cost, limit) = (self.joint_cost(in_force, bound, rows), in_force.fuel_per_call);
         if cost <= limit {
             Ok(())
         } else {
@@ -234,9 +239,14 @@ impl Service {
         }
     }
 
+    fn joint_cost(&self, in_force: &InForce, bound: &[Bound], rows: usize) -> u64 {
+        let costs = bound.iter().map(|bound| self.cost(in_force, &bound.prepared.manifest, rows));
+        costs.fold(0, u64::saturating_add)
+    }
+
     /// Proved for a run; what has no proof may use all that there is.
-    fn cost(&self, manifest: &Manifest, rows: usize) -> u64 {
-        let Some(cost) = &manifest.cost else { return self.limits.fuel };
+    fn cost(&self, in_force: &InForce, manifest: &Manifest, rows: usize) -> u64 {
+        let Some(cost) = &manifest.cost else { return in_force.fuel_per_call };
         cost.of_run(rows as u64, u64::from(rows_a_call(Some(cost), self.limits.chunk_rows)))
     }
 

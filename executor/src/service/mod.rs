@@ -1,9 +1,17 @@
 //! Use cases: what the service does for a tenant, without a word of HTTP.
 
+pub mod admission;
+pub mod audit;
 pub mod error;
 pub mod evaluate;
+mod idempotency;
+pub mod keys;
+mod memory;
+pub mod quarantine;
 pub mod rules;
 mod settle;
+pub mod tenant_limits;
+pub mod tenants;
 pub mod violations;
 
 use std::sync::Arc;
@@ -13,15 +21,20 @@ use rulebox_sandbox::{Limits, ModuleLimits, Sandbox, SandboxConfig, SandboxError
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::Keyring;
 use crate::config::Config;
-use crate::domain::caller::{KeyId, RequestMarks, TenantId};
+use crate::domain::audit::{Chain, Sealer};
+use crate::domain::caller::{Actor, RequestMarks, TenantId};
+use crate::domain::idempotency::Claim;
 use crate::execution::compile::Compiler;
 use crate::execution::modules::Modules;
 use crate::execution::pool::Pool;
 use crate::execution::room::Rooms;
-use crate::shared::Shared;
-use crate::store::RuleStore;
+use crate::invalidation::Generations;
+use crate::shared::{self, Shared};
+use crate::store::{Change, Store};
 use crate::telemetry::metrics::Metrics;
+use memory::Memory;
 
 pub use error::ServiceError;
 
@@ -30,10 +43,40 @@ pub use error::ServiceError;
 pub struct Caller {
     /// The tenant.
     pub tenant: TenantId,
-    /// The key it showed.
-    pub key: KeyId,
+    /// Who it is.
+    pub actor: Actor,
     /// Of the request.
     pub marks: RequestMarks,
+}
+
+/// Who does something for the platform, and in which request.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    /// Who it is.
+    pub actor: Actor,
+    /// Of the request.
+    pub marks: RequestMarks,
+}
+
+/// What a service is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// What replicas share.
+    pub shared: Shared,
+    /// Who is who.
+    pub keyring: Arc<Keyring>,
+    /// Seals the audit log.
+    pub sealer: Arc<dyn Sealer>,
+    /// Seals the cursors of lists.
+    pub cursors: Arc<dyn Sealer>,
+    /// What is remembered of the store, and no longer true.
+    pub generations: Arc<Generations>,
+    /// The settings in force.
+    pub settings: Arc<Config>,
+    /// The metrics.
+    pub metrics: Metrics,
 }
 
 /// How long runs have to end when the service stops. A call into a module is over at its deadline, if not before.
@@ -42,8 +85,13 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 /// Everything that use cases need.
 #[derive(Clone)]
 pub struct Service {
-    store: Arc<dyn RuleStore>,
+    store: Arc<dyn Store>,
     shared: Shared,
+    keyring: Arc<Keyring>,
+    sealer: Arc<dyn Sealer>,
+    cursors: Arc<dyn Sealer>,
+    generations: Arc<Generations>,
+    remembered: Memory,
     compiler: Compiler,
     modules: Modules,
     runs: Pool,
@@ -57,16 +105,12 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service over this store.
+    /// A service of these parts.
     ///
     /// # Errors
     /// If the sandbox cannot start.
-    pub fn new(
-        store: Arc<dyn RuleStore>,
-        shared: Shared,
-        settings: Arc<Config>,
-        metrics: Metrics,
-    ) -> Result<Self, SandboxError> {
+    pub fn new(parts: Parts) -> Result<Self, SandboxError> {
+        let Parts { store, shared, keyring, sealer, cursors, generations, settings, metrics } = parts;
         let evaluation = &settings.evaluation;
         let sandbox = Sandbox::new(SandboxConfig {
             // Uploads' tests run on the compile pool, runs on their own: an instance for each thread, and some.
@@ -88,6 +132,11 @@ impl Service {
         Ok(Self {
             store,
             shared,
+            keyring,
+            sealer,
+            cursors,
+            remembered: Memory::new(&generations),
+            generations,
             compiler: Compiler::new(&settings.compile, metrics.clone()),
             modules,
             runs,
@@ -104,6 +153,35 @@ impl Service {
     /// What replicas share.
     pub const fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// Who is who.
+    pub const fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
+    }
+
+    /// What seals the cursors of lists.
+    pub fn cursors(&self) -> &dyn Sealer {
+        &*self.cursors
+    }
+
+    /// Something of a tenant or of the platform was changed here: what is remembered of it no longer holds.
+    /// Other replicas hear of it at once, if there is somebody to tell them.
+    fn changed(&self, chain: Chain) {
+        self.generations.changed(chain);
+        let invalidations = Arc::clone(&self.shared.invalidations);
+        let change = shared::Change { tenant: chain.0 };
+        self.tasks.spawn(async move { invalidations.publish(change).await });
+    }
+
+    /// Who changes something for a tenant.
+    fn change(&self, caller: &Caller, claim: Option<Claim>) -> Change {
+        self.change_by(&caller.actor, &caller.marks, claim)
+    }
+
+    fn change_by(&self, actor: &Actor, marks: &RequestMarks, claim: Option<Claim>) -> Change {
+        let sealer = Arc::clone(&self.sealer);
+        Change { actor: actor.clone(), request_id: marks.request_id.clone(), sealer, claim }
     }
 
     /// The settings in force.
@@ -160,4 +238,11 @@ impl std::fmt::Debug for Service {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Service").finish_non_exhaustive()
     }
+}
+
+/// Cuts a page that was read with one entry more, which tells whether there are more.
+fn page<T>(mut entries: Vec<T>, limit: u32) -> (Vec<T>, bool) {
+    let more = entries.len() > limit as usize;
+    entries.truncate(limit as usize);
+    (entries, more)
 }

@@ -8,14 +8,17 @@ use rulebox_dsl::span::LineIndex;
 use rulebox_dsl::testing;
 use rulebox_sandbox::{Digest, Limits, Severity};
 
+use super::tenant_limits::InForce;
 use super::{Caller, Service, ServiceError};
+use crate::domain::audit::Chain;
 use crate::domain::caller::TenantId;
+use crate::domain::idempotency::{Claim, IdempotentRequest, Made};
 use crate::domain::rule::{NewVersion, Rule, RuleName, Version};
 use crate::domain::violation::{COST_LIMIT, NewViolation};
 use crate::execution::compile::Compiled;
 use crate::execution::modules::LoadError;
 use crate::execution::prepared::rows_a_call;
-use crate::store::{Selection, StoreError};
+use crate::store::{Precondition, Selection, StoreError};
 
 /// A text that compiles, without anything stored.
 #[derive(Clone, Debug)]
@@ -59,8 +62,11 @@ impl Service {
     ///
     /// # Errors
     /// [`ServiceError::Source`], [`ServiceError::Cost`], or a full queue.
-    pub async fn check(&self, source: Vec<u8>) -> Result<Checked, ServiceError> {
-        let compiled = self.compiler.compile(source, std::convert::identity).await?;
+    pub async fn check(&self, tenant: TenantId, source: Vec<u8>) -> Result<Checked, ServiceError> {
+        let limits = self.limits_of(tenant).await?;
+        limits.check_upload(source.len())?;
+        let limits = limits.of_compiler(self.compiler.limits());
+        let compiled = self.compiler.compile(source, limits, std::convert::identity).await?;
         if let Some(over) = self.over_cost(&compiled.manifest) {
             return Err(over);
         }
@@ -76,14 +82,27 @@ impl Service {
     /// Makes a rule and its version 1, active at once. Without a name it takes the one in the text.
     ///
     /// # Errors
-    /// As [`Service::check`]; a name that is taken or reserved.
+    /// As [`Service::check`]; a name that is taken or reserved; as many rules as the tenant may have.
     pub async fn create_rule(
         &self,
         caller: &Caller,
         name: Option<RuleName>,
         source: Vec<u8>,
+        request: Option<IdempotentRequest>,
     ) -> Result<Uploaded, ServiceError> {
         let name = name.map(RuleName::for_new_rule).transpose()?;
+        let work = async |claim| self.create_rule_once(caller, name, source, claim).await;
+        let again = async |made| self.uploaded_before(caller, made).await;
+        self.once(Chain(Some(caller.tenant)), request, work, again).await
+    }
+
+    async fn create_rule_once(
+        &self,
+        caller: &Caller,
+        name: Option<RuleName>,
+        source: Vec<u8>,
+        claim: Option<Claim>,
+    ) -> Result<Uploaded, ServiceError> {
         if let Some(name) = &name {
             // Before the work; two at the same time are told apart by the store below.
             match self.store.rule(caller.tenant, name).await {
@@ -96,29 +115,52 @@ impl Service {
                 }
             }
         }
-        let (version, warnings) = self.compile_version(caller, name.as_ref(), source).await?;
+        let limits = self.limits_of(caller.tenant).await?;
+        let (version, warnings) = self.compile_version(caller, &limits, name.as_ref(), source).await?;
         let name = match name {
             Some(name) => name,
             None => RuleName::new(&version.manifest.name)?.for_new_rule()?,
         };
-        let version = self.store.create_rule(caller.tenant, &name, &version, caller.key).await?;
+        let change = self.change(caller, claim);
+        let version = self.store.create_rule(caller.tenant, &name, &version, limits.rules, "{}", &change).await?;
+        self.changed(Chain(Some(caller.tenant)));
         Ok(Uploaded { version, warnings })
     }
 
     /// Makes the next version of a rule. The active version stays.
     ///
     /// # Errors
-    /// As [`Service::check`]; no such rule, or archived.
+    /// As [`Service::check`]; no such rule, or archived, or not as the caller has seen it.
     pub async fn add_version(
         &self,
         caller: &Caller,
         name: &RuleName,
         source: Vec<u8>,
+        precondition: &Precondition,
+        request: Option<IdempotentRequest>,
     ) -> Result<Uploaded, ServiceError> {
-        // Before the work, and so that the caller learns of it rather than of an error in the text.
-        self.store.rule(caller.tenant, name).await?;
-        let (version, warnings) = self.compile_version(caller, Some(name), source).await?;
-        let version = self.store.add_version(caller.tenant, name, &version, caller.key).await?;
+        let work = async |claim| {
+            // Before the work, and so that the caller learns of it rather than of an error in the text.
+            self.store.rule(caller.tenant, name).await?;
+            let limits = self.limits_of(caller.tenant).await?;
+            let (version, warnings) = self.compile_version(caller, &limits, Some(name), source).await?;
+            let change = self.change(caller, claim);
+            let version = self.store.add_version(caller.tenant, name, &version, precondition, "{}", &change).await?;
+            self.changed(Chain(Some(caller.tenant)));
+            Ok(Uploaded { version, warnings })
+        };
+        let again = async |made| self.uploaded_before(caller, made).await;
+        self.once(Chain(Some(caller.tenant)), request, work, again).await
+    }
+
+    /// What an upload made when it was sent before. The text is compiled again for what the author was told.
+    async fn uploaded_before(&self, caller: &Caller, made: Made) -> Result<Uploaded, ServiceError> {
+        let name = RuleName::new(&made.subject)?;
+        let number = made.number.unwrap_or(1);
+        let version = self.store.version(caller.tenant, &name, number).await?;
+        let source = self.store.source(caller.tenant, &name, number).await?.unwrap_or_default();
+        let most = *self.compiler.limits();
+        let warnings = self.compiler.compile(source.into_bytes(), most, |compiled| compiled.warnings).await?;
         Ok(Uploaded { version, warnings })
     }
 
@@ -126,9 +168,11 @@ impl Service {
     async fn compile_version(
         &self,
         caller: &Caller,
+        limits: &InForce,
         name: Option<&RuleName>,
         source: Vec<u8>,
     ) -> Result<(NewVersion, Vec<Report>), ServiceError> {
+        limits.check_upload(source.len())?;
         let modules = self.modules.clone();
         let limit = self.settings.compile.bar_fuel;
         let load = move |compiled: Compiled| {
@@ -142,7 +186,8 @@ impl Service {
             let Compiled { source, module, manifest, warnings, .. } = compiled;
             (NewVersion { source: Some(source), module, digest, manifest }, warnings, loaded)
         };
-        let (version, warnings, loaded) = self.compiler.compile(source, load).await?;
+        let (version, warnings, loaded) =
+            self.compiler.compile(source, limits.of_compiler(self.compiler.limits()), load).await?;
         if let Some(over) = self.over_cost(&version.manifest) {
             return Err(self.record_cost(caller, name, version.digest, over).await?);
         }
@@ -153,7 +198,7 @@ impl Service {
                 let record = NewViolation {
                     rule: name.cloned(),
                     digest: Some(version.digest),
-                    ..NewViolation::at_upload(refusal.kind.name(), severity, caller.marks.clone(), caller.key)
+                    ..NewViolation::at_upload(refusal.kind.name(), severity, caller.marks.clone(), caller.actor.id)
                 };
                 self.record_violation(caller, &record).await?;
             }
@@ -187,7 +232,7 @@ impl Service {
             digest: Some(digest),
             fuel_used: cost,
             fuel_limit: limit,
-            ..NewViolation::at_upload(COST_LIMIT, Severity::Low, caller.marks.clone(), caller.key)
+            ..NewViolation::at_upload(COST_LIMIT, Severity::Low, caller.marks.clone(), caller.actor.id)
         };
         let id = self.record_violation(caller, &record).await?;
         Ok(ServiceError::Cost { rule, of, cost, limit, violation: Some(id) })
@@ -204,12 +249,13 @@ impl Service {
         name: &RuleName,
         version: Option<u32>,
     ) -> Result<(u32, Vec<TestOutcome>), ServiceError> {
+        let limits = self.limits_of(caller.tenant).await?.of_run(&self.limits);
         let selection = Selection::Named(vec![(name.clone(), version)]);
-        let found = self.store.runnable(caller.tenant, &selection).await?;
+        let found = self.find(caller, &selection).await?;
         let runnable = found.into_iter().next().ok_or_else(|| StoreError::NoRule(name.clone()))?;
         let stored = self.store.module(caller.tenant, name, runnable.version).await?;
         let source = self.store.source(caller.tenant, name, runnable.version).await?.unwrap_or_default();
-        let (modules, digest, limits) = (self.modules.clone(), runnable.digest, self.limits);
+        let (modules, digest) = (self.modules.clone(), runnable.digest);
         let run = move |compiled: Compiled| -> Result<_, Arc<LoadError>> {
             let prepared = modules.load(digest, &stored.bytes, &stored.manifest)?;
             let cost = prepared.manifest.cost.as_ref();
@@ -231,7 +277,7 @@ impl Service {
                 None => Ok(results.iter().map(outcome).collect()),
             })
         };
-        match self.compiler.compile(source.into_bytes(), run).await?? {
+        match self.compiler.compile(source.into_bytes(), *self.compiler.limits(), run).await?? {
             Ok(outcomes) => Ok((runnable.version, outcomes)),
             // A limit that a test meets says nothing of the rule's text, so it fails no test.
             Err(error) => Err(self.stopped(caller, &runnable, true, error).await?),
@@ -257,10 +303,8 @@ impl Service {
         limit: u32,
         archived: bool,
     ) -> Result<(Vec<Rule>, bool), ServiceError> {
-        let mut page = self.store.rules(tenant, after, limit.saturating_add(1), archived).await?;
-        let more = page.len() > limit as usize;
-        page.truncate(limit as usize);
-        Ok((page, more))
+        let page = self.store.rules(tenant, after, limit.saturating_add(1), archived).await?;
+        Ok(super::page(page, limit))
     }
 
     /// A page of versions in ascending order, and whether there are more.
@@ -274,10 +318,8 @@ impl Service {
         after: u32,
         limit: u32,
     ) -> Result<(Vec<Version>, bool), ServiceError> {
-        let mut page = self.store.versions(tenant, name, after, limit.saturating_add(1)).await?;
-        let more = page.len() > limit as usize;
-        page.truncate(limit as usize);
-        Ok((page, more))
+        let page = self.store.versions(tenant, name, after, limit.saturating_add(1)).await?;
+        Ok(super::page(page, limit))
     }
 
     /// A version.
@@ -307,16 +349,33 @@ impl Service {
     /// Makes a version the active one.
     ///
     /// # Errors
-    /// No such rule or version; an archived rule.
-    pub async fn activate(&self, caller: &Caller, name: &RuleName, version: u32) -> Result<Rule, ServiceError> {
-        Ok(self.store.activate(caller.tenant, name, version, caller.key).await?)
+    /// No such rule or version; an archived rule, or one that is not as the caller has seen it.
+    pub async fn activate(
+        &self,
+        caller: &Caller,
+        name: &RuleName,
+        version: u32,
+        precondition: &Precondition,
+    ) -> Result<Rule, ServiceError> {
+        let change = self.change(caller, None);
+        let rule = self.store.activate(caller.tenant, name, version, precondition, &change).await?;
+        self.changed(Chain(Some(caller.tenant)));
+        Ok(rule)
     }
 
     /// Archives a rule: it takes no new versions and runs only by version. Nothing of it is lost.
     ///
     /// # Errors
-    /// No such rule.
-    pub async fn archive(&self, tenant: TenantId, name: &RuleName) -> Result<Rule, ServiceError> {
-        Ok(self.store.archive_rule(tenant, name).await?)
+    /// No such rule; one that is not as the caller has seen it.
+    pub async fn archive(
+        &self,
+        caller: &Caller,
+        name: &RuleName,
+        precondition: &Precondition,
+    ) -> Result<Rule, ServiceError> {
+        let change = self.change(caller, None);
+        let rule = self.store.archive_rule(caller.tenant, name, precondition, &change).await?;
+        self.changed(Chain(Some(caller.tenant)));
+        Ok(rule)
     }
 }

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use super::admission::Reserved;
 use super::{Caller, Service, ServiceError};
 use crate::domain::evaluation::RuleStopped;
 use crate::domain::rule::Runnable;
@@ -37,7 +38,9 @@ impl Service {
         caller: &Caller,
         mode: &str,
         results: Vec<(Result<Ran, RunError>, Bound)>,
+        reserved: Reserved,
     ) -> Result<Vec<Result<Ran, RuleStopped>>, ServiceError> {
+        reserved.settle(results.iter().map(|(result, _)| used(result)).fold(0, u64::saturating_add)).await;
         let mut settled = Vec::with_capacity(results.len());
         for (result, bound) in results {
             self.count(caller, mode, &bound, &result);
@@ -105,18 +108,14 @@ impl Service {
             rule: Some(runnable.rule.clone()),
             version: Some(runnable.version),
             digest: Some(runnable.digest),
-            ..NewViolation::of_run(violation, compiled, caller.marks.clone(), caller.key)
+            ..NewViolation::of_run(violation, compiled, caller.marks.clone(), caller.actor.id)
         };
         Ok(self.record_violation(caller, &record).await?)
     }
 
     fn count(&self, caller: &Caller, mode: &str, bound: &Bound, result: &Result<Ran, RunError>) {
         let tenant = caller.tenant.to_string();
-        let fuel = match result {
-            Ok(ran) => ran.run.fuel,
-            Err(RunError::Cancelled(report)) => report.fuel,
-            Err(error) => error.violation().map_or(0, |violation| violation.fuel_used),
-        };
+        let fuel = used(result);
         self.metrics.fuel.with_label_values(&[&tenant]).inc_by(fuel);
         let outcome = match result {
             Ok(ran) => {
@@ -137,5 +136,14 @@ impl Service {
         }
         self.metrics.evaluations.with_label_values(&[mode, outcome, &tenant]).inc();
         tracing::debug!(rule = %bound.runnable.rule, version = bound.runnable.version, outcome, fuel, "evaluated");
+    }
+}
+
+/// Units of fuel that a run used.
+fn used(result: &Result<Ran, RunError>) -> u64 {
+    match result {
+        Ok(ran) => ran.run.fuel,
+        Err(RunError::Cancelled(report)) => report.fuel,
+        Err(error) => error.violation().map_or(0, |violation| violation.fuel_used),
     }
 }

@@ -44,6 +44,8 @@ pub struct Metrics {
     pub tenant_violations: IntCounterVec,
     /// Looks into the caches of modules, by tier and result.
     pub module_cache: IntCounterVec,
+    /// What tenants asked to take, by policy and decision.
+    pub ratelimit_decisions: IntCounterVec,
     /// 1 if what the service needs is there.
     pub dependency_up: IntGaugeVec,
     /// Seconds since 1970 of the start.
@@ -149,6 +151,11 @@ impl Metrics {
                 "Looks into the cache of loaded modules.",
                 &["tier", "result"],
             )?,
+            ratelimit_decisions: make.counter(
+                "rulebox_ratelimit_decisions_total",
+                "What tenants asked to take of their requests and fuel.",
+                &["policy", "decision"],
+            )?,
             dependency_up: make.gauges("rulebox_dependency_up", "1 if the dependency answers.", &["dependency"])?,
             started,
             registry: make.0,
@@ -165,6 +172,11 @@ impl Metrics {
         self.compile_rejected.with_label_values(&["queue_full"]).reset();
         for reason in ["body_room", "evaluation_queue", "bar_queue"] {
             self.refused.with_label_values(&[reason]).reset();
+        }
+        for policy in ["requests", "fuel"] {
+            for decision in ["allowed", "refused"] {
+                self.ratelimit_decisions.with_label_values(&[policy, decision]).reset();
+            }
         }
         for result in ["hit", "miss"] {
             self.module_cache.with_label_values(&["memory", result]).reset();

@@ -135,12 +135,16 @@ impl Server {
         send(self.request(Method::GET, path)).await
     }
 
+    /// Whatever state it is in.
     pub async fn delete(&self, path: &str) -> Answer {
-        send(self.request(Method::DELETE, path)).await
+        send(self.request(Method::DELETE, path).header("if-match", "*")).await
     }
 
+    /// Where a change needs to know what it changes: whatever is there.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        send(self.request(Method::POST, path).json(body)).await
+        let request = self.request(Method::POST, path);
+        let request = if path.ends_with("/activate") { request.header("if-match", "*") } else { request };
+        send(request.json(body)).await
     }
 
     /// A body as it is, labelled as JSON.

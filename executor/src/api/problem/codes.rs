@@ -62,17 +62,27 @@ codes! {
          missing value.";
     INVALID_QUERY = "invalid_query", BAD_REQUEST, "A query parameter is unknown or cannot be read",
         "See the operation in /docs for the parameters that it takes.";
+    INVALID_HEADER = "invalid_header", BAD_REQUEST, "A header cannot be read",
+        "`path` names the header, and `detail` says what it may be.";
     UNAUTHENTICATED = "unauthenticated", UNAUTHORIZED, "A valid key is needed",
         "Send `Authorization: Bearer rbx_live_...`. Keys that are mistyped, unknown, expired or revoked are not told \
          apart.";
     FORBIDDEN = "forbidden", FORBIDDEN, "The key does not permit this",
         "The key is valid, and its roles do not have the permission that `detail` names.";
+    TENANT_SUSPENDED = "tenant_suspended", FORBIDDEN, "The tenant is suspended",
+        "The operator of the service refuses this tenant's requests. Ask them.";
     NOT_FOUND = "not_found", NOT_FOUND, "There is no such address",
         "See /docs for the operations.";
     RULE_NOT_FOUND = "rule_not_found", NOT_FOUND, "There is no such rule",
         "The tenant of this key has no rule of that name.";
     VERSION_NOT_FOUND = "version_not_found", NOT_FOUND, "There is no such version",
         "Versions are numbered from 1. `GET /v1/rules/{name}/versions` lists them.";
+    KEY_NOT_FOUND = "key_not_found", NOT_FOUND, "There is no such key",
+        "`GET` on the keys lists them with their ids.";
+    TENANT_NOT_FOUND = "tenant_not_found", NOT_FOUND, "There is no such tenant",
+        "`GET /v1/tenants` lists them by name.";
+    NOT_QUARANTINED = "not_quarantined", NOT_FOUND, "That module is not in quarantine",
+        "It was let go already, or never stopped for this tenant.";
     METHOD_NOT_ALLOWED = "method_not_allowed", METHOD_NOT_ALLOWED, "The address does not take this method",
         "The header `Allow` says which methods it takes.";
     BODY_TIMEOUT = "body_timeout", REQUEST_TIMEOUT, "The body took too long",
@@ -84,6 +94,17 @@ codes! {
         "It takes no new versions and cannot be activated. It still runs with `?version=`.";
     RULE_NOT_ACTIVE = "rule_not_active", CONFLICT, "The rule has no active version",
         "Activate a version, or name one with `?version=`.";
+    RULES_LIMIT = "rules_limit", CONFLICT, "The tenant has as many rules as it may have",
+        "Archive one that is not needed, or ask for a higher limit.";
+    TENANT_TAKEN = "tenant_taken", CONFLICT, "There is a tenant of that name",
+        "Take another name. Names of tenants are never given again.";
+    REQUEST_IN_FLIGHT = "request_in_flight", CONFLICT, "The same request is not over yet",
+        "Another request with this `Idempotency-Key` is being done. Send it again after `Retry-After` seconds: it is \
+         answered as the first one was.";
+    PRECONDITION_FAILED = "precondition_failed", PRECONDITION_FAILED, "The rule has been changed",
+        "It is not what `If-Match` says any more. Read it again, and decide whether the change is still meant.";
+    PRECONDITION_REQUIRED = "precondition_required", PRECONDITION_REQUIRED, "`If-Match` is needed",
+        "A change of a rule says which state of it the caller has seen, so that two people do not undo each other's.";
     BODY_TOO_LARGE = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
         "`GET /v1/limits` shows the limits. Split the bars into several requests, or send fewer columns.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body's type is not taken here",
@@ -121,9 +142,22 @@ codes! {
     COST_LIMIT = "cost_limit", UNPROCESSABLE_ENTITY, "The worst case costs too much",
         "The compiler proves how much fuel a rule may need. Send fewer bars, use smaller windows, or ask for a higher \
          limit. Nothing was run.";
+    IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The key was used for another request",
+        "An `Idempotency-Key` stands for one request for 24 hours. Take a new one for another request.";
+    INVALID_TEXT = "invalid_text", UNPROCESSABLE_ENTITY, "A text or time cannot be kept as it is",
+        "`detail` says what it may be.";
+    INVALID_ROLES = "invalid_roles", UNPROCESSABLE_ENTITY, "The key cannot have these roles",
+        "Keys of a tenant have roles of a tenant; keys of the platform have roles of the platform.";
+    RULE_QUARANTINED = "rule_quarantined", LOCKED, "The module is in quarantine",
+        "It was stopped for this tenant, under whatever name or version, after what it did in the sandbox or by a \
+         reviewer. A reviewer can let it go. There is no verdict: treat it as a breach.";
     SANDBOX_VIOLATION = "sandbox_violation", UNPROCESSABLE_ENTITY, "The module was stopped",
         "It reached for more than it was given. `kind` says for what, and `violation_id` is the record of it. There \
          is no verdict: treat it as a breach.";
+    RATE_LIMITED = "rate_limited", TOO_MANY_REQUESTS, "The tenant has taken what it may take",
+        "`RateLimit-Policy` says how many requests and how much fuel a tenant may take a second, over all its callers. \
+         Fuel is taken at its proved maximum before a run, and what was not used is given back. Nothing was done; try \
+         again after `Retry-After` seconds.";
     OVERLOADED = "overloaded", SERVICE_UNAVAILABLE, "Too busy",
         "A queue is full, or too many bytes are being read. Nothing was done; try again after `Retry-After` seconds.";
     UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE, "The store cannot be used now",

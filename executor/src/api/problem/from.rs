@@ -5,6 +5,7 @@ use crate::auth::Denied;
 use crate::execution::bind::BindError;
 use crate::execution::pool::PoolError;
 use crate::service::ServiceError;
+use crate::service::admission::whole_seconds;
 use crate::store::{StoreError, Unavailable};
 
 impl From<Denied> for Problem {
@@ -28,6 +29,15 @@ impl From<StoreError> for Problem {
             StoreError::NotActive(_) => Code::RULE_NOT_ACTIVE,
             StoreError::NameTaken { .. } => Code::NAME_TAKEN,
             StoreError::Archived(_) => Code::RULE_ARCHIVED,
+            StoreError::RulesLimit { .. } => Code::RULES_LIMIT,
+            StoreError::Stale { .. } => Code::PRECONDITION_FAILED,
+            StoreError::NoTenant => Code::TENANT_NOT_FOUND,
+            StoreError::TenantTaken(_) => Code::TENANT_TAKEN,
+            StoreError::NoKey => Code::KEY_NOT_FOUND,
+            StoreError::NotQuarantined(..) => Code::NOT_QUARANTINED,
+            StoreError::ClaimLost => {
+                return Self { retry_after: Some(1), ..Self::new(Code::REQUEST_IN_FLIGHT, detail) };
+            }
             StoreError::Unavailable(error) => return error.into(),
         };
         Self::new(code, detail)
@@ -46,6 +56,7 @@ impl From<Unavailable> for Problem {
             Unavailable::Damaged(_) | Unavailable::Row(_) => {
                 ("the store cannot read what it holds, until its operator restores it", None)
             }
+            Unavailable::Away(_) => ("the store does not answer now; try again", Some(1)),
             Unavailable::Other(_) => ("the store cannot be used now", Some(5)),
         };
         Self { retry_after, ..Self::new(Code::UNAVAILABLE, detail) }
@@ -99,13 +110,26 @@ impl From<ServiceError> for Problem {
                 ..Self::new(Code::COST_LIMIT, detail)
             },
             ServiceError::JointCost { .. } => Self::new(Code::COST_LIMIT, detail),
-            ServiceError::TooManyResults { .. } => Self::new(Code::TOO_MANY_VALUES, detail),
+            ServiceError::TooManyResults { .. } | ServiceError::TooManyRows { .. } => {
+                Self::new(Code::TOO_MANY_VALUES, detail)
+            }
             ServiceError::Violation { kind, id, .. } => {
                 Self { violation: Some((kind, id)), ..Self::new(Code::SANDBOX_VIOLATION, detail) }
             }
             ServiceError::ParamsRefused { .. } => Self::new(Code::PARAMS_REFUSED, detail),
             ServiceError::TooManyRules { .. } => Self::new(Code::TOO_MANY_RULES, detail).at("rules"),
             ServiceError::NotInRequest { path, .. } => Self::new(Code::INVALID_REQUEST, detail).at(path),
+            ServiceError::RateLimited { decision, .. } => {
+                let seconds = u32::try_from(whole_seconds(decision.retry_after)).unwrap_or(u32::MAX).max(1);
+                Self { retry_after: Some(seconds), ..Self::new(Code::RATE_LIMITED, detail) }
+            }
+            ServiceError::UploadTooLarge { .. } => Self::new(Code::BODY_TOO_LARGE, detail),
+            ServiceError::Quarantined { .. } => Self::new(Code::RULE_QUARANTINED, detail),
+            ServiceError::Suspended => Self::new(Code::TENANT_SUSPENDED, detail),
+            ServiceError::InFlight => Self { retry_after: Some(1), ..Self::new(Code::REQUEST_IN_FLIGHT, detail) },
+            ServiceError::KeyReused => Self::new(Code::IDEMPOTENCY_KEY_REUSED, detail).at("Idempotency-Key"),
+            ServiceError::BadRoles { .. } => Self::new(Code::INVALID_ROLES, detail).at("roles"),
+            ServiceError::BadText(_) => Self::new(Code::INVALID_TEXT, detail),
             ServiceError::Store(error) => error.into(),
             ServiceError::Pool(error) => error.into(),
             ServiceError::Busy | ServiceError::Cancelled => {

@@ -2,11 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::rule_view::RuleView;
 use crate::api::body;
+use crate::api::conditional::{IfMatch, etag};
 use crate::api::context::Marks;
 use crate::api::params::{NoQuery, QueryArgs, RulePath, version_schema};
 use crate::api::problem::Problem;
@@ -26,12 +28,14 @@ pub struct Activation {
 /// Makes a version the active one. To roll back, activate an older version.
 #[utoipa::path(
     post, path = "/v1/rules/{name}/activate", tag = "rules", operation_id = "activate_rule",
-    params(RulePath),
+    params(RulePath, IfMatch),
     request_body = Activation,
     responses(
-        (status = 200, description = "The rule", body = RuleView),
+        (status = 200, description = "The rule", body = RuleView, headers(("etag" = String, description = "Of the rule now"))),
         (status = 404, description = "`rule_not_found` or `version_not_found`"),
         (status = 409, description = "`rule_archived`"),
+        (status = 412, description = "`precondition_failed`"),
+        (status = 428, description = "`precondition_required`"),
     )
 )]
 pub async fn handle(
@@ -39,8 +43,10 @@ pub async fn handle(
     State(service): State<Service>,
     RulePath(name): RulePath,
     _: QueryArgs<NoQuery>,
+    IfMatch(precondition): IfMatch,
     marks: Marks,
     body::Json(activation): body::Json<Activation>,
-) -> Result<Json<RuleView>, Problem> {
-    Ok(Json(service.activate(&tenant.caller(marks), &name, activation.version).await?.into()))
+) -> Result<impl IntoResponse, Problem> {
+    let rule = service.activate(&tenant.caller(marks), &name, activation.version, &precondition).await?;
+    Ok((etag(&rule), Json(RuleView::from(rule))))
 }

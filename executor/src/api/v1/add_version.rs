@@ -8,7 +8,9 @@ use axum::response::IntoResponse;
 
 use super::rule_view::{RuleSource, UploadedVersion};
 use crate::api::body::RuleText;
+use crate::api::conditional::{IfMatch, MaybeIfMatch};
 use crate::api::context::Marks;
+use crate::api::idempotency::IdempotencyKey;
 use crate::api::params::{NameQuery, QueryArgs, RulePath};
 use crate::api::problem::{Code, Problem};
 use crate::api::tenant::Tenant;
@@ -18,20 +20,24 @@ use crate::service::Service;
 /// Makes the next version of a rule. The active version stays the active one.
 #[utoipa::path(
     post, path = "/v1/rules/{name}/versions", tag = "rules", operation_id = "add_version",
-    params(RulePath, NameQuery),
+    params(RulePath, NameQuery, IfMatch, IdempotencyKey),
     request_body(content((RuleSource = "application/json"), (String = "text/plain"))),
     responses(
         (status = 201, description = "Made", body = UploadedVersion, headers(("location" = String, description = "The version"))),
         (status = 404, description = "`rule_not_found`"),
-        (status = 409, description = "`rule_archived`"),
-        (status = 422, description = "`rule_invalid` with `diagnostics`, or `cost_limit`"),
+        (status = 409, description = "`rule_archived` or `request_in_flight`"),
+        (status = 412, description = "`precondition_failed`"),
+        (status = 422, description = "`rule_invalid` with `diagnostics`, `cost_limit`, or `idempotency_key_reused`"),
     )
 )]
+#[expect(clippy::too_many_arguments, reason = "each is one thing of the request")]
 pub async fn handle(
     tenant: Tenant<RulesWrite>,
     State(service): State<Service>,
     RulePath(name): RulePath,
     QueryArgs(query): QueryArgs<NameQuery>,
+    MaybeIfMatch(precondition): MaybeIfMatch,
+    key: IdempotencyKey,
     marks: Marks,
     text: RuleText,
 ) -> Result<impl IntoResponse, Problem> {
@@ -39,7 +45,9 @@ pub async fn handle(
     if text.name.as_ref().is_some_and(|other| *other != name) {
         return Err(Problem::new(Code::INVALID_REQUEST, "the request names another rule than its address").at("name"));
     }
-    let uploaded = service.add_version(&tenant.caller(marks), &name, text.source).await?;
+    let request = key.of("add_version", &[name.as_str().as_bytes(), &text.source]);
+    let caller = tenant.caller(marks);
+    let uploaded = service.add_version(&caller, &name, text.source, &precondition, request).await?;
     let location = format!("/v1/rules/{name}/versions/{}", uploaded.version.number);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(UploadedVersion::from(uploaded))))
 }

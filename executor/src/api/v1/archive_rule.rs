@@ -2,8 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
 
 use super::rule_view::RuleView;
+use crate::api::conditional::{IfMatch, etag};
+use crate::api::context::Marks;
 use crate::api::params::{NoQuery, QueryArgs, RulePath};
 use crate::api::problem::Problem;
 use crate::api::tenant::Tenant;
@@ -16,10 +19,12 @@ use crate::service::Service;
 /// new versions, and its name stays taken.
 #[utoipa::path(
     delete, path = "/v1/rules/{name}", tag = "rules", operation_id = "archive_rule",
-    params(RulePath),
+    params(RulePath, IfMatch),
     responses(
-        (status = 200, description = "The rule, archived", body = RuleView),
+        (status = 200, description = "The rule, archived", body = RuleView, headers(("etag" = String, description = "Of the rule now"))),
         (status = 404, description = "`rule_not_found`"),
+        (status = 412, description = "`precondition_failed`"),
+        (status = 428, description = "`precondition_required`"),
     )
 )]
 pub async fn handle(
@@ -27,6 +32,9 @@ pub async fn handle(
     State(service): State<Service>,
     RulePath(name): RulePath,
     _: QueryArgs<NoQuery>,
-) -> Result<Json<RuleView>, Problem> {
-    Ok(Json(service.archive(tenant.id(), &name).await?.into()))
+    IfMatch(precondition): IfMatch,
+    marks: Marks,
+) -> Result<impl IntoResponse, Problem> {
+    let rule = service.archive(&tenant.caller(marks), &name, &precondition).await?;
+    Ok((etag(&rule), Json(RuleView::from(rule))))
 }

@@ -41,13 +41,13 @@ pub struct CheckedRule {
     )
 )]
 pub async fn handle(
-    _: Tenant<RulesRead>,
+    tenant: Tenant<RulesRead>,
     State(service): State<Service>,
     QueryArgs(query): QueryArgs<NameQuery>,
     text: RuleText,
 ) -> Result<Json<CheckedRule>, Problem> {
     query.agrees(text.name.as_ref())?;
-    let checked = service.check(text.source).await?;
+    let checked = service.check(tenant.id(), text.source).await?;
     Ok(Json(CheckedRule {
         manifest: checked.manifest,
         digest: checked.digest.to_string(),

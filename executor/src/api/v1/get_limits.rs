@@ -5,7 +5,9 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::tenant_view::LimitsInForce;
 use crate::api::params::{NoQuery, QueryArgs};
+use crate::api::problem::Problem;
 use crate::api::tenant::Tenant;
 use crate::auth::permission::LimitsRead;
 use crate::service::Service;
@@ -19,6 +21,8 @@ pub struct LimitsView {
     pub rule: RuleLimits,
     /// Of a run.
     pub run: RunLimits,
+    /// What the tenant may use, all its requests together.
+    pub tenant: LimitsInForce,
 }
 
 /// Limits of requests.
@@ -66,7 +70,7 @@ pub struct RuleLimits {
 /// Limits of a run.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RunLimits {
-    /// Units of fuel of one rule in a request.
+    /// Units of fuel of a request, all its rules together.
     pub fuel: u64,
     /// Milliseconds of one call into a module.
     pub deadline_ms: u64,
@@ -83,13 +87,19 @@ pub struct RunLimits {
         (status = 200, description = "The limits", body = LimitsView),
     )
 )]
-pub async fn handle(_: Tenant<LimitsRead>, State(service): State<Service>, _: QueryArgs<NoQuery>) -> Json<LimitsView> {
+pub async fn handle(
+    tenant: Tenant<LimitsRead>,
+    State(service): State<Service>,
+    _: QueryArgs<NoQuery>,
+) -> Result<Json<LimitsView>, Problem> {
     let (settings, rule, run) = (service.settings(), service.compiler_limits(), service.run_limits());
-    Json(LimitsView {
+    let in_force = service.limits_of(tenant.id()).await?;
+    Ok(Json(LimitsView {
+        tenant: in_force.into(),
         request: RequestLimits {
             body_bytes: settings.api.body_bytes,
             small_body_bytes: settings.api.small_body_bytes,
-            rows: settings.evaluation.rows,
+            rows: in_force.rows_per_call,
             columns: settings.evaluation.columns,
             values: settings.evaluation.cells,
             rules: settings.evaluation.rules,
@@ -97,20 +107,20 @@ pub async fn handle(_: Tenant<LimitsRead>, State(service): State<Service>, _: Qu
             page_entries: settings.api.page_entries,
         },
         rule: RuleLimits {
-            source_bytes: rule.source_bytes,
+            source_bytes: in_force.upload_bytes,
             nesting: rule.nesting,
             depth: rule.depth,
             names: rule.names,
             nodes: rule.nodes,
             window: rule.window,
-            state_bytes: rule.state_bytes,
+            state_bytes: in_force.state_bytes,
             bar_fuel: settings.compile.bar_fuel,
         },
         run: RunLimits {
-            fuel: run.fuel,
+            fuel: in_force.fuel_per_call,
             deadline_ms: settings.evaluation.deadline_ms,
-            memory_bytes: run.memory_bytes,
+            memory_bytes: in_force.memory_bytes,
             chunk_rows: run.chunk_rows,
         },
-    })
+    }))
 }

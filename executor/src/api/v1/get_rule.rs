@@ -2,8 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
 
 use super::rule_view::RuleView;
+use crate::api::conditional::etag;
 use crate::api::params::{NoQuery, QueryArgs, RulePath};
 use crate::api::problem::Problem;
 use crate::api::tenant::Tenant;
@@ -15,7 +17,7 @@ use crate::service::Service;
     get, path = "/v1/rules/{name}", tag = "rules", operation_id = "get_rule",
     params(RulePath),
     responses(
-        (status = 200, description = "The rule", body = RuleView),
+        (status = 200, description = "The rule", body = RuleView, headers(("etag" = String, description = "For `If-Match`"))),
         (status = 404, description = "`rule_not_found`"),
     )
 )]
@@ -24,6 +26,7 @@ pub async fn handle(
     State(service): State<Service>,
     RulePath(name): RulePath,
     _: QueryArgs<NoQuery>,
-) -> Result<Json<RuleView>, Problem> {
-    Ok(Json(service.rule(tenant.id(), &name).await?.into()))
+) -> Result<impl IntoResponse, Problem> {
+    let rule = service.rule(tenant.id(), &name).await?;
+    Ok((etag(&rule), Json(RuleView::from(rule))))
 }

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::rule_view::RuleView;
-use crate::api::params::{QueryArgs, next_page, page_limit};
-use crate::api::problem::{Code, Problem};
+use crate::api::cursor::{List, PageQuery};
+use crate::api::params::QueryArgs;
+use crate::api::problem::Problem;
 use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesRead;
+use crate::domain::audit::Chain;
 use crate::domain::rule::RuleName;
 use crate::service::Service;
 
@@ -50,12 +52,12 @@ pub async fn handle(
     State(service): State<Service>,
     QueryArgs(query): QueryArgs<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let after = query.cursor.map(|cursor| RuleName::new(&cursor)).transpose();
-    let after = after.map_err(|_| Problem::new(Code::INVALID_QUERY, "`cursor` is not one of this list"))?;
-    let limit = page_limit(query.limit, service.settings().api.page_entries)?;
+    let address = if query.archived { "/v1/rules?archived=true" } else { "/v1/rules" };
+    let page = PageQuery { cursor: query.cursor, limit: query.limit };
+    let list = List { service: &service, address, chain: Chain(Some(tenant.id())), query: &page };
+    let (after, limit) = list.start()?;
+    let after = after.map(|name| RuleName::new(&name)).transpose().map_err(|error| Problem::internal(&error))?;
     let (rules, more) = service.rules(tenant.id(), after.as_ref(), limit, query.archived).await?;
-    let next = rules.last().filter(|_| more).map(|rule| rule.name.as_str().to_owned());
-    let archived = if query.archived { "&archived=true" } else { "" };
-    let link = next.as_ref().map(|cursor| format!("/v1/rules?cursor={cursor}&limit={limit}{archived}"));
-    Ok((next_page(link), Json(RuleList { rules: rules.into_iter().map(Into::into).collect(), next })))
+    let (next, link) = list.next(rules.last().map(|rule| rule.name.as_str().to_owned()), more);
+    Ok((link, Json(RuleList { rules: rules.into_iter().map(Into::into).collect(), next })))
 }

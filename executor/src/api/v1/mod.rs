@@ -6,23 +6,35 @@ mod activate_rule;
 mod add_version;
 mod answer_parts;
 mod archive_rule;
+mod audit;
 mod bars_request;
 mod check_rule;
 mod combined_view;
+mod create_key;
 mod create_rule;
+mod create_tenant;
 mod evaluate_rule;
 mod evaluate_rules;
 mod get_limits;
 mod get_module;
 mod get_rule;
 mod get_source;
+mod get_tenant;
 mod get_version;
+mod key_view;
+mod list_keys;
 mod list_rules;
+mod list_tenants;
 mod list_versions;
+mod quarantine;
 mod responses;
+mod revoke_key;
 mod rule_view;
 mod run_view;
+mod tenant_keys;
+mod tenant_view;
 mod test_rule;
+mod update_tenant;
 
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -47,7 +59,11 @@ use responses::Problems;
     tags(
         (name = "rules", description = "Rules and their immutable, numbered versions"),
         (name = "evaluation", description = "Running rules over bars"),
-        (name = "limits", description = "Limits in force")
+        (name = "limits", description = "Limits in force"),
+        (name = "keys", description = "API keys of the caller's tenant, or of the platform"),
+        (name = "audit", description = "Who did what"),
+        (name = "tenants", description = "Administration of tenants, for `admin`"),
+        (name = "security", description = "Review of what modules did, for `security`")
     )
 )]
 struct Description;
@@ -76,7 +92,17 @@ pub fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(test_rule::handle))
         .routes(routes!(evaluate_rule::handle))
         .routes(routes!(evaluate_rules::handle))
-        .routes(routes!(get_limits::handle));
+        .routes(routes!(get_limits::handle))
+        .routes(routes!(create_key::handle, list_keys::handle))
+        .routes(routes!(revoke_key::handle))
+        .routes(routes!(audit::own))
+        .routes(routes!(create_tenant::handle, list_tenants::handle))
+        .routes(routes!(get_tenant::handle, update_tenant::handle))
+        .routes(routes!(tenant_keys::create, tenant_keys::list))
+        .routes(routes!(tenant_keys::revoke))
+        .routes(routes!(audit::of_tenant))
+        .routes(routes!(quarantine::add))
+        .routes(routes!(quarantine::release));
     Problems.modify(router.get_openapi_mut());
     router
 }

@@ -12,10 +12,11 @@ use utoipa::{Modify, ToSchema};
 use crate::api::problem::{Code, ProblemBody};
 
 /// Of every operation: each reads the query, wants a key, and needs the store.
-const ALWAYS: [StatusCode; 5] = [
+const ALWAYS: [StatusCode; 6] = [
     StatusCode::BAD_REQUEST,
     StatusCode::UNAUTHORIZED,
     StatusCode::FORBIDDEN,
+    StatusCode::TOO_MANY_REQUESTS,
     StatusCode::INTERNAL_SERVER_ERROR,
     StatusCode::SERVICE_UNAVAILABLE,
 ];
@@ -76,7 +77,7 @@ fn described(status: StatusCode) -> Response {
     };
     let added = match status {
         StatusCode::UNAUTHORIZED => Some(("www-authenticate", header(Type::String, "`Bearer`"))),
-        StatusCode::SERVICE_UNAVAILABLE => {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
             Some(("retry-after", header(Type::Integer, "Seconds until trying again makes sense")))
         }
         _ => None,

@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::{SqliteStore, classify};
+use super::SqliteStore;
 use crate::store::{StoreError, Unavailable};
 
 /// How to open the store.
@@ -69,7 +69,7 @@ const fn advice(unavailable: &Unavailable) -> &'static str {
         Unavailable::ReadOnly(_) => "make the file and its directory writable for this user",
         Unavailable::Full(_) => "make room on the disk",
         Unavailable::Damaged(_) => "restore it from a backup, or set RULEBOX_DATA_DIR to a new directory",
-        Unavailable::Row(_) | Unavailable::Other(_) => "see the cause in the log",
+        Unavailable::Row(_) | Unavailable::Away(_) | Unavailable::Other(_) => "see the cause in the log",
     }
 }
 
@@ -100,9 +100,9 @@ impl SqliteStore {
             .acquire_timeout(options.busy + Duration::from_secs(5))
             .connect_with(connect)
             .await
-            .map_err(|e| store(classify(e)))?;
+            .map_err(|e| store(e.into()))?;
         sqlx::migrate!("../migrations/sqlite").run(&pool).await.map_err(|error| match error {
-            MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => store(classify(e)),
+            MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => store(e.into()),
             source => OpenError::Migration { path: path.clone(), source },
         })?;
         let opened = Self {

@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use rulebox_sandbox::Severity;
 
+use uuid::Uuid;
+
 use super::*;
-use crate::domain::caller::{RequestMarks, Role};
-use crate::store::contract;
+use crate::domain::caller::{RequestMarks, Role, TenantId};
+use crate::domain::rule::{NewVersion, RuleName};
+use crate::domain::tenant::{TenantLimits, TenantName};
+use crate::domain::violation::NewViolation;
+use crate::store::{PlatformStore, Precondition, RuleStore, Unavailable, contract};
 
 fn options(directory: &Path) -> OpenOptions {
     OpenOptions {
@@ -27,18 +32,16 @@ async fn refused(directory: &Path) -> OpenError {
 }
 
 async fn first_tenant(store: &SqliteStore) -> TenantId {
-    let key = NewKey { prefix: "rbx_live_00000000".to_owned(), hash: [1; 32], roles: Role::ALL.to_vec() };
-    assert!(store.create_first_tenant("first", &key).await.unwrap());
+    let key = contract::new_key("rbx_live_00000000", [1; 32]);
+    assert!(store.create_first_tenant(&TenantName::default(), &key, &contract::change()).await.unwrap());
     let kept = store.keys("rbx_live_00000000").await.unwrap();
-    assert_eq!((kept.len(), kept[0].hash, kept[0].roles.as_slice()), (1, [1; 32], Role::ALL.as_slice()));
-    kept[0].tenant
+    assert_eq!((kept.len(), kept[0].hash, kept[0].roles.as_slice()), (1, [1; 32], Role::OF_TENANT.as_slice()));
+    kept[0].tenant.unwrap()
 }
 
 async fn second_tenant(store: &SqliteStore) -> TenantId {
-    let id = Uuid::now_v7();
-    let insert = sqlx::query("insert into tenants (id, name, created_at) values ($1, 'second', 0)").bind(id);
-    insert.execute(&store.pool).await.unwrap();
-    TenantId::from_store(id)
+    let limits = TenantLimits::default();
+    store.create_tenant(&TenantName::new("second").unwrap(), &limits, &contract::change()).await.unwrap().id
 }
 
 fn name(text: &str) -> RuleName {
@@ -58,7 +61,7 @@ async fn versions_and_activations_cannot_be_changed_even_by_hand() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
     let tenant = first_tenant(&store).await;
-    store.create_rule(tenant, &name("kept"), &contract::version(1), KeyId(Uuid::nil())).await.unwrap();
+    store.create_rule(tenant, &name("kept"), &contract::version(1), 1_000, "{}", &contract::change()).await.unwrap();
     for statement in [
         "update versions set source = ''",
         "update versions set number = 2",
@@ -78,7 +81,7 @@ async fn a_violation_that_repeats_is_one_row_with_a_count() {
     let store = open(directory.path()).await;
     let tenant = first_tenant(&store).await;
     let marks = RequestMarks { request_id: "request".to_owned(), trace_id: "trace".to_owned() };
-    let mut violation = NewViolation::at_upload("memory_limit", Severity::High, marks, KeyId(Uuid::nil()));
+    let mut violation = NewViolation::at_upload("memory_limit", Severity::High, marks, contract::change().actor.id);
     violation.fuel_used = u64::MAX;
     let id = store.record_violation(tenant, &violation).await.unwrap();
     violation.marks.request_id = "another".to_owned();
@@ -97,9 +100,19 @@ async fn what_was_acknowledged_is_there_after_a_crash() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
     let tenant = first_tenant(&store).await;
-    store.create_rule(tenant, &name("kept"), &contract::version(1), KeyId(Uuid::nil())).await.unwrap();
+    store.create_rule(tenant, &name("kept"), &contract::version(1), 1_000, "{}", &contract::change()).await.unwrap();
     for number in 2..=20 {
-        store.add_version(tenant, &name("kept"), &contract::version(number), KeyId(Uuid::nil())).await.unwrap();
+        store
+            .add_version(
+                tenant,
+                &name("kept"),
+                &contract::version(number),
+                &Precondition::None,
+                "{}",
+                &contract::change(),
+            )
+            .await
+            .unwrap();
         // The files as they are now, without a word of goodbye: what a killed process leaves.
         let left = tempfile::tempdir().unwrap();
         for entry in std::fs::read_dir(directory.path()).unwrap() {
@@ -172,7 +185,7 @@ async fn a_full_disk_is_an_error_and_nothing_is_half_written() {
     let limit = sqlx::AssertSqlSafe(format!("pragma max_page_count = {}", pages + 1));
     sqlx::query(limit).execute(&store.pool).await.unwrap();
     let large = NewVersion { module: vec![0; 1 << 20], ..contract::version(1) };
-    let full = store.create_rule(tenant, &name("large"), &large, KeyId(Uuid::nil())).await;
+    let full = store.create_rule(tenant, &name("large"), &large, 1_000, "{}", &contract::change()).await;
     assert!(matches!(full, Err(StoreError::Unavailable(Unavailable::Full(_)))), "{full:?}");
     assert!(matches!(store.rule(tenant, &name("large")).await, Err(StoreError::NoRule(_))));
 
@@ -188,7 +201,7 @@ async fn a_full_disk_is_an_error_and_nothing_is_half_written() {
     store.check().await.unwrap();
     assert!(!room.exists());
     sqlx::query("pragma max_page_count = 1000000").execute(&store.pool).await.unwrap();
-    store.create_rule(tenant, &name("large"), &large, KeyId(Uuid::nil())).await.unwrap();
+    store.create_rule(tenant, &name("large"), &large, 1_000, "{}", &contract::change()).await.unwrap();
 }
 
 #[tokio::test]
@@ -220,7 +233,7 @@ async fn a_store_that_turns_out_damaged_is_not_ready() {
     let store = open(directory.path()).await;
     let tenant = first_tenant(&store).await;
     let large = NewVersion { module: vec![7; 1 << 20], ..contract::version(1) };
-    store.create_rule(tenant, &name("large"), &large, KeyId(Uuid::nil())).await.unwrap();
+    store.create_rule(tenant, &name("large"), &large, 1_000, "{}", &contract::change()).await.unwrap();
     store.close().await;
     drop(store);
     // The second half of the file: the pages of the module, not those of the tables' roots.
@@ -270,7 +283,8 @@ async fn a_lock_of_another_process_costs_all_who_wait_the_same() {
     let began = Instant::now();
     let names: Vec<_> = (0..8).map(|n| name(&format!("rule_{n}"))).collect();
     let new = contract::version(1);
-    let writes = names.iter().map(|name| store.create_rule(tenant, name, &new, KeyId(Uuid::nil())));
+    let change = contract::change();
+    let writes = names.iter().map(|name| store.create_rule(tenant, name, &new, 1_000, "{}", &change));
     for written in futures_util::future::join_all(writes).await {
         let refused = matches!(written, Err(StoreError::Unavailable(Unavailable::Locked(_) | Unavailable::Busy)));
         assert!(refused, "{written:?}");
@@ -282,7 +296,7 @@ async fn a_lock_of_another_process_costs_all_who_wait_the_same() {
     // Readiness has noticed, does not wait for those who write, and reading goes on.
     let (ready, began) = loop {
         let began = Instant::now();
-        let waiting = store.create_rule(tenant, &names[0], &new, KeyId(Uuid::nil()));
+        let waiting = store.create_rule(tenant, &names[0], &new, 1_000, "{}", &change);
         let (ready, _, read) = tokio::join!(store.check(), waiting, store.rules(tenant, None, 1, false));
         assert!(read.unwrap().is_empty());
         if ready.is_err() {
@@ -293,5 +307,5 @@ async fn a_lock_of_another_process_costs_all_who_wait_the_same() {
     assert!(began.elapsed() < busy * 4, "{:?}", began.elapsed());
     sqlx::query("rollback").execute(&mut other).await.unwrap();
     store.check().await.unwrap();
-    store.create_rule(tenant, &names[0], &new, KeyId(Uuid::nil())).await.unwrap();
+    store.create_rule(tenant, &names[0], &new, 1_000, "{}", &contract::change()).await.unwrap();
 }

@@ -1,56 +1,63 @@
 //! Versions: made once, never changed.
 
-use sqlx::SqliteConnection;
-
-use super::row::{self, FoundRule, RunnableRow, VersionRow};
-use super::rules;
+use super::row::{self, FoundRule, RunnableRow, VersionRow, signed};
+use super::{Connection, audit, query, query_as, query_scalar, requests, rules};
 use crate::domain::at::At;
-use crate::domain::caller::{KeyId, TenantId};
+use crate::domain::audit::{Action, Chain};
+use crate::domain::caller::{ActorId, TenantId};
+use crate::domain::idempotency::Made;
 use crate::domain::rule::{NewVersion, RuleName, Runnable, StoredModule, Version};
-use crate::store::{Selection, StoreError};
+use crate::store::{Change, Precondition, Selection, StoreError};
 
 pub(super) async fn add(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     tenant: TenantId,
     name: &RuleName,
     version: &NewVersion,
-    by: KeyId,
+    precondition: &Precondition,
+    detail: &str,
+    change: &Change,
 ) -> Result<Version, StoreError> {
-    let FoundRule { id, rule } = rules::find(db, tenant, name).await?;
+    let FoundRule { id, rule } = rules::find_to_change(db, tenant, name, precondition).await?;
     if rule.archived_at.is_some() {
         return Err(StoreError::Archived(name.clone()));
     }
     let number = rule.latest_version + 1;
-    insert(db, tenant, id, number, version, by, At::now()).await?;
-    sqlx::query("update rules set latest_version = $3 where tenant_id = $1 and id = $2")
+    insert(db, tenant, id, number, version, change.actor.id, At::now()).await?;
+    query("update rules set latest_version = $3, revision = revision + 1 where tenant_id = $1 and id = $2")
         .bind(tenant.uuid())
         .bind(id)
-        .bind(number)
+        .bind(i64::from(number))
         .execute(&mut *db)
         .await?;
-    find(db, tenant, name, number).await
+    let made = find(db, tenant, name, number).await?;
+    let sealed = serde_json::json!({"version": number, "digest": made.digest.to_string()});
+    audit::write(db, Chain(Some(tenant)), &rules::entry(Action::RuleVersion, name, sealed), change).await?;
+    let outcome = Made { subject: name.as_str().to_owned(), number: Some(number), detail: detail.to_owned() };
+    requests::end(db, &outcome, change).await?;
+    Ok(made)
 }
 
 pub(super) async fn insert(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     tenant: TenantId,
     rule: i64,
     number: u32,
     version: &NewVersion,
-    by: KeyId,
+    by: ActorId,
     at: At,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "insert into versions (tenant_id, rule_id, number, digest, created_at, created_by, manifest, source, module)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(tenant.uuid())
     .bind(rule)
-    .bind(number)
+    .bind(i64::from(number))
     .bind(version.digest.0.as_slice())
     .bind(at.0)
     .bind(by.0)
-    .bind(row::manifest_json(&version.manifest)?)
+    .bind(row::json(&version.manifest, "versions.manifest")?)
     .bind(version.source.as_deref())
     .bind(version.module.as_slice())
     .execute(db)
@@ -59,19 +66,19 @@ pub(super) async fn insert(
 }
 
 pub(super) async fn find(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     tenant: TenantId,
     name: &RuleName,
     number: u32,
 ) -> Result<Version, StoreError> {
     let rule = rules::find(db, tenant, name).await?.id;
-    let row: Option<VersionRow> = sqlx::query_as(
+    let row: Option<VersionRow> = query_as(
         "select number, digest, created_at, manifest
          from versions where tenant_id = $1 and rule_id = $2 and number = $3",
     )
     .bind(tenant.uuid())
     .bind(rule)
-    .bind(number)
+    .bind(i64::from(number))
     .fetch_optional(db)
     .await?;
     let row = row.ok_or_else(|| StoreError::NoVersion(name.clone(), number))?;
@@ -79,55 +86,55 @@ pub(super) async fn find(
 }
 
 pub(super) async fn list(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     tenant: TenantId,
     name: &RuleName,
     after: u32,
     limit: u32,
 ) -> Result<Vec<Version>, StoreError> {
     let rule = rules::find(db, tenant, name).await?.id;
-    let rows: Vec<VersionRow> = sqlx::query_as(
+    let rows: Vec<VersionRow> = query_as(
         "select number, digest, created_at, manifest
          from versions where tenant_id = $1 and rule_id = $2 and number > $3 order by number limit $4",
     )
     .bind(tenant.uuid())
     .bind(rule)
-    .bind(after)
-    .bind(limit)
+    .bind(i64::from(after))
+    .bind(i64::from(limit))
     .fetch_all(db)
     .await?;
     rows.into_iter().map(|row| Ok(row.version(name)?)).collect()
 }
 
 pub(super) async fn source(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     tenant: TenantId,
     name: &RuleName,
     number: u32,
 ) -> Result<Option<String>, StoreError> {
     let rule = rules::find(db, tenant, name).await?.id;
     let source: Option<Option<String>> =
-        sqlx::query_scalar("select source from versions where tenant_id = $1 and rule_id = $2 and number = $3")
+        query_scalar("select source from versions where tenant_id = $1 and rule_id = $2 and number = $3")
             .bind(tenant.uuid())
             .bind(rule)
-            .bind(number)
+            .bind(i64::from(number))
             .fetch_optional(db)
             .await?;
     source.ok_or_else(|| StoreError::NoVersion(name.clone(), number))
 }
 
 pub(super) async fn module(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     tenant: TenantId,
     name: &RuleName,
     number: u32,
 ) -> Result<StoredModule, StoreError> {
     let rule = rules::find(db, tenant, name).await?.id;
     let found: Option<(Vec<u8>, String)> =
-        sqlx::query_as("select module, manifest from versions where tenant_id = $1 and rule_id = $2 and number = $3")
+        query_as("select module, manifest from versions where tenant_id = $1 and rule_id = $2 and number = $3")
             .bind(tenant.uuid())
             .bind(rule)
-            .bind(number)
+            .bind(i64::from(number))
             .fetch_optional(db)
             .await?;
     let (bytes, manifest) = found.ok_or_else(|| StoreError::NoVersion(name.clone(), number))?;
@@ -135,19 +142,19 @@ pub(super) async fn module(
 }
 
 pub(super) async fn runnable(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     tenant: TenantId,
     selection: &Selection,
 ) -> Result<Vec<Runnable>, StoreError> {
     match selection {
         Selection::Active(limit) => {
-            let rows: Vec<RunnableRow> = sqlx::query_as(
+            let rows: Vec<RunnableRow> = query_as(
                 "select r.name, v.number, v.digest from rules r
                  join versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.number = r.active_version
                  where r.tenant_id = $1 and r.archived_at is null order by r.name limit $2",
             )
             .bind(tenant.uuid())
-            .bind(i64::try_from(*limit).unwrap_or(i64::MAX).saturating_add(1))
+            .bind(signed(*limit as u64).saturating_add(1))
             .fetch_all(db)
             .await?;
             rows.into_iter().map(|row| Ok(Runnable::try_from(row)?)).collect()
@@ -163,19 +170,19 @@ pub(super) async fn runnable(
 }
 
 async fn runnable_one(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     tenant: TenantId,
     name: &RuleName,
     version: Option<u32>,
 ) -> Result<Runnable, StoreError> {
-    let row: Option<RunnableRow> = sqlx::query_as(
+    let row: Option<RunnableRow> = query_as(
         "select r.name, v.number, v.digest from rules r
          join versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id
          where r.tenant_id = $1 and r.name = $2 and v.number = coalesce($3, r.active_version)",
     )
     .bind(tenant.uuid())
     .bind(name.as_str())
-    .bind(version)
+    .bind(version.map(i64::from))
     .fetch_optional(&mut *db)
     .await?;
     if let Some(row) = row {

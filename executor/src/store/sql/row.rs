@@ -1,4 +1,5 @@
-//! From rows to domain types.
+//! From rows to domain types. Numbers are 64 bits wide in both databases; what does not fit is a row that somebody
+//! else wrote.
 
 use rulebox_dsl::manifest::Manifest;
 use rulebox_sandbox::Digest;
@@ -15,8 +16,9 @@ pub(super) struct RuleRow {
     name: String,
     created_at: i64,
     archived_at: Option<i64>,
-    latest_version: u32,
-    active_version: Option<u32>,
+    latest_version: i64,
+    active_version: Option<i64>,
+    revision: i64,
 }
 
 /// A rule and its key in the tables.
@@ -33,8 +35,9 @@ impl TryFrom<RuleRow> for FoundRule {
             name: name(&row.name)?,
             created_at: At(row.created_at),
             archived_at: row.archived_at.map(At),
-            latest_version: row.latest_version,
-            active_version: row.active_version,
+            latest_version: number(row.latest_version, "rules.latest_version")?,
+            active_version: row.active_version.map(|n| number(n, "rules.active_version")).transpose()?,
+            revision: number(row.revision, "rules.revision")?,
         };
         Ok(Self { id: row.id, rule })
     }
@@ -43,7 +46,7 @@ impl TryFrom<RuleRow> for FoundRule {
 /// A row of `versions`, without source and module.
 #[derive(FromRow)]
 pub(super) struct VersionRow {
-    number: u32,
+    number: i64,
     digest: Vec<u8>,
     created_at: i64,
     manifest: String,
@@ -53,7 +56,7 @@ impl VersionRow {
     pub(super) fn version(self, rule: &RuleName) -> Result<Version, Unavailable> {
         Ok(Version {
             rule: rule.clone(),
-            number: self.number,
+            number: number(self.number, "versions.number")?,
             digest: digest(&self.digest)?,
             created_at: At(self.created_at),
             manifest: manifest(&self.manifest)?,
@@ -65,7 +68,7 @@ impl VersionRow {
 #[derive(FromRow)]
 pub(super) struct RunnableRow {
     name: String,
-    number: u32,
+    number: i64,
     digest: Vec<u8>,
 }
 
@@ -73,7 +76,11 @@ impl TryFrom<RunnableRow> for Runnable {
     type Error = Unavailable;
 
     fn try_from(row: RunnableRow) -> Result<Self, Unavailable> {
-        Ok(Self { rule: name(&row.name)?, version: row.number, digest: digest(&row.digest)? })
+        Ok(Self {
+            rule: name(&row.name)?,
+            version: number(row.number, "versions.number")?,
+            digest: digest(&row.digest)?,
+        })
     }
 }
 
@@ -81,15 +88,29 @@ pub(super) fn name(text: &str) -> Result<RuleName, Unavailable> {
     RuleName::new(text).map_err(|e| Unavailable::Row(format!("rules.name: {e}")))
 }
 
-pub(super) fn digest(bytes: &[u8]) -> Result<Digest, Unavailable> {
-    let bytes = bytes.try_into().map_err(|_| Unavailable::Row("versions.digest is not 32 bytes".to_owned()))?;
-    Ok(Digest(bytes))
+/// A number of the column, in the type that it is here.
+pub(super) fn number<T: TryFrom<i64>>(value: i64, column: &str) -> Result<T, Unavailable> {
+    T::try_from(value).map_err(|_| Unavailable::Row(format!("{column} is {value}")))
+}
+
+/// The databases have no unsigned numbers: what does not fit is as good as the largest.
+pub(super) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// Bytes of the column, as many as there must be.
+pub(super) fn bytes<const N: usize>(value: &[u8], column: &str) -> Result<[u8; N], Unavailable> {
+    value.try_into().map_err(|_| Unavailable::Row(format!("{column} is not {N} bytes")))
+}
+
+pub(super) fn digest(value: &[u8]) -> Result<Digest, Unavailable> {
+    Ok(Digest(bytes(value, "digest")?))
 }
 
 pub(super) fn manifest(json: &str) -> Result<Manifest, Unavailable> {
     serde_json::from_str(json).map_err(|e| Unavailable::Row(format!("versions.manifest: {e}")))
 }
 
-pub(super) fn manifest_json(manifest: &Manifest) -> Result<String, Unavailable> {
-    serde_json::to_string(manifest).map_err(|e| Unavailable::Row(format!("versions.manifest: {e}")))
+pub(super) fn json<T: serde::Serialize>(value: &T, column: &str) -> Result<String, Unavailable> {
+    serde_json::to_string(value).map_err(|e| Unavailable::Row(format!("{column}: {e}")))
 }

@@ -1,13 +1,20 @@
 //! What every store must do. A store's own tests call [`all`] over a fresh one with two tenants.
 
+mod tenancy;
+
+use std::sync::Arc;
+
 use rulebox_dsl::Limits;
 use rulebox_sandbox::{Digest, Severity};
 use uuid::Uuid;
 
-use super::{NewKey, Selection, Store, StoreError};
+use super::{Change, Precondition, Selection, Store, StoreError};
 use crate::domain::at::At;
-use crate::domain::caller::{KeyId, RequestMarks, Role, TenantId};
+use crate::domain::audit::{Seal, Sealer};
+use crate::domain::caller::{Actor, KeyId, RequestMarks, Role, TenantId};
+use crate::domain::key::NewKey;
 use crate::domain::rule::{NewVersion, RuleName};
+use crate::domain::tenant::TenantName;
 use crate::domain::violation::NewViolation;
 
 /// Runs the whole contract. The store has these two tenants and nothing else.
@@ -21,6 +28,7 @@ pub(super) async fn all(store: &dyn Store, a: TenantId, b: TenantId) {
     violations_repeat_within_a_minute(store, a, b).await;
     only_the_first_tenant_is_made(store).await;
     the_check_of_the_secret_is_kept(store).await;
+    tenancy::all(store, a, b).await;
     store.check().await.unwrap();
 }
 
@@ -40,17 +48,42 @@ pub(super) fn version(limit: u32) -> NewVersion {
     }
 }
 
-fn key() -> KeyId {
-    KeyId(Uuid::now_v7())
+/// Seals that anybody could make: the store does not look at them.
+#[derive(Debug)]
+pub(super) struct NoSecret;
+
+impl Sealer for NoSecret {
+    fn seal(&self, bytes: &[u8]) -> Seal {
+        let digest = Digest::of(bytes);
+        let mut seal = [1; Seal::BYTES];
+        seal[1..].copy_from_slice(&digest.0);
+        Seal(seal)
+    }
+
+    fn is_sealed(&self, bytes: &[u8], seal: &Seal) -> bool {
+        self.seal(bytes) == *seal
+    }
 }
+
+/// A change by somebody.
+pub(super) fn change() -> Change {
+    Change {
+        actor: Actor::key(KeyId(Uuid::now_v7()), "rbx_live_contract"),
+        request_id: "request".to_owned(),
+        sealer: Arc::new(NoSecret),
+        claim: None,
+    }
+}
+
+const ANY: &Precondition = &Precondition::None;
 
 async fn a_rule_begins_with_an_active_version(store: &dyn Store, tenant: TenantId) {
     let new = version(1);
-    let made = store.create_rule(tenant, &name("begins"), &new, key()).await.unwrap();
+    let made = store.create_rule(tenant, &name("begins"), &new, 1_000, "{}", &change()).await.unwrap();
     assert_eq!((made.number, made.digest, &made.manifest), (1, new.digest, &new.manifest));
     let rule = store.rule(tenant, &name("begins")).await.unwrap();
     assert_eq!((rule.latest_version, rule.active_version, rule.archived_at), (1, Some(1), None));
-    let again = store.create_rule(tenant, &name("begins"), &version(2), key()).await;
+    let again = store.create_rule(tenant, &name("begins"), &version(2), 1_000, "{}", &change()).await;
     assert!(matches!(again, Err(StoreError::NameTaken { archived: false, .. })), "{again:?}");
     assert_eq!(store.source(tenant, &name("begins"), 1).await.unwrap(), new.source, "nothing of the second was kept");
     let module = store.module(tenant, &name("begins"), 1).await.unwrap();
@@ -59,9 +92,12 @@ async fn a_rule_begins_with_an_active_version(store: &dyn Store, tenant: TenantI
 
 async fn versions_are_numbered_and_kept(store: &dyn Store, tenant: TenantId) {
     let rule = name("numbered");
-    store.create_rule(tenant, &rule, &version(1), key()).await.unwrap();
+    store.create_rule(tenant, &rule, &version(1), 1_000, "{}", &change()).await.unwrap();
     for number in 2..=5 {
-        assert_eq!(store.add_version(tenant, &rule, &version(number), key()).await.unwrap().number, number);
+        assert_eq!(
+            store.add_version(tenant, &rule, &version(number), ANY, "{}", &change()).await.unwrap().number,
+            number
+        );
     }
     let found = store.rule(tenant, &rule).await.unwrap();
     assert_eq!((found.latest_version, found.active_version), (5, Some(1)), "an upload does not activate");
@@ -73,45 +109,54 @@ async fn versions_are_numbered_and_kept(store: &dyn Store, tenant: TenantId) {
     assert!(matches!(missing, Err(StoreError::NoVersion(_, 6))), "{missing:?}");
     assert!(matches!(store.source(tenant, &rule, 0).await, Err(StoreError::NoVersion(..))));
     assert!(matches!(store.module(tenant, &name("no"), 1).await, Err(StoreError::NoRule(_))));
-    assert!(matches!(store.add_version(tenant, &name("no"), &version(1), key()).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(
+        store.add_version(tenant, &name("no"), &version(1), ANY, "{}", &change()).await,
+        Err(StoreError::NoRule(_))
+    ));
 }
 
 async fn activation_goes_back_and_forth(store: &dyn Store, tenant: TenantId) {
     let rule = name("activated");
-    store.create_rule(tenant, &rule, &version(1), key()).await.unwrap();
-    store.add_version(tenant, &rule, &version(2), key()).await.unwrap();
+    store.create_rule(tenant, &rule, &version(1), 1_000, "{}", &change()).await.unwrap();
+    store.add_version(tenant, &rule, &version(2), ANY, "{}", &change()).await.unwrap();
     let runs = async |version| {
         let found = store.runnable(tenant, &Selection::Named(vec![(rule.clone(), version)])).await?;
         Ok::<_, StoreError>(found.first().map(|runnable| runnable.version))
     };
     assert_eq!(runs(None).await.unwrap(), Some(1));
-    assert_eq!(store.activate(tenant, &rule, 2, key()).await.unwrap().active_version, Some(2));
+    assert_eq!(store.activate(tenant, &rule, 2, ANY, &change()).await.unwrap().active_version, Some(2));
     assert_eq!(runs(None).await.unwrap(), Some(2));
     assert_eq!(runs(Some(1)).await.unwrap(), Some(1));
-    assert_eq!(store.activate(tenant, &rule, 1, key()).await.unwrap().active_version, Some(1));
+    assert_eq!(store.activate(tenant, &rule, 1, ANY, &change()).await.unwrap().active_version, Some(1));
     assert_eq!(runs(None).await.unwrap(), Some(1));
     for bad in [0, 3, u32::MAX] {
-        assert!(matches!(store.activate(tenant, &rule, bad, key()).await, Err(StoreError::NoVersion(..))), "{bad}");
+        assert!(
+            matches!(store.activate(tenant, &rule, bad, ANY, &change()).await, Err(StoreError::NoVersion(..))),
+            "{bad}"
+        );
     }
     assert!(matches!(runs(Some(3)).await, Err(StoreError::NoVersion(..))));
-    assert!(matches!(store.activate(tenant, &name("no"), 1, key()).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(store.activate(tenant, &name("no"), 1, ANY, &change()).await, Err(StoreError::NoRule(_))));
 }
 
 async fn archiving_keeps_everything(store: &dyn Store, tenant: TenantId) {
     let rule = name("archived");
-    store.create_rule(tenant, &rule, &version(1), key()).await.unwrap();
-    let first = store.archive_rule(tenant, &rule).await.unwrap();
+    store.create_rule(tenant, &rule, &version(1), 1_000, "{}", &change()).await.unwrap();
+    let first = store.archive_rule(tenant, &rule, ANY, &change()).await.unwrap();
     assert!(first.archived_at.is_some() && first.active_version.is_none());
-    assert_eq!(store.archive_rule(tenant, &rule).await.unwrap(), first, "once more changes nothing");
+    assert_eq!(store.archive_rule(tenant, &rule, ANY, &change()).await.unwrap(), first, "once more changes nothing");
     assert!(store.source(tenant, &rule, 1).await.unwrap().is_some());
     let selection = |version| Selection::Named(vec![(rule.clone(), version)]);
     assert_eq!(store.runnable(tenant, &selection(Some(1))).await.unwrap().len(), 1);
     assert!(matches!(store.runnable(tenant, &selection(None)).await, Err(StoreError::Archived(_))));
-    assert!(matches!(store.activate(tenant, &rule, 1, key()).await, Err(StoreError::Archived(_))));
-    assert!(matches!(store.add_version(tenant, &rule, &version(2), key()).await, Err(StoreError::Archived(_))));
-    let again = store.create_rule(tenant, &rule, &version(1), key()).await;
+    assert!(matches!(store.activate(tenant, &rule, 1, ANY, &change()).await, Err(StoreError::Archived(_))));
+    assert!(matches!(
+        store.add_version(tenant, &rule, &version(2), ANY, "{}", &change()).await,
+        Err(StoreError::Archived(_))
+    ));
+    let again = store.create_rule(tenant, &rule, &version(1), 1_000, "{}", &change()).await;
     assert!(matches!(again, Err(StoreError::NameTaken { archived: true, .. })));
-    assert!(matches!(store.archive_rule(tenant, &name("no")).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(store.archive_rule(tenant, &name("no"), ANY, &change()).await, Err(StoreError::NoRule(_))));
 }
 
 async fn lists_come_in_pages(store: &dyn Store, tenant: TenantId) {
@@ -139,15 +184,15 @@ async fn tenants_do_not_see_each_other(store: &dyn Store, a: TenantId, b: Tenant
     assert!(matches!(store.versions(b, &rule, 0, 9).await, Err(StoreError::NoRule(_))));
     assert!(matches!(store.source(b, &rule, 1).await, Err(StoreError::NoRule(_))));
     assert!(matches!(store.module(b, &rule, 1).await, Err(StoreError::NoRule(_))));
-    assert!(matches!(store.activate(b, &rule, 1, key()).await, Err(StoreError::NoRule(_))));
-    assert!(matches!(store.archive_rule(b, &rule).await, Err(StoreError::NoRule(_))));
-    assert!(matches!(store.add_version(b, &rule, &version(1), key()).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(store.activate(b, &rule, 1, ANY, &change()).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(store.archive_rule(b, &rule, ANY, &change()).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(store.add_version(b, &rule, &version(1), ANY, "{}", &change()).await, Err(StoreError::NoRule(_))));
     let selection = Selection::Named(vec![(rule.clone(), Some(1))]);
     assert!(matches!(store.runnable(b, &selection).await, Err(StoreError::NoRule(_))));
     assert_eq!(store.runnable(b, &Selection::Active(10)).await.unwrap(), []);
     assert_eq!(store.rules(b, None, 10, true).await.unwrap(), []);
     // The same name is another rule.
-    store.create_rule(b, &rule, &version(7), key()).await.unwrap();
+    store.create_rule(b, &rule, &version(7), 1_000, "{}", &change()).await.unwrap();
     assert_eq!(store.version(b, &rule, 1).await.unwrap().digest, version(7).digest);
     assert_eq!(store.version(a, &rule, 1).await.unwrap().digest, version(1).digest);
 }
@@ -159,7 +204,7 @@ async fn violations_repeat_within_a_minute(store: &dyn Store, a: TenantId, b: Te
         version,
         at: At(at),
         fuel_used: u64::MAX,
-        ..NewViolation::at_upload(kind, Severity::High, marks.clone(), key())
+        ..NewViolation::at_upload(kind, Severity::High, marks.clone(), change().actor.id)
     };
     let first = store.record_violation(a, &at("memory_limit", Some(1), 1_000)).await.unwrap();
     assert_eq!(store.record_violation(a, &at("memory_limit", Some(1), 60_999)).await.unwrap(), first);
@@ -174,16 +219,30 @@ async fn violations_repeat_within_a_minute(store: &dyn Store, a: TenantId, b: Te
 }
 
 async fn only_the_first_tenant_is_made(store: &dyn Store) {
-    let key = NewKey { prefix: "rbx_live_contract".to_owned(), hash: [9; 32], roles: Role::ALL.to_vec() };
-    assert!(!store.create_first_tenant("another", &key).await.unwrap());
-    assert_eq!(store.keys("rbx_live_contract").await.unwrap(), []);
+    let key = new_key("rbx_live_another", [9; 32]);
+    assert!(!store.create_first_tenant(&TenantName::new("another").unwrap(), &key, &change()).await.unwrap());
+    assert_eq!(store.keys("rbx_live_another").await.unwrap(), []);
+}
+
+/// A key of a tenant.
+pub(super) fn new_key(prefix: &str, hash: [u8; 32]) -> NewKey {
+    NewKey {
+        id: KeyId(Uuid::now_v7()),
+        name: "contract".to_owned(),
+        prefix: prefix.to_owned(),
+        hash,
+        roles: Role::OF_TENANT.to_vec(),
+        expires_at: None,
+    }
 }
 
 async fn the_check_of_the_secret_is_kept(store: &dyn Store) {
     assert!(store.has_tenant().await.unwrap());
     assert_eq!(store.secret_check().await.unwrap(), None);
-    for check in [[1; 32], [2; 32]] {
-        store.keep_secret_check(&check).await.unwrap();
-        assert_eq!(store.secret_check().await.unwrap(), Some(check));
-    }
+    assert!(store.keep_secret_check(None, &[1; 32]).await.unwrap());
+    assert!(!store.keep_secret_check(None, &[2; 32]).await.unwrap(), "another was quicker");
+    assert!(!store.keep_secret_check(Some(&[3; 32]), &[2; 32]).await.unwrap());
+    assert_eq!(store.secret_check().await.unwrap(), Some([1; 32]));
+    assert!(store.keep_secret_check(Some(&[1; 32]), &[2; 32]).await.unwrap());
+    assert_eq!(store.secret_check().await.unwrap(), Some([2; 32]));
 }

@@ -1,0 +1,130 @@
+//! `rulebox tenant`: tenants and their limits, beside the service.
+
+use std::io::{Write, stdout};
+
+use clap::{Args, Subcommand};
+
+use super::admin::Admin;
+use super::failure::Failure;
+use crate::domain::tenant::{Tenant, TenantLimits, TenantName};
+
+/// Make tenants, set their limits, suspend them
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    settings: super::admin::Settings,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a tenant
+    Create {
+        /// A small letter or digit, then small letters, digits or `-`
+        name: String,
+        #[command(flatten)]
+        limits: Limits,
+    },
+    /// List the tenants, one a line
+    List,
+    /// Show a tenant
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Give a tenant these limits; those that are not named are the defaults again
+    Limits {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        limits: Limits,
+    },
+    /// Refuse a tenant's callers from now on
+    Suspend {
+        /// Its name
+        name: String,
+    },
+    /// Let a tenant's callers in again
+    Resume {
+        /// Its name
+        name: String,
+    },
+}
+
+const LIMITS: &str = "A limit: requests_per_second, fuel_per_second, fuel_per_call, memory_bytes, rules, state_bytes, \
+                      rows_per_call, upload_bytes; may be given several times";
+
+#[derive(Debug, Args)]
+struct Limits {
+    #[arg(long = "limit", value_name = "NAME=NUMBER", help = LIMITS)]
+    limits: Vec<String>,
+}
+
+impl Limits {
+    fn read(&self) -> Result<TenantLimits, Failure> {
+        let mut limits = serde_json::Map::new();
+        for text in &self.limits {
+            let wrong = || {
+                let names = TenantLimits::NAMES.join(", ");
+                Failure::Usage(format!("--limit {text}: it is NAME=NUMBER, with one of {names}"))
+            };
+            let (name, number) = text.split_once('=').ok_or_else(wrong)?;
+            let number: u64 = number.parse().map_err(|_| wrong())?;
+            if !TenantLimits::NAMES.contains(&name) {
+                return Err(wrong());
+            }
+            if limits.insert(name.to_owned(), number.into()).is_some() {
+                return Err(Failure::Usage(format!("--limit {name} is there twice")));
+            }
+        }
+        serde_json::from_value(limits.into()).map_err(|error| Failure::Usage(error.to_string()))
+    }
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    arguments.settings.block_on(async |admin: &Admin| match &arguments.command {
+        Command::Create { name, limits } => {
+            let made = admin.store.create_tenant(&tenant_name(name)?, &limits.read()?, &admin.change()).await?;
+            show(&made)
+        }
+        Command::List => {
+            let mut after: Option<TenantName> = None;
+            loop {
+                let page = admin.store.tenants(after.as_ref(), 1_000).await?;
+                let Some(last) = page.last() else { return Ok(()) };
+                after = Some(last.name.clone());
+                for tenant in &page {
+                    show(tenant)?;
+                }
+            }
+        }
+        Command::Show { name } => show(&admin.tenant(name).await?),
+        Command::Limits { name, limits } => {
+            let (tenant, limits) = (admin.tenant(name).await?, limits.read()?);
+            show(&admin.store.set_limits(tenant.id, &limits, &admin.change()).await?)
+        }
+        Command::Suspend { name } => suspend(admin, name, true).await,
+        Command::Resume { name } => suspend(admin, name, false).await,
+    })
+}
+
+async fn suspend(admin: &Admin, name: &str, suspended: bool) -> Result<(), Failure> {
+    let tenant = admin.tenant(name).await?;
+    show(&admin.store.set_suspended(tenant.id, suspended, &admin.change()).await?)
+}
+
+pub(super) fn tenant_name(name: &str) -> Result<TenantName, Failure> {
+    TenantName::new(name).map_err(|error| Failure::Usage(format!("{name:?}: {error}")))
+}
+
+fn show(tenant: &Tenant) -> Result<(), Failure> {
+    let state = tenant.suspended_at.map_or_else(|| "active".to_owned(), |at| format!("suspended {at}"));
+    write!(stdout(), "{}  {}  made {}  {state}", tenant.name, tenant.id, tenant.created_at)?;
+    for (name, limit) in tenant.limits.entries() {
+        if let Some(limit) = limit {
+            write!(stdout(), "  {name}={limit}")?;
+        }
+    }
+    Ok(writeln!(stdout())?)
+}

@@ -1,0 +1,5 @@
+//! What goes on beside requests, from time to time.
+
+mod retention;
+
+pub use retention::Retention;

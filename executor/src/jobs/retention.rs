@@ -1,0 +1,100 @@
+//! Removing what is older than it shall be kept, and writing down where the audit log ends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::config;
+use crate::domain::at::At;
+use crate::domain::audit::{Chain, Head, Sealer};
+use crate::store::{PlatformStore, StoreError};
+
+/// Chains that are read at a time.
+const PAGE: u32 = 1_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// The job. Replicas may all run it: what one has removed, another does not find.
+#[derive(Debug)]
+pub struct Retention {
+    store: Arc<dyn PlatformStore>,
+    sealer: Arc<dyn Sealer>,
+    settings: config::Retention,
+    /// Where the chains ended when it was last written down.
+    written: HashMap<Chain, u64>,
+}
+
+impl Retention {
+    /// A job with these settings.
+    pub fn new(store: Arc<dyn PlatformStore>, sealer: Arc<dyn Sealer>, settings: &config::Retention) -> Self {
+        Self { store, sealer, settings: settings.clone(), written: HashMap::new() }
+    }
+
+    /// Runs now and every so often, until `stop`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let every = Duration::from_secs(self.settings.every_minutes.saturating_mul(60));
+        loop {
+            if let Err(error) = self.once().await {
+                tracing::warn!(%error, "retention did not end; it goes on at its next time");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(every) => {}
+            }
+        }
+    }
+
+    /// Removes everything that is too old.
+    ///
+    /// # Errors
+    /// If the store fails; what was removed until then is gone.
+    pub async fn once(&mut self) -> Result<(), StoreError> {
+        let ago = |hours: u64| {
+            At(At::now().0.saturating_sub(i64::try_from(hours).unwrap_or(i64::MAX / HOUR_MS).saturating_mul(HOUR_MS)))
+        };
+        let days = |days: u64| ago(days.saturating_mul(24));
+        let (violations, keys) = (days(self.settings.violations_days), days(self.settings.keys_days));
+        let requests = ago(self.settings.requests_hours);
+        loop {
+            let removed = self.store.remove_old(violations, requests, keys).await?;
+            if removed.violations + removed.requests + removed.keys == 0 {
+                break;
+            }
+            tracing::info!(
+                violations = removed.violations,
+                requests = removed.requests,
+                keys = removed.keys,
+                "removed what was older than it is kept"
+            );
+        }
+        let audit = (self.settings.audit_days > 0).then(|| days(self.settings.audit_days));
+        let mut after = None;
+        loop {
+            let heads = self.store.audit_heads(after, PAGE).await?;
+            let Some(last) = heads.last() else { return Ok(()) };
+            after = Some(last.chain);
+            for head in heads {
+                self.write_down(&head);
+                if let Some(before) = audit {
+                    self.remove_audit(head.chain, before).await?;
+                }
+            }
+        }
+    }
+
+    /// Whoever keeps the logs keeps where each chain ended: cutting its tail then shows.
+    fn write_down(&mut self, head: &Head) {
+        if self.written.insert(head.chain, head.seq) != Some(head.seq) {
+            tracing::info!(chain = %head.chain, seq = head.seq, seal = %head.seal, "audit head");
+        }
+    }
+
+    async fn remove_audit(&self, chain: Chain, before: At) -> Result<(), StoreError> {
+        let Some((seq, seal)) = self.store.audit_before(chain, before).await? else { return Ok(()) };
+        let proof = self.sealer.seal(&Head::removal_bytes(chain, seq, &seal));
+        let removed = self.store.remove_audit(chain, seq, &seal, &proof).await?;
+        tracing::info!(%chain, up_to = seq, removed, "removed entries of the audit log");
+        Ok(())
+    }
+}

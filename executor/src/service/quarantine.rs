@@ -1,0 +1,53 @@
+//! Stopping a module for a tenant, and letting it go.
+
+use super::{Operator, Service, ServiceError};
+use crate::domain::audit::Chain;
+use crate::domain::caller::TenantId;
+use crate::domain::quarantine::Quarantine;
+use crate::domain::rule::RuleName;
+
+/// Characters of the longest reason.
+const REASON_CHARS: usize = 1_000;
+
+impl Service {
+    /// Stops the module of a version for a tenant, under whatever name or version it has there; once more changes
+    /// nothing. Within a second no replica runs it.
+    ///
+    /// # Errors
+    /// No such rule or version; a reason that is too long.
+    pub async fn quarantine(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        name: &RuleName,
+        version: u32,
+        reason: &str,
+    ) -> Result<Quarantine, ServiceError> {
+        if reason.trim().is_empty() || reason.chars().count() > REASON_CHARS {
+            return Err(ServiceError::BadText(format!("a reason has 1 to {REASON_CHARS} characters")));
+        }
+        let change = self.change_by(&operator.actor, &operator.marks, None);
+        let made = self.store.quarantine(tenant, name, version, reason, &change).await?;
+        self.changed(Chain(Some(tenant)));
+        tracing::warn!(%tenant, rule = %name, version, digest = %made.digest, "a module was put in quarantine");
+        Ok(made)
+    }
+
+    /// Lets a stopped module go.
+    ///
+    /// # Errors
+    /// No such rule or version; it is not stopped.
+    pub async fn release(
+        &self,
+        operator: &Operator,
+        tenant: TenantId,
+        name: &RuleName,
+        version: u32,
+    ) -> Result<Quarantine, ServiceError> {
+        let change = self.change_by(&operator.actor, &operator.marks, None);
+        let released = self.store.release(tenant, name, version, &change).await?;
+        self.changed(Chain(Some(tenant)));
+        tracing::warn!(%tenant, rule = %name, version, digest = %released.digest, "a module was let go");
+        Ok(released)
+    }
+}

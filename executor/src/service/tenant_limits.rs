@@ -1,0 +1,84 @@
+//! What a tenant may use: its own limits, else the defaults, and never more than the service can do.
+
+use rulebox_sandbox::Limits;
+
+use super::{Service, ServiceError};
+use crate::domain::caller::TenantId;
+use crate::domain::tenant::TenantLimits;
+
+/// The limits in force for a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// Requests a second, over all replicas.
+    pub requests_per_second: u64,
+    /// Units of fuel a second, over all replicas.
+    pub fuel_per_second: u64,
+    /// Units of fuel of a request, all its rules together.
+    pub fuel_per_call: u64,
+    /// Bytes of a module's memory.
+    pub memory_bytes: usize,
+    /// Rules that are not archived.
+    pub rules: u64,
+    /// Bytes of the state of a rule.
+    pub state_bytes: usize,
+    /// Rows of a request that is no stream.
+    pub rows_per_call: usize,
+    /// Bytes of a rule's text or module.
+    pub upload_bytes: usize,
+}
+
+impl Service {
+    /// The limits in force for a tenant.
+    ///
+    /// # Errors
+    /// [`ServiceError::Suspended`]; if the store fails.
+    pub async fn limits_of(&self, tenant: TenantId) -> Result<InForce, ServiceError> {
+        let tenant = self.tenant(tenant).await?;
+        if tenant.suspended_at.is_some() {
+            return Err(ServiceError::Suspended);
+        }
+        Ok(self.in_force(&tenant.limits))
+    }
+
+    /// What these limits come to.
+    pub fn in_force(&self, own: &TenantLimits) -> InForce {
+        let (defaults, compiler) = (&self.settings.tenant, self.compiler.limits());
+        let size = |own: Option<u64>, most: usize| {
+            own.map_or(most, |own| usize::try_from(own).unwrap_or(usize::MAX).min(most))
+        };
+        InForce {
+            requests_per_second: own.requests_per_second.unwrap_or(defaults.requests_per_second),
+            fuel_per_second: own.fuel_per_second.unwrap_or(defaults.fuel_per_second),
+            fuel_per_call: own.fuel_per_call.unwrap_or(u64::MAX).min(self.limits.fuel),
+            memory_bytes: size(own.memory_bytes, self.limits.memory_bytes),
+            rules: own.rules.unwrap_or(defaults.rules),
+            state_bytes: size(own.state_bytes, compiler.state_bytes),
+            rows_per_call: size(own.rows_per_call, self.settings.evaluation.rows),
+            upload_bytes: size(own.upload_bytes, compiler.source_bytes),
+        }
+    }
+}
+
+impl InForce {
+    /// The limits of a run.
+    pub(super) fn of_run(&self, service: &Limits) -> Limits {
+        Limits { fuel: self.fuel_per_call, memory_bytes: self.memory_bytes, ..*service }
+    }
+
+    /// The limits of the compiler.
+    pub(super) fn of_compiler(&self, most: &rulebox_dsl::Limits) -> rulebox_dsl::Limits {
+        rulebox_dsl::Limits { state_bytes: self.state_bytes, source_bytes: self.upload_bytes, ..*most }
+    }
+
+    /// Refuses a text or module that is too large.
+    pub(super) fn check_upload(&self, bytes: usize) -> Result<(), ServiceError> {
+        let limit = self.upload_bytes;
+        if bytes > limit { Err(ServiceError::UploadTooLarge { bytes, limit }) } else { Ok(()) }
+    }
+
+    /// Refuses a request of too many rows.
+    pub(super) fn check_rows(&self, rows: usize) -> Result<(), ServiceError> {
+        let limit = self.rows_per_call;
+        if rows > limit { Err(ServiceError::TooManyRows { rows, limit }) } else { Ok(()) }
+    }
+}

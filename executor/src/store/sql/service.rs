@@ -1,0 +1,24 @@
+//! What the service keeps of itself: one row.
+
+use super::row::bytes;
+use super::{Connection, query, query_scalar};
+use crate::store::StoreError;
+
+pub(super) async fn secret_check(db: &mut Connection) -> Result<Option<[u8; 32]>, StoreError> {
+    let kept: Option<Option<Vec<u8>>> =
+        query_scalar("select secret_check from service where id = 1").fetch_optional(db).await?;
+    Ok(kept.flatten().map(|kept| bytes(&kept, "service.secret_check")).transpose()?)
+}
+
+pub(super) async fn keep_secret_check(
+    db: &mut Connection,
+    old: Option<&[u8; 32]>,
+    new: &[u8; 32],
+) -> Result<bool, StoreError> {
+    let kept = query("update service set secret_check = $1 where id = 1 and secret_check is not distinct from $2")
+        .bind(new.as_slice())
+        .bind(old.map(<[u8; 32]>::as_slice))
+        .execute(db)
+        .await?;
+    Ok(kept.rows_affected() == 1)
+}
