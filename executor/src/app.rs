@@ -18,6 +18,7 @@ use crate::api;
 use crate::api::state::{ApiState, HealthState};
 use crate::auth::Keyring;
 use crate::auth::first_key::{FirstKey, FirstKeyError};
+use crate::auth::oidc::{IssuerError, Issuers};
 use crate::auth::secret::SecretError;
 use crate::config::Config;
 use crate::domain::audit::Sealer;
@@ -55,6 +56,9 @@ pub enum StartError {
     /// The master secret cannot be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// An issuer of tokens cannot be used as it is written.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
     /// The sandbox cannot start.
     #[error("the sandbox cannot start: {0}")]
     Sandbox(#[from] rulebox_sandbox::SandboxError),
@@ -99,7 +103,13 @@ impl App {
         let Opened { store, secrets } = Opened::new(&config).await?;
         let platform = Arc::clone(&store) as Arc<dyn PlatformStore>;
         let generations = Arc::new(Generations::new());
-        let keyring = Arc::new(Keyring::new(Arc::clone(&platform), &secrets, Arc::clone(&generations)));
+        let keyring = Keyring::new(Arc::clone(&platform), &secrets, Arc::clone(&generations));
+        let keyring = if config.oidc.is_empty() {
+            keyring
+        } else {
+            keyring.with_issuers(Issuers::new(&config.oidc, Arc::clone(&platform))?)
+        };
+        let keyring = Arc::new(keyring);
         let sealer: Arc<dyn Sealer> = Arc::new(secrets.sealer("audit"));
         let drain = config.api.drain();
         let limits = server::Limits {

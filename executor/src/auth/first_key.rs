@@ -61,7 +61,7 @@ impl FirstKey {
             return match keyring.authenticate(text.trim()).await {
                 Ok(_) => Ok(Some(Self { path, made: None })),
                 Err(Denied::Store(error)) => Err(error.into()),
-                Err(Denied::Missing | Denied::Invalid | Denied::Forbidden(_)) => Ok(None),
+                Err(Denied::Missing | Denied::Invalid | Denied::Forbidden(_) | Denied::Issuer(_)) => Ok(None),
             };
         }
         let key = ApiKey::generate();

@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::key::ApiKey;
+use super::oidc::{IssuerError, Issuers};
 use super::secret::{Derived, Secrets};
 use crate::domain::at::At;
 use crate::domain::audit::Chain;
@@ -26,6 +27,8 @@ pub struct Keyring {
     peppers: Vec<Derived>,
     /// By hash: who has that has the key.
     remembered: Remembered<[u8; 32], Arc<KeyRecord>>,
+    /// Whose tokens are taken beside keys.
+    issuers: Option<Issuers>,
 }
 
 /// Who is calling, and what he may do.
@@ -51,6 +54,9 @@ pub enum Denied {
     /// A valid key whose roles do not permit this.
     #[error("the key has no permission `{0}`")]
     Forbidden(&'static str),
+    /// The issuer of a token could not be asked.
+    #[error("the issuer of the token cannot be asked now")]
+    Issuer(#[source] IssuerError),
     /// The store could not be asked.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -99,7 +105,13 @@ impl Keyring {
     /// Keys of this store, hashed with the pepper of these secrets.
     pub fn new(store: Arc<dyn PlatformStore>, secrets: &Secrets, generations: Arc<Generations>) -> Self {
         let remembered = Remembered::new(REMEMBERED, generations);
-        Self { store, peppers: secrets.derive("key pepper"), remembered }
+        Self { store, peppers: secrets.derive("key pepper"), remembered, issuers: None }
+    }
+
+    /// Takes the tokens of these issuers too.
+    #[must_use]
+    pub fn with_issuers(self, issuers: Issuers) -> Self {
+        Self { issuers: Some(issuers), ..self }
     }
 
     /// Whether there is a tenant.
@@ -121,11 +133,19 @@ impl Keyring {
         NewKey { id: KeyId(Uuid::now_v7()), name, prefix: key.prefix().to_owned(), hash, roles, expires_at }
     }
 
-    /// Whose key this is.
+    /// Whose key or token this is.
     ///
     /// # Errors
     /// [`Denied::Invalid`], or the store's.
     pub async fn authenticate(&self, text: &str) -> Result<Authenticated, Denied> {
+        match &self.issuers {
+            // A key has no dots, and a token has two.
+            Some(issuers) if text.contains('.') => issuers.authenticate(text).await,
+            _ => self.authenticate_key(text).await,
+        }
+    }
+
+    async fn authenticate_key(&self, text: &str) -> Result<Authenticated, Denied> {
         let key = ApiKey::parse(text).ok_or(Denied::Invalid)?;
         let hashes: Vec<_> = self.peppers.iter().map(|pepper| key.hash(pepper)).collect();
         let first = hashes.first().copied().unwrap_or_default();

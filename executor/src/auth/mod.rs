@@ -3,6 +3,7 @@
 pub mod first_key;
 pub mod key;
 pub mod keyring;
+pub mod oidc;
 pub mod permission;
 mod private_file;
 pub mod seal;

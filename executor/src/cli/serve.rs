@@ -77,6 +77,11 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_LOG__FORMAT                  auto, json, pretty
   RULEBOX_LOG__FILTER                  what to log (info)
 
+Tokens of OpenID Connect issuers are taken beside keys: in the file, once for each issuer,
+  [[oidc]] with issuer, audience = [...], tenants = [...] (`*` is any), and, where
+  they differ from what is in brackets, tenant_claim (tenant), roles_claim (roles), algorithms
+  (RS256, ES256, EdDSA), platform (false), refresh_seconds (300).
+
 The first start makes a key, prints it, and leaves it in `first.key`, in the directory of the
 store: keep it elsewhere and delete that file. The store has its hash alone: nothing can show
 it again.";

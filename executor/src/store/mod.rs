@@ -9,7 +9,7 @@
 //! write it here with what it promises, then in `sql/`, then in the contract, which runs over both.
 
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 mod error;
 mod platform;
 mod rules;

@@ -1,10 +1,17 @@
 //! Starts the service and speaks HTTP to it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use reqwest::{Method, RequestBuilder, Response};
 use rulebox::app::App;
+use rulebox::app::opened::Opened;
+use rulebox::auth::Keyring;
+use rulebox::auth::key::ApiKey;
 use rulebox::config::Config;
+use rulebox::domain::audit::Chain;
+use rulebox::domain::caller::{Actor, Role};
+use rulebox::store::Change;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -85,6 +92,19 @@ pub fn config(directory: &Path) -> Config {
     config
 }
 
+/// Makes a key of the platform, as the command line does beside a service that does not run.
+async fn platform_key(settings: &Config, role: Role) -> String {
+    let Opened { store, secrets } = Opened::new(settings).await.unwrap();
+    let keyring = Keyring::new(store.clone(), &secrets, Arc::default());
+    let key = ApiKey::generate();
+    let record = keyring.record(&key, String::new(), vec![role], None);
+    let sealer = Arc::new(secrets.sealer("audit"));
+    let change = Change { actor: Actor::command_line(), request_id: String::new(), sealer, claim: None };
+    store.create_key(Chain(None), &record, "{}", &change).await.unwrap();
+    store.close().await;
+    key.text().expose_secret().to_owned()
+}
+
 impl Server {
     /// With the usual settings.
     pub async fn start() -> Self {
@@ -97,6 +117,16 @@ impl Server {
         let mut settings = config(directory.path());
         change(&mut settings);
         Self::over(directory, settings, None).await
+    }
+
+    /// With a key of the platform for each of its roles: the server, and the keys of `admin` and `security`.
+    pub async fn with_platform_keys(change: impl FnOnce(&mut Config)) -> (Self, String, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = config(directory.path());
+        change(&mut settings);
+        let admin = platform_key(&settings, Role::Admin).await;
+        let security = platform_key(&settings, Role::Security).await;
+        (Self::over(directory, settings, None).await, admin, security)
     }
 
     /// Over a directory that may hold a store already.
@@ -124,6 +154,33 @@ impl Server {
     /// A request with the key.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.key)
+    }
+
+    /// A request with another key.
+    pub fn request_by(&self, key: &str, method: Method, path: &str) -> RequestBuilder {
+        self.anonymous(method, path).bearer_auth(key)
+    }
+
+    /// Posts JSON with another key.
+    pub async fn post_by(&self, key: &str, path: &str, body: &Value) -> Answer {
+        send(self.request_by(key, Method::POST, path).json(body)).await
+    }
+
+    /// Gets with another key.
+    pub async fn get_by(&self, key: &str, path: &str) -> Answer {
+        send(self.request_by(key, Method::GET, path)).await
+    }
+
+    /// Makes a tenant and a key of it, with these roles; gives the key.
+    pub async fn tenant(&self, admin: &str, name: &str, roles: &[&str]) -> String {
+        self.post_by(admin, "/v1/tenants", &json!({ "name": name })).await.ok();
+        self.tenant_key(admin, name, roles).await
+    }
+
+    /// Makes a key of a tenant.
+    pub async fn tenant_key(&self, admin: &str, tenant: &str, roles: &[&str]) -> String {
+        let made = self.post_by(admin, &format!("/v1/tenants/{tenant}/keys"), &json!({ "roles": roles })).await.ok();
+        made["key"].as_str().unwrap().to_owned()
     }
 
     /// A request without the key.

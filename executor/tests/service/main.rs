@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod access;
+mod administration;
 mod bad_input;
 mod connections;
 mod described;
@@ -13,6 +15,7 @@ mod keys;
 mod limits;
 mod openapi;
 mod redis;
+mod rule_life;
 mod rules;
 mod runs;
 mod start;

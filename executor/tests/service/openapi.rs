@@ -3,27 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::access::{OPERATIONS, Operation};
 use crate::described;
 use crate::harness::{DRAWDOWN, Server, send};
-
-/// Every operation of the service. A route that is added belongs here as well.
-const OPERATIONS: &[(&str, &str)] = &[
-    ("POST", "/v1/rules/check"),
-    ("POST", "/v1/rules"),
-    ("GET", "/v1/rules"),
-    ("GET", "/v1/rules/{name}"),
-    ("DELETE", "/v1/rules/{name}"),
-    ("POST", "/v1/rules/{name}/versions"),
-    ("GET", "/v1/rules/{name}/versions"),
-    ("GET", "/v1/rules/{name}/versions/{version}"),
-    ("GET", "/v1/rules/{name}/versions/{version}/source"),
-    ("GET", "/v1/rules/{name}/versions/{version}/module"),
-    ("POST", "/v1/rules/{name}/activate"),
-    ("POST", "/v1/rules/{name}/test"),
-    ("POST", "/v1/rules/{name}/evaluate"),
-    ("POST", "/v1/evaluate"),
-    ("GET", "/v1/limits"),
-];
 
 async fn document(server: &Server) -> Value {
     send(server.anonymous(Method::GET, "/openapi.json")).await.ok()
@@ -39,7 +21,7 @@ async fn every_operation_is_described_and_none_else() {
         for (method, operation) in operations.as_object().unwrap() {
             described.push((method.to_uppercase(), path.clone()));
             assert!(operation["summary"].is_string() && operation["operationId"].is_string(), "{method} {path}");
-            for status in ["400", "401", "403", "500", "503"] {
+            for status in ["400", "401", "403", "429", "500", "503"] {
                 assert!(operation["responses"][status].is_object(), "{method} {path}: {status}");
             }
             for status in ["408", "413", "415", "422"] {
@@ -48,7 +30,8 @@ async fn every_operation_is_described_and_none_else() {
             }
         }
     }
-    let mut expected: Vec<_> = OPERATIONS.iter().map(|&(m, p)| (m.to_owned(), p.to_owned())).collect();
+    let mut expected: Vec<_> =
+        OPERATIONS.iter().map(|entry| (entry.method.to_owned(), entry.path.to_owned())).collect();
     described.sort();
     expected.sort();
     assert_eq!(described, expected);
@@ -57,11 +40,11 @@ async fn every_operation_is_described_and_none_else() {
 #[tokio::test]
 async fn every_described_operation_is_routed_and_wants_a_key() {
     let server = Server::start().await;
-    for (method, path) in OPERATIONS {
-        let path = path.replace("{name}", "a").replace("{version}", "1");
+    for Operation { method, path, .. } in OPERATIONS {
+        let path = path.replace("{name}", "a").replace("{version}", "1").replace("{tenant}", "a").replace("{id}", "a");
         let request = server.anonymous(method.parse().unwrap(), &path);
         send(request).await.problem(401, "unauthenticated");
-        let other = send(server.anonymous(Method::PATCH, &path)).await;
+        let other = send(server.anonymous(Method::PUT, &path)).await;
         let allow = other.headers["allow"].to_str().unwrap().to_owned();
         assert!(allow.split(',').any(|allowed| allowed == *method), "{method} {path}: {allow}");
         other.problem(405, "method_not_allowed");
@@ -158,12 +141,19 @@ async fn bodies_of_every_shape_are_taken_by_the_document_and_by_the_service() {
 
 #[tokio::test]
 async fn every_operation_refuses_a_query_parameter_that_it_does_not_describe() {
-    let server = Server::start().await;
+    let (server, admin, security) = Server::with_platform_keys(|_| {}).await;
     server.upload(DRAWDOWN).await;
-    for (method, path) in OPERATIONS {
+    let id = server.get("/v1/keys").await.ok()["keys"][0]["id"].as_str().unwrap().to_owned();
+    for Operation { method, path, roles, .. } in OPERATIONS {
         let path = path.replace("{name}", "drawdown").replace("{version}", "1");
+        let path = path.replace("{tenant}", "default").replace("{id}", &id);
+        let key = match *roles {
+            ["admin", ..] => &admin,
+            ["security", ..] => &security,
+            _ => &server.key,
+        };
         for kind in ["application/json", "text/plain"] {
-            let request = server.request(method.parse().unwrap(), &format!("{path}?bogus=1"));
+            let request = server.request_by(key, method.parse().unwrap(), &format!("{path}?bogus=1"));
             let problem = send(request.header("content-type", kind).body("{}")).await;
             if (problem.status, kind) == (415, "text/plain") {
                 continue;
@@ -177,7 +167,7 @@ async fn every_operation_refuses_a_query_parameter_that_it_does_not_describe() {
 #[tokio::test]
 async fn words_of_addresses_are_no_names_of_new_rules() {
     let server = Server::start().await;
-    let words = OPERATIONS.iter().filter_map(|(_, path)| path.strip_prefix("/v1/rules/")).flat_map(|p| p.split('/'));
+    let words = OPERATIONS.iter().filter_map(|op| op.path.strip_prefix("/v1/rules/")).flat_map(|p| p.split('/'));
     for word in words.filter(|word| !word.starts_with('{')) {
         let body = json!({"name": word, "source": DRAWDOWN});
         let problem = server.post("/v1/rules", &body).await.problem(422, "invalid_name");

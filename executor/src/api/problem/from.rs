@@ -12,9 +12,13 @@ impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         let detail = denied.to_string();
         match denied {
-            Denied::Missing => Self::new(Code::UNAUTHENTICATED, "send the key as `Authorization: Bearer rbx_live_...`"),
+            Denied::Missing => Self::new(
+                Code::UNAUTHENTICATED,
+                "send a key as `Authorization: Bearer rbx_live_...`, or a token of a known issuer",
+            ),
             Denied::Invalid => Self::new(Code::UNAUTHENTICATED, detail),
             Denied::Forbidden(_) => Self::new(Code::FORBIDDEN, detail),
+            Denied::Issuer(_) => Self { retry_after: Some(5), ..Self::new(Code::UNAVAILABLE, detail) },
             Denied::Store(error) => error.into(),
         }
     }

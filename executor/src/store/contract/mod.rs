@@ -50,7 +50,7 @@ pub(super) fn version(limit: u32) -> NewVersion {
 
 /// Seals that anybody could make: the store does not look at them.
 #[derive(Debug)]
-pub(super) struct NoSecret;
+pub(crate) struct NoSecret;
 
 impl Sealer for NoSecret {
     fn seal(&self, bytes: &[u8]) -> Seal {
@@ -66,7 +66,7 @@ impl Sealer for NoSecret {
 }
 
 /// A change by somebody.
-pub(super) fn change() -> Change {
+pub(crate) fn change() -> Change {
     Change {
         actor: Actor::key(KeyId(Uuid::now_v7()), "rbx_live_contract"),
         request_id: "request".to_owned(),

@@ -1,0 +1,119 @@
+//! One issuer: what its tokens must be like.
+
+use jsonwebtoken::{Algorithm, Header, Validation, decode};
+use serde_json::{Map, Value};
+
+use super::fetch::{FetchError, Fetcher};
+use super::keys::Keys;
+use super::{TokenError, Verified, names};
+use crate::config;
+use crate::domain::caller::Role;
+use crate::domain::tenant::TenantName;
+
+/// Seconds by which clocks may differ.
+const LEEWAY: u64 = 30;
+
+/// Why an issuer cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerError {
+    /// As it is written in the settings.
+    #[error("the settings of the issuer {issuer}: {reason}")]
+    Setting {
+        /// Its name.
+        issuer: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Its keys cannot be had now.
+    #[error("the keys of the issuer {issuer} cannot be had: {source}")]
+    Fetch {
+        /// Its name.
+        issuer: String,
+        /// What went wrong.
+        source: FetchError,
+    },
+}
+
+impl IssuerError {
+    /// Whether trying again may help.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Fetch { .. })
+    }
+}
+
+/// One issuer.
+#[derive(Debug)]
+pub(super) struct Issuer {
+    name: String,
+    algorithms: Vec<Algorithm>,
+    validation: Validation,
+    tenant_claim: String,
+    roles_claim: String,
+    tenants: Vec<String>,
+    platform: bool,
+    keys: Keys,
+}
+
+impl Issuer {
+    pub(super) fn new(settings: &config::Issuer) -> Result<Self, IssuerError> {
+        let wrong = |reason: String| IssuerError::Setting { issuer: settings.issuer.clone(), reason };
+        if settings.audience.is_empty() {
+            return Err(wrong(
+                "`audience` names at least one audience: without it, any token of the issuer would do".to_owned(),
+            ));
+        }
+        let algorithm = |name: &String| match name.parse() {
+            Ok(Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) | Err(_) => Err(wrong(format!(
+                "the algorithm {name} is none of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA"
+            ))),
+            Ok(algorithm) => Ok(algorithm),
+        };
+        let algorithms = settings.algorithms.iter().map(algorithm).collect::<Result<Vec<Algorithm>, _>>()?;
+        if algorithms.is_empty() {
+            return Err(wrong("`algorithms` names at least one".to_owned()));
+        }
+        let mut validation = Validation::default();
+        validation.algorithms.clone_from(&algorithms);
+        validation.leeway = LEEWAY;
+        validation.validate_nbf = true;
+        validation.set_audience(&settings.audience);
+        validation.set_issuer(&[&settings.issuer]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        let fetcher = Fetcher::new(settings).map_err(|error| wrong(error.to_string()))?;
+        Ok(Self {
+            name: settings.issuer.clone(),
+            algorithms,
+            validation,
+            tenant_claim: settings.tenant_claim.clone(),
+            roles_claim: settings.roles_claim.clone(),
+            tenants: settings.tenants.clone(),
+            platform: settings.platform,
+            keys: Keys::new(fetcher, settings.refresh_seconds),
+        })
+    }
+
+    pub(super) async fn verify(&self, token: &str, header: &Header) -> Result<Verified, TokenError> {
+        // Before a key is looked for: the token does not choose.
+        if !self.algorithms.contains(&header.alg) {
+            return Err(TokenError::Algorithm);
+        }
+        let fetch = |source| IssuerError::Fetch { issuer: self.name.clone(), source };
+        let key = self.keys.find(header).await.map_err(fetch)?.ok_or(TokenError::UnknownKey)?;
+        // One family at a time: the library refuses a key of another than those of the algorithms.
+        let mut validation = self.validation.clone();
+        validation.algorithms = vec![header.alg];
+        let claims = decode::<Map<String, Value>>(token, &key, &validation)?.claims;
+        let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
+        let mut roles: Vec<_> = names(claims.get(&self.roles_claim)).into_iter().filter_map(Role::find).collect();
+        let tenant = match claims.get(&self.tenant_claim) {
+            None | Some(Value::Null) if self.platform => None,
+            Some(Value::String(name)) if self.tenants.iter().any(|bound| bound == "*" || bound == name) => {
+                Some(TenantName::new(name).map_err(|_| TokenError::Tenant)?)
+            }
+            _ => return Err(TokenError::Tenant),
+        };
+        // What is of the platform has no tenant, and the other way round.
+        roles.retain(|role| role.is_platform() == tenant.is_none());
+        Ok(Verified { issuer: self.name.clone(), subject: subject.to_owned(), tenant, roles })
+    }
+}

@@ -1,0 +1,152 @@
+//! Tokens of `OpenID` Connect issuers: JWTs that are signed with a key which the issuer publishes.
+//!
+//! An issuer speaks for the tenants that it is bound to, and for no other. Only asymmetric signatures are taken: with a
+//! shared secret, whoever can verify a token could make one.
+
+mod fetch;
+mod issuer;
+mod keys;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jsonwebtoken::decode_header;
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use fetch::FetchError;
+use issuer::Issuer;
+pub use issuer::IssuerError;
+
+use crate::config;
+use crate::domain::audit::Chain;
+use crate::domain::caller::{Actor, Role};
+use crate::domain::tenant::TenantName;
+use crate::store::{PlatformStore, StoreError};
+
+use super::keyring::{Authenticated, Denied};
+
+/// Bytes of the longest token.
+const MOST_BYTES: usize = 8 << 10;
+
+/// The issuers whose tokens are taken.
+#[derive(Debug)]
+pub struct Issuers {
+    by_name: HashMap<String, Arc<Issuer>>,
+    store: Arc<dyn PlatformStore>,
+}
+
+/// Why a token is not taken. For the log: the caller hears that it is not valid.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// Longer than any token.
+    #[error("the token is too long")]
+    TooLong,
+    /// No issuer of that name is configured.
+    #[error("no such issuer is configured")]
+    UnknownIssuer,
+    /// The algorithm is not one that this issuer may use.
+    #[error("the algorithm is not one of this issuer's")]
+    Algorithm,
+    /// The issuer publishes no such key.
+    #[error("the issuer publishes no such key")]
+    UnknownKey,
+    /// The signature, the audience, or a time does not hold.
+    #[error("the token does not hold: {0}")]
+    Invalid(#[from] jsonwebtoken::errors::Error),
+    /// It says nothing of a tenant that the issuer may speak for.
+    #[error("the issuer does not speak for that tenant")]
+    Tenant,
+    /// The keys of the issuer cannot be had.
+    #[error(transparent)]
+    Issuer(#[from] IssuerError),
+}
+
+impl Issuers {
+    /// Those of the settings.
+    ///
+    /// # Errors
+    /// If one of them cannot be used as it is written.
+    pub fn new(settings: &[config::Issuer], store: Arc<dyn PlatformStore>) -> Result<Self, IssuerError> {
+        let mut by_name = HashMap::new();
+        for issuer in settings {
+            let name = issuer.issuer.clone();
+            if by_name.insert(name.clone(), Arc::new(Issuer::new(issuer)?)).is_some() {
+                return Err(IssuerError::Setting { issuer: name, reason: "it is there twice".to_owned() });
+            }
+        }
+        Ok(Self { by_name, store })
+    }
+
+    /// Whose token this is.
+    ///
+    /// # Errors
+    /// [`Denied::Invalid`], or the store's.
+    pub(super) async fn authenticate(&self, token: &str) -> Result<Authenticated, Denied> {
+        let claims = match self.verify(token).await {
+            Ok(verified) => verified,
+            Err(error) => {
+                tracing::info!(error = &error as &dyn std::error::Error, "a token was refused");
+                return Err(match error {
+                    // Not the caller's fault: he may try again.
+                    TokenError::Issuer(error) if error.is_passing() => Denied::Issuer(error),
+                    _ => Denied::Invalid,
+                });
+            }
+        };
+        let chain = match &claims.tenant {
+            None => Chain(None),
+            Some(name) => {
+                let tenant = self.store.tenant_named(name).await.map_err(|error| match error {
+                    StoreError::NoTenant => Denied::Invalid,
+                    other => Denied::Store(other),
+                })?;
+                if tenant.suspended_at.is_some() {
+                    return Err(Denied::Invalid);
+                }
+                Chain(Some(tenant.id))
+            }
+        };
+        Ok(Authenticated { chain, actor: Actor::user(&claims.issuer, &claims.subject), roles: claims.roles })
+    }
+
+    async fn verify(&self, token: &str) -> Result<Verified, TokenError> {
+        if token.len() > MOST_BYTES {
+            return Err(TokenError::TooLong);
+        }
+        let header = decode_header(token)?;
+        let issuer = self.by_name.get(&claimed_issuer(token)?).ok_or(TokenError::UnknownIssuer)?;
+        issuer.verify(token, &header).await
+    }
+}
+
+/// What the token says of its issuer, before anything of it is believed: it tells whose keys to try.
+fn claimed_issuer(token: &str) -> Result<String, TokenError> {
+    #[derive(Deserialize)]
+    struct Claimed {
+        iss: String,
+    }
+    Ok(jsonwebtoken::dangerous::insecure_decode_claims::<Claimed>(token)?.iss)
+}
+
+/// What a token that holds says.
+#[derive(Debug)]
+struct Verified {
+    issuer: String,
+    subject: String,
+    /// None: the platform.
+    tenant: Option<TenantName>,
+    roles: Vec<Role>,
+}
+
+/// Names in a claim: a text with blanks between them, or a list of texts.
+fn names(claim: Option<&Value>) -> Vec<&str> {
+    match claim {
+        Some(Value::String(text)) => text.split(' ').filter(|name| !name.is_empty()).collect(),
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

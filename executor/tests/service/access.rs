@@ -1,0 +1,182 @@
+//! Who may do what: every operation with every role and with none, and over another tenant's objects.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, DRAWDOWN, Server, send};
+
+/// An operation, and who may do it. A route that is added belongs here as well.
+pub struct Operation {
+    pub method: &'static str,
+    pub path: &'static str,
+    /// The roles that may.
+    pub roles: &'static [&'static str],
+    /// A body that is taken, if it has one.
+    body: fn() -> Value,
+}
+
+const ROLES: [&str; 5] = ["author", "engine", "tenant-admin", "security", "admin"];
+const READERS: &[&str] = &["author", "engine"];
+const AUTHOR: &[&str] = &["author"];
+const KEYS: &[&str] = &["tenant-admin", "admin"];
+const AUDIT: &[&str] = &["tenant-admin", "admin", "security"];
+const ADMIN: &[&str] = &["admin"];
+const SECURITY: &[&str] = &["security"];
+
+fn none() -> Value {
+    Value::Null
+}
+
+fn source() -> Value {
+    json!({ "source": DRAWDOWN })
+}
+
+fn version() -> Value {
+    json!({ "version": 1 })
+}
+
+fn bar() -> Value {
+    json!({"inputs": {"equity": 1, "drawdown": 0.01}})
+}
+
+const fn op(
+    method: &'static str,
+    path: &'static str,
+    roles: &'static [&'static str],
+    body: fn() -> Value,
+) -> Operation {
+    Operation { method, path, roles, body }
+}
+
+/// Every operation of the service.
+pub const OPERATIONS: &[Operation] = &[
+    op("POST", "/v1/rules/check", READERS, source),
+    op("POST", "/v1/rules", AUTHOR, source),
+    op("GET", "/v1/rules", READERS, none),
+    op("GET", "/v1/rules/{name}", READERS, none),
+    op("POST", "/v1/rules/{name}/versions", AUTHOR, source),
+    op("GET", "/v1/rules/{name}/versions", READERS, none),
+    op("GET", "/v1/rules/{name}/versions/{version}", READERS, none),
+    op("GET", "/v1/rules/{name}/versions/{version}/source", READERS, none),
+    op("GET", "/v1/rules/{name}/versions/{version}/module", READERS, none),
+    op("POST", "/v1/rules/{name}/activate", AUTHOR, version),
+    op("POST", "/v1/rules/{name}/test", READERS, none),
+    op("POST", "/v1/rules/{name}/evaluate", READERS, bar),
+    op("POST", "/v1/evaluate", READERS, || json!({"rules": "*", "inputs": {"equity": 1, "drawdown": 0.01}})),
+    op("GET", "/v1/limits", &["author", "engine", "tenant-admin"], none),
+    op("POST", "/v1/keys", KEYS, || json!({"roles": ["engine"]})),
+    op("GET", "/v1/keys", KEYS, none),
+    op("DELETE", "/v1/keys/{id}", KEYS, none),
+    op("GET", "/v1/audit", AUDIT, none),
+    op("POST", "/v1/tenants", ADMIN, || json!({"name": "made"})),
+    op("GET", "/v1/tenants", ADMIN, none),
+    op("GET", "/v1/tenants/{tenant}", ADMIN, none),
+    op("PATCH", "/v1/tenants/{tenant}", ADMIN, || json!({"limits": {"rules": 100}})),
+    op("POST", "/v1/tenants/{tenant}/keys", ADMIN, || json!({"roles": ["engine"]})),
+    op("GET", "/v1/tenants/{tenant}/keys", ADMIN, none),
+    op("DELETE", "/v1/tenants/{tenant}/keys/{id}", ADMIN, none),
+    op("GET", "/v1/tenants/{tenant}/audit", &["admin", "security"], none),
+    op("POST", "/v1/rules/{name}/quarantine", SECURITY, || json!({"version": 1, "reason": "a test"})),
+    op("POST", "/v1/rules/{name}/release", SECURITY, version),
+    op("DELETE", "/v1/rules/{name}", AUTHOR, none),
+];
+
+impl Operation {
+    /// The address over objects of the first tenant.
+    fn address(&self, key_id: &str) -> String {
+        let path = self.path.replace("{name}", "drawdown").replace("{version}", "1");
+        let path = path.replace("{tenant}", "default").replace("{id}", key_id);
+        if self.path.ends_with("/quarantine") || self.path.ends_with("/release") {
+            return format!("{path}?tenant=default");
+        }
+        path
+    }
+
+    async fn send(&self, server: &Server, key: Option<&str>, key_id: &str) -> Answer {
+        let method: Method = self.method.parse().unwrap();
+        let address = self.address(key_id);
+        let mut request = match key {
+            Some(key) => server.request_by(key, method, &address),
+            None => server.anonymous(method, &address),
+        };
+        if self.path.ends_with("/activate") || self.method == "DELETE" {
+            request = request.header("if-match", "*");
+        }
+        let body = (self.body)();
+        send(if body.is_null() { request } else { request.json(&body) }).await
+    }
+
+    fn is_over_an_object(&self) -> bool {
+        self.path.contains('{')
+    }
+}
+
+#[tokio::test]
+async fn every_operation_is_for_its_roles_and_no_others() {
+    let (server, admin, security) = Server::with_platform_keys(|_| {}).await;
+    server.upload(DRAWDOWN).await;
+    let mut keys = Vec::new();
+    for role in ROLES {
+        keys.push(match role {
+            "admin" => admin.clone(),
+            "security" => security.clone(),
+            of_tenant => server.tenant_key(&admin, "default", &[of_tenant]).await,
+        });
+    }
+    let mut cases = 0;
+    for operation in OPERATIONS {
+        let name = format!("{} {}", operation.method, operation.path);
+        // A key to be revoked, of whoever asks.
+        let of_tenant = server.get("/v1/keys").await.ok()["keys"][0]["id"].as_str().unwrap().to_owned();
+        operation.send(&server, None, &of_tenant).await.problem(401, "unauthenticated");
+        cases += 1;
+        for (role, key) in ROLES.iter().zip(&keys) {
+            let made = server.post_by(&admin, "/v1/keys", &json!({"roles": ["security"]})).await.ok();
+            let spare = server.post("/v1/keys", &json!({"roles": ["engine"]})).await.ok();
+            let own = if *role == "admin" && !operation.path.contains("{tenant}") { &made } else { &spare };
+            let answer = operation.send(&server, Some(key), own["id"].as_str().unwrap()).await;
+            cases += 1;
+            if operation.roles.contains(role) {
+                let let_in = !matches!(answer.status, 401 | 403 | 404) && answer.status < 500;
+                assert!(let_in, "{name} as {role}: {answer:#?}");
+            } else {
+                assert_eq!(answer.status, 403, "{name} as {role}: {answer:#?}");
+                answer.problem(403, "forbidden");
+            }
+        }
+    }
+    println!("{cases} cases of an operation and a role, {} operations", OPERATIONS.len());
+}
+
+#[tokio::test]
+async fn another_tenants_object_is_not_there() {
+    let (server, admin, _) = Server::with_platform_keys(|_| {}).await;
+    server.upload(DRAWDOWN).await;
+    let spare = server.post("/v1/keys", &json!({"roles": ["engine"]})).await.ok();
+    let id = spare["id"].as_str().unwrap();
+    let before = server.get("/v1/rules/drawdown").await.ok();
+    let stranger = server.tenant(&admin, "stranger", &["author", "engine", "tenant-admin"]).await;
+    let mut cases = 0;
+    for operation in OPERATIONS {
+        let of_tenant = operation.roles.iter().any(|role| matches!(*role, "author" | "engine" | "tenant-admin"));
+        if !of_tenant {
+            operation.send(&server, Some(&stranger), id).await.problem(403, "forbidden");
+            continue;
+        }
+        if operation.is_over_an_object() {
+            let answer = operation.send(&server, Some(&stranger), id).await;
+            assert_eq!(answer.status, 404, "{} {}: {answer:#?}", operation.method, operation.path);
+            cases += 1;
+        }
+    }
+    println!("{cases} operations over another tenant's objects");
+    assert_eq!(server.get("/v1/rules/drawdown").await.ok(), before);
+    assert!(server.get("/v1/keys").await.ok().to_string().contains(id));
+    for (list, own) in [("/v1/rules", "drawdown"), ("/v1/keys", id), ("/v1/audit", "drawdown")] {
+        let shown = server.get_by(&stranger, list).await.ok().to_string();
+        assert!(!shown.contains(own), "{list}: {shown}");
+    }
+    let all = json!({"rules": "*", "inputs": {"equity": 1, "drawdown": 0.01}});
+    let ran = server.post_by(&stranger, "/v1/evaluate", &all).await.ok();
+    assert_eq!(ran["rules"], json!([]));
+}
