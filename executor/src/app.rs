@@ -13,6 +13,7 @@ use axum::Router;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::api;
 use crate::api::state::{ApiState, HealthState};
@@ -70,6 +71,28 @@ pub enum StartError {
     Metrics(#[from] MetricsError),
 }
 
+/// What goes on beside requests.
+#[derive(Debug)]
+struct Background {
+    store: Arc<dyn PlatformStore>,
+    generations: Arc<Generations>,
+    shared: Shared,
+    retention: jobs::Retention,
+}
+
+impl Background {
+    /// Runs all of it until `stop`.
+    async fn run(self, stop: CancellationToken) {
+        let Self { store, generations, shared, retention } = self;
+        let tasks = TaskTracker::new();
+        let watched = stop.clone();
+        tasks.spawn(async move { watch(store, generations, &shared, watched).await });
+        tasks.spawn(retention.run(stop));
+        tasks.close();
+        tasks.wait().await;
+    }
+}
+
 /// Connections to the health port: probes and scrapers.
 const HEALTH_CONNECTIONS: usize = 64;
 
@@ -86,8 +109,7 @@ pub struct App {
     limits: server::Limits,
     store: Arc<dyn Store>,
     service: Service,
-    /// Ends what goes on beside requests.
-    background: CancellationToken,
+    background: Background,
 }
 
 impl App {
@@ -134,13 +156,12 @@ impl App {
         // Last, after all else that may fail.
         let first_key = FirstKey::ensure(&keyring, &*platform, Arc::clone(&sealer), &config.data_dir).await?;
         let draining = Arc::new(AtomicBool::new(false));
-        let background = CancellationToken::new();
-        tokio::spawn({
-            let (platform, background) = (Arc::clone(&platform), background.clone());
-            async move { watch(platform, generations, &shared, background).await }
-        });
-        let job = jobs::Retention::new(Arc::clone(&platform), Arc::clone(&sealer), &config.retention);
-        tokio::spawn(job.run(background.clone()));
+        let background = Background {
+            store: Arc::clone(&platform),
+            generations,
+            shared,
+            retention: jobs::Retention::new(Arc::clone(&platform), Arc::clone(&sealer), &config.retention),
+        };
         let health_state = HealthState { service: service.clone(), store: platform, draining: Arc::clone(&draining) };
         let (api_router, _) = api::router(ApiState::new(service.clone()));
         let health_router = api::health::router(health_state);
@@ -188,6 +209,8 @@ impl App {
     /// Answers requests until `stop` is ready. Then says that it is not ready, takes no new connections, and lets the
     /// requests in flight end, for as long as [`crate::config::Api::drain_seconds`].
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) {
+        let background_stopping = CancellationToken::new();
+        let background = tokio::spawn(self.background.run(background_stopping.clone()));
         let (stopping, health_stopping) = (CancellationToken::new(), CancellationToken::new());
         let api = server::serve(self.api, self.api_router, self.limits, stopping.clone());
         let health_limits = server::Limits { connections: HEALTH_CONNECTIONS, ..self.limits };
@@ -217,7 +240,9 @@ impl App {
         health.abort();
         // What still runs has nobody left to answer; what it tried is recorded all the same.
         self.service.stop().await;
-        self.background.cancel();
+        background_stopping.cancel();
+        // It ends at its next await; if it panicked, it has said so.
+        let _ = background.await;
         self.store.close().await;
         tracing::info!("stopped");
     }

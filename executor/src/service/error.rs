@@ -110,14 +110,6 @@ pub enum ServiceError {
         /// When there is more.
         decision: Decision,
     },
-    /// The text or module is larger than the tenant may upload.
-    #[error("the rule has {bytes} bytes, and the limit is {limit}")]
-    UploadTooLarge {
-        /// As sent.
-        bytes: usize,
-        /// In force.
-        limit: usize,
-    },
     /// More rows than a request of this tenant may have.
     #[error("the request has {rows} rows, and the limit is {limit}")]
     TooManyRows {

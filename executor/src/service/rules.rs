@@ -63,9 +63,7 @@ impl Service {
     /// # Errors
     /// [`ServiceError::Source`], [`ServiceError::Cost`], or a full queue.
     pub async fn check(&self, tenant: TenantId, source: Vec<u8>) -> Result<Checked, ServiceError> {
-        let limits = self.limits_of(tenant).await?;
-        limits.check_upload(source.len())?;
-        let limits = limits.of_compiler(self.compiler.limits());
+        let limits = self.limits_of(tenant).await?.of_compiler(self.compiler.limits());
         let compiled = self.compiler.compile(source, limits, std::convert::identity).await?;
         if let Some(over) = self.over_cost(&compiled.manifest) {
             return Err(over);
@@ -172,7 +170,6 @@ impl Service {
         name: Option<&RuleName>,
         source: Vec<u8>,
     ) -> Result<(NewVersion, Vec<Report>), ServiceError> {
-        limits.check_upload(source.len())?;
         let modules = self.modules.clone();
         let limit = self.settings.compile.bar_fuel;
         let load = move |compiled: Compiled| {

@@ -70,12 +70,6 @@ impl InForce {
         rulebox_dsl::Limits { state_bytes: self.state_bytes, source_bytes: self.upload_bytes, ..*most }
     }
 
-    /// Refuses a text or module that is too large.
-    pub(super) fn check_upload(&self, bytes: usize) -> Result<(), ServiceError> {
-        let limit = self.upload_bytes;
-        if bytes > limit { Err(ServiceError::UploadTooLarge { bytes, limit }) } else { Ok(()) }
-    }
-
     /// Refuses a request of too many rows.
     pub(super) fn check_rows(&self, rows: usize) -> Result<(), ServiceError> {
         let limit = self.rows_per_call;

@@ -36,7 +36,9 @@ async fn a_tenant_is_made_limited_suspended_and_let_in_again() {
     let two = json!({"columns": {"equity": [1, 1], "drawdown": [0, 0]}});
     server.post_by(&key, "/v1/rules/drawdown/evaluate", &bar).await.ok();
     server.post_by(&key, "/v1/rules/drawdown/evaluate", &two).await.problem(422, "too_many_values");
-    server.post_by(&key, "/v1/rules/check", &json!({ "source": DRAWDOWN })).await.problem(413, "body_too_large");
+    let long =
+        server.post_by(&key, "/v1/rules/check", &json!({ "source": DRAWDOWN })).await.problem(422, "rule_invalid");
+    assert_eq!(long["diagnostics"][0]["code"], "E0101");
     let limits = server.get_by(&key, "/v1/limits").await.ok();
     assert_eq!((&limits["request"]["rows"], &limits["rule"]["source_bytes"]), (&json!(1), &json!(20)));
 
@@ -51,7 +53,7 @@ async fn a_tenant_is_made_limited_suspended_and_let_in_again() {
 #[tokio::test]
 async fn keys_are_made_listed_expired_and_revoked() {
     let server = Server::start().await;
-    let soon = time_in(Duration::from_secs(3600));
+    let soon = time_in(Duration::from_hours(1));
     let asked = json!({"name": "backtests", "roles": ["engine"], "expires_at": soon});
     let made = server.post("/v1/keys", &asked).await;
     assert_eq!(made.headers["cache-control"], "no-store");

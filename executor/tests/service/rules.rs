@@ -129,17 +129,20 @@ async fn lists_come_in_pages_with_links() {
         server.post("/v1/rules", &json!({"name": name, "source": DRAWDOWN})).await.ok();
     }
     let first = server.get("/v1/rules").await;
-    assert_eq!(first.headers["link"], "</v1/rules?cursor=b&limit=2>; rel=\"next\"");
-    assert_eq!((&first.json["next"], first.json["rules"].as_array().unwrap().len()), (&json!("b"), 2));
-    let second = server.get("/v1/rules?cursor=b&limit=2").await;
+    let cursor = first.json["next"].as_str().unwrap().to_owned();
+    assert_eq!(first.headers["link"], format!("</v1/rules?cursor={cursor}>; rel=\"next\""));
+    assert_eq!(first.json["rules"].as_array().unwrap().len(), 2);
+    let second = server.get(&format!("/v1/rules?cursor={cursor}&limit=2")).await;
     assert!(!second.headers.contains_key("link"));
     assert_eq!((&second.json["next"], &second.json["rules"][0]["name"]), (&json!(null), &json!("c")));
     for _ in 0..3 {
         server.post("/v1/rules/a/versions", &json!({"source": DRAWDOWN})).await.ok();
     }
-    let page = server.get("/v1/rules/a/versions?cursor=1&limit=2").await.ok();
+    let first = server.get("/v1/rules/a/versions?limit=1").await.ok();
+    let cursor = first["next"].as_str().unwrap();
+    let page = server.get(&format!("/v1/rules/a/versions?cursor={cursor}&limit=2")).await.ok();
     let numbers: Vec<_> = page["versions"].as_array().unwrap().iter().map(|v| v["version"].as_u64().unwrap()).collect();
-    assert_eq!((numbers, &page["next"]), (vec![2, 3], &json!("3")));
+    assert_eq!((numbers, page["next"].is_string()), (vec![2, 3], true));
 }
 
 #[tokio::test]

@@ -127,7 +127,6 @@ impl From<ServiceError> for Problem {
                 let seconds = u32::try_from(whole_seconds(decision.retry_after)).unwrap_or(u32::MAX).max(1);
                 Self { retry_after: Some(seconds), ..Self::new(Code::RATE_LIMITED, detail) }
             }
-            ServiceError::UploadTooLarge { .. } => Self::new(Code::BODY_TOO_LARGE, detail),
             ServiceError::Quarantined { .. } => Self::new(Code::RULE_QUARANTINED, detail),
             ServiceError::Suspended => Self::new(Code::TENANT_SUSPENDED, detail),
             ServiceError::InFlight => Self { retry_after: Some(1), ..Self::new(Code::REQUEST_IN_FLIGHT, detail) },

@@ -42,6 +42,7 @@ pub struct EvaluateQuery {
         (status = 404, description = "`rule_not_found` or `version_not_found`"),
         (status = 409, description = "`rule_archived` or `rule_not_active`, without `version`"),
         (status = 422, description = "The bars or params do not fit (see `code` and `path`), `cost_limit`, or `sandbox_violation`"),
+        (status = 423, description = "`rule_quarantined`"),
     )
 )]
 pub async fn handle(

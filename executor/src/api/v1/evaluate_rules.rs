@@ -41,6 +41,7 @@ pub struct EvaluateQuery {
         (status = 404, description = "`rule_not_found` or `version_not_found`"),
         (status = 409, description = "`rule_archived` or `rule_not_active`"),
         (status = 422, description = "The bars or params do not fit (see `code` and `path`), `too_many_rules`, or `cost_limit`"),
+        (status = 423, description = "`rule_quarantined`"),
     )
 )]
 pub async fn handle(

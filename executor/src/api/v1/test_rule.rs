@@ -60,6 +60,7 @@ pub struct TestView {
         (status = 404, description = "`rule_not_found` or `version_not_found`"),
         (status = 409, description = "`rule_archived` or `rule_not_active`, without `version`"),
         (status = 422, description = "`rule_invalid`: the text no longer compiles"),
+        (status = 423, description = "`rule_quarantined`"),
     )
 )]
 pub async fn handle(

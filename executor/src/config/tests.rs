@@ -1,0 +1,69 @@
+//! What is read of settings, and what is refused.
+
+use super::*;
+
+fn with(toml: &str) -> Result<Config, ConfigError> {
+    Config::read(&Figment::from(Serialized::defaults(Defaults::default())).merge(Toml::string(toml)))
+}
+
+#[test]
+fn without_settings_the_service_is_on_loopback_and_takes_a_million_rows() {
+    let config = with("").unwrap();
+    assert!(config.api.listen.ip().is_loopback() && config.health.listen.ip().is_loopback());
+    assert_eq!((config.api.listen.port(), config.health.listen.port()), (8080, 9090));
+    assert!(config.evaluation.rows >= 1_000_000 && config.api.body_bytes >= 60_000_000);
+}
+
+#[test]
+fn a_file_changes_one_setting_and_leaves_the_others() {
+    let config = with("[evaluation]\nfuel = 7").unwrap();
+    assert_eq!(config.evaluation.fuel, 7);
+    assert_eq!(config.evaluation.chunk_rows, 4_096);
+}
+
+#[test]
+fn unknown_settings_and_values_out_of_bounds_are_refused_by_their_variable() {
+    for (toml, said) in [
+        (
+            "[evaluation]\nfule = 7",
+            "there is no setting RULEBOX_EVALUATION__FULE; there are RULEBOX_EVALUATION__THREADS",
+        ),
+        ("evaluatoin = 7", "there is no setting RULEBOX_EVALUATOIN; there are RULEBOX_DATA_DIR"),
+        ("[api]\nlisten = 'everywhere'", "RULEBOX_API__LISTEN"),
+        ("evaluation = 7", "RULEBOX_EVALUATION is 7: it must be a section of settings"),
+        ("[log]\nformat = 'xml'", "RULEBOX_LOG__FORMAT is \"xml\": it may be auto, json, pretty"),
+        ("[store]\ndurability = 1", "RULEBOX_STORE__DURABILITY is 1: it must be one of its names"),
+        ("[evaluation]\nfuel = 'much'", "RULEBOX_EVALUATION__FUEL is \"much\": it must be a whole number"),
+        ("[evaluation]\nfuel = 1.5", "RULEBOX_EVALUATION__FUEL is 1.5: it must be a whole number"),
+        ("[evaluation]\nfuel = -1", "RULEBOX_EVALUATION__FUEL is -1: it must be a whole number"),
+        ("[evaluation]\nchunk_rows = 5000", "RULEBOX_EVALUATION__CHUNK_ROWS is 5000: it may be 1 to 4096"),
+        ("[evaluation]\nthreads = 100000", "RULEBOX_EVALUATION__THREADS is 100000: it may be 1 to 256"),
+        ("[evaluation]\nthreads = 9223372036854775807", "RULEBOX_EVALUATION__THREADS"),
+        ("[evaluation]\nmemory_bytes = 0", "RULEBOX_EVALUATION__MEMORY_BYTES is 0: "),
+        ("[evaluation]\nfuel = 0", "RULEBOX_EVALUATION__FUEL is 0: "),
+        ("[evaluation]\ndeadline_ms = 1", "RULEBOX_EVALUATION__DEADLINE_MS is 1: "),
+        ("[api]\nbody_seconds = 0", "RULEBOX_API__BODY_SECONDS is 0: "),
+        ("[store]\nbusy_ms = 3000000000", "RULEBOX_STORE__BUSY_MS is 3000000000: it may be 1 to 60000"),
+        ("[store]\nconnections = 4294967295", "RULEBOX_STORE__CONNECTIONS is 4294967295: "),
+        ("[api]\nbodies_in_flight_bytes = 1048576", "RULEBOX_API__BODIES_IN_FLIGHT_BYTES is 1048576: "),
+        (
+            "[api]\nbody_bytes = 1500\nsmall_body_bytes = 1500\nbodies_in_flight_bytes = 1500",
+            "RULEBOX_API__BODIES_IN_FLIGHT_BYTES is 1500: it must be at least 2048",
+        ),
+        ("data_dir = ''", "RULEBOX_DATA_DIR is empty: "),
+    ] {
+        let error = with(toml).unwrap_err().to_string();
+        assert!(error.starts_with(said), "{toml}\n{error}");
+    }
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let text = "master_secret = 'a very secret secret of 32 bytes'\n[redis]\nurl = 'redis://u:very secret@h'";
+    let config = with(text).unwrap();
+    assert!(config.redis.url.is_some() && !format!("{config:?}").contains("very secret"));
+    let error = with("[redis]\nurl = 1234567890").unwrap_err().to_string();
+    assert_eq!(error, "RULEBOX_REDIS__URL: it must be text, in quotes");
+    let error = with("master_secret = 1234567890").unwrap_err().to_string();
+    assert_eq!(error, "RULEBOX_MASTER_SECRET: it must be text, in quotes");
+}
