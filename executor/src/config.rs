@@ -19,7 +19,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
-use error::variable;
+use error::{SECRETS, variable};
 
 /// All settings of the service.
 #[derive(Clone, Debug, Deserialize)]
@@ -359,6 +359,26 @@ const TEXTS: [&str; 6] =
 /// Variables without the prefix, as platforms set them, and the settings that they are, unless those are set.
 const ALIASES: [(&str, &str); 1] = [("REDIS_URL", "redis.url")];
 
+/// The variable that names the file of a secret: `RULEBOX_MASTER_SECRET_FILE`.
+fn file_variable(path: &str) -> String {
+    format!("{}_FILE", variable(path))
+}
+
+/// A secret from its file, if a variable names one: how Kubernetes and Docker hand secrets over. The end of the last
+/// line does not belong to it.
+fn secret_of_file(path: &str) -> Result<Option<String>, ConfigError> {
+    let variable = file_variable(path);
+    let Some(file) = std::env::var_os(&variable).map(PathBuf::from) else { return Ok(None) };
+    if std::env::var_os(error::variable(path)).is_some() {
+        let reason = format!("{} is set as well: set one of them", error::variable(path));
+        return Err(ConfigError::Invalid { variable, value: file.display().to_string(), reason });
+    }
+    match std::fs::read_to_string(&file) {
+        Ok(text) => Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned())),
+        Err(source) => Err(ConfigError::SecretFile { variable, path: file, source }),
+    }
+}
+
 impl Config {
     /// Threads of a pool.
     const MOST_THREADS: usize = 256;
@@ -375,7 +395,8 @@ impl Config {
             sources = sources.merge(Toml::file_exact(path));
         }
         let texts = TEXTS.map(|path| variable(path).trim_start_matches(PREFIX).to_owned());
-        let others: Vec<_> = texts.iter().map(String::as_str).chain(["CONFIG"]).collect();
+        let files = SECRETS.map(|path| file_variable(path).trim_start_matches(PREFIX).to_owned());
+        let others: Vec<_> = texts.iter().chain(&files).map(String::as_str).chain(["CONFIG"]).collect();
         sources = sources.merge(Env::prefixed(PREFIX).ignore(&others).split("__"));
         let aliases = ALIASES.map(|(name, path)| (name.to_owned(), path));
         for (name, path) in aliases.into_iter().chain(TEXTS.map(|path| (variable(path), path))) {
@@ -386,6 +407,11 @@ impl Config {
                 reason: "it must be text".to_owned(),
             })?;
             sources = sources.merge(Serialized::default(path, value));
+        }
+        for path in SECRETS {
+            if let Some(secret) = secret_of_file(path)? {
+                sources = sources.merge(Serialized::default(path, secret));
+            }
         }
         Self::read(&sources)
     }

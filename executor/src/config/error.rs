@@ -1,5 +1,7 @@
 //! What is wrong with a setting, by the name of its variable.
 
+use std::path::PathBuf;
+
 use figment::error::{Actual, Kind};
 
 /// The settings could not be read.
@@ -18,10 +20,20 @@ pub enum ConfigError {
         /// What would be right.
         reason: String,
     },
+    /// The file of a secret cannot be read.
+    #[error("{variable}: cannot read {}: {source}", path.display())]
+    SecretFile {
+        /// Name of the variable.
+        variable: String,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
 }
 
-/// Settings whose value is never shown, whatever it is.
-const SECRETS: [&str; 2] = ["master_secret", "redis.url"];
+/// Settings whose value is never shown, whatever it is. Each may also be in a file, which a variable names.
+pub(super) const SECRETS: [&str; 3] = ["master_secret", "previous_master_secret", "redis.url"];
 
 /// The variable of a setting: `RULEBOX_EVALUATION__THREADS` of `evaluation.threads`.
 pub(super) fn variable(path: &str) -> String {

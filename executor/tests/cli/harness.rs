@@ -104,7 +104,8 @@ impl Room {
     }
 }
 
-fn said(output: &std::process::Output) -> Said {
+/// What a process said.
+pub fn said(output: &std::process::Output) -> Said {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }

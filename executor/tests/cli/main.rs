@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::format_collect, reason = "tests: clear before fast")]
 
+mod administration;
 mod bad_bars;
 mod harness;
 mod help;

@@ -1,0 +1,163 @@
+//! `rulebox tenant`, `key` and `audit`, beside a service that does not run.
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+use crate::harness::{Room, said};
+
+#[test]
+fn a_tenant_and_its_keys_are_made_listed_and_revoked() {
+    let room = Room::new();
+    let made = room.rulebox(&["tenant", "create", "acme", "--limit", "rules=3"]).ok();
+    assert!(made.starts_with("acme  ") && made.trim_end().ends_with("active  rules=3"), "{made}");
+    let again = room.rulebox(&["tenant", "create", "acme"]).refused(2);
+    assert_eq!(again, "error: there is a tenant `acme` already\n");
+    let created =
+        room.rulebox(&["key", "create", "--tenant", "acme", "--role", "author", "--role", "engine", "--name", "ci"]);
+    let key = created.out.trim().to_owned();
+    assert!(created.code == Some(0) && key.starts_with("rbx_live_") && key.len() == 45, "{created:?}");
+    assert!(!created.err.contains(&key) && created.err.contains("shown this once"), "{created:?}");
+    let platform = room.rulebox(&["key", "create", "--platform", "--role", "admin"]);
+    assert_eq!(platform.code, Some(0), "{platform:?}");
+    let listed = room.rulebox(&["key", "list", "--tenant", "acme"]).ok();
+    assert!(listed.contains("author,engine  valid") && listed.contains("  ci\n") && !listed.contains(&key), "{listed}");
+    let id = listed.split_whitespace().next().unwrap();
+    room.rulebox(&["key", "revoke", "--platform", id]).refused(2);
+    let revoked = room.rulebox(&["key", "revoke", "--tenant", "acme", id]).ok();
+    assert!(revoked.contains("  revoked 2"), "{revoked}");
+    assert!(room.rulebox(&["tenant", "suspend", "acme"]).ok().contains("  suspended 2"));
+    assert!(room.rulebox(&["tenant", "resume", "acme"]).ok().trim_end().ends_with("active  rules=3"));
+    assert!(room.rulebox(&["tenant", "limits", "acme"]).ok().trim_end().ends_with("active"));
+    assert!(room.rulebox(&["tenant", "show", "acme"]).ok().starts_with("acme  "));
+    assert_eq!(room.rulebox(&["tenant", "list"]).ok().lines().count(), 1);
+    let log = room.rulebox(&["audit", "list", "--tenant", "acme"]).ok();
+    let actions: Vec<_> = log.lines().map(|line| line.split("  ").nth(3).unwrap()).collect();
+    let expected = ["tenant.create", "key.create", "key.revoke", "tenant.suspend", "tenant.resume", "tenant.limits"];
+    assert_eq!(actions, expected);
+    assert!(log.lines().all(|line| line.contains("  command line  ")), "{log}");
+}
+
+#[test]
+fn bad_arguments_are_told_as_such() {
+    let room = Room::new();
+    for (arguments, said) in [
+        (&["tenant", "create", "Acme"][..], "the name of a tenant is"),
+        (&["tenant", "create", "acme", "--limit", "rules"], "it is NAME=NUMBER"),
+        (&["tenant", "create", "acme", "--limit", "rulez=3"], "requests_per_second"),
+        (&["tenant", "create", "acme", "--limit", "rules=3", "--limit", "rules=4"], "is there twice"),
+        (&["tenant", "show", "nobody"], "there is no such tenant"),
+        (&["key", "create", "--role", "engine"], "--tenant"),
+        (&["key", "create", "--tenant", "a", "--platform", "--role", "engine"], "cannot be used with"),
+        (&["key", "create", "--platform"], "--role"),
+        (&["key", "create", "--platform", "--role", "engine"], "a key of the platform"),
+        (&["key", "create", "--platform", "--role", "root"], "it is one of author"),
+        (&["key", "create", "--platform", "--role", "admin", "--expires", "soon"], "it is a time like"),
+        (&["key", "create", "--platform", "--role", "admin", "--expires", "2020-01-01T00:00:00Z"], "in the past"),
+        (&["key", "revoke", "--platform", "x"], "is not the id of a key"),
+        (&["audit", "verify", "--expect", "x"], "CHAIN:SEQ:SEAL"),
+    ] {
+        let refused = room.rulebox(arguments).refused(2);
+        assert!(refused.contains(said), "{arguments:?}: {refused}");
+    }
+}
+
+/// Three entries of a tenant's log, and what `verify` says of them.
+fn room_with_a_log() -> (Room, String) {
+    let room = Room::new();
+    room.rulebox(&["tenant", "create", "acme"]).ok();
+    room.rulebox(&["tenant", "limits", "acme", "--limit", "rules=3"]).ok();
+    room.rulebox(&["tenant", "limits", "acme", "--limit", "rules=4"]).ok();
+    let whole = room.rulebox(&["audit", "verify"]).ok();
+    assert_eq!(whole.lines().count(), 2, "{whole}");
+    assert!(whole.lines().all(|line| line.contains("  whole  3 entries  ")), "{whole}");
+    let acme = whole.lines().find(|line| !line.starts_with("platform")).unwrap();
+    (room, acme.rsplit("  ").next().unwrap().to_owned())
+}
+
+/// What somebody does who can write to the file: nothing stops him but the triggers, and those he drops.
+fn tamper(room: &Room, sql: &str) {
+    let options = SqliteConnectOptions::new().filename(room.path("rulebox-data/rulebox.db"));
+    let script = format!("drop trigger if exists audit_is_immutable; drop trigger if exists audit_is_kept; {sql}");
+    let work = async {
+        let mut db = options.connect().await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(script)).execute(&mut db).await.unwrap();
+        db.close().await.unwrap();
+    };
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
+}
+
+#[test]
+fn an_entry_that_was_changed_removed_or_swapped_is_found() {
+    const TENANT: &str = "chain <> zeroblob(16)";
+    for (sql, said) in [
+        (format!("update audit set detail = '{{}}' where {TENANT} and seq = 2;"), "entry 2 was changed"),
+        (format!("update audit set at = at - 1 where {TENANT} and seq = 1;"), "entry 1 was changed"),
+        (format!("update audit set actor = 'somebody else' where {TENANT} and seq = 3;"), "entry 3 was changed"),
+        (format!("delete from audit where {TENANT} and seq = 2;"), "entry 2 is missing: the next is 3"),
+        (format!("delete from audit where {TENANT} and seq = 3;"), "the log ends at entry 2, and should end at 3"),
+        (format!("delete from audit where {TENANT};"), "the log ends at entry 0"),
+        (
+            format!(
+                "update audit set seq = 9 where {TENANT} and seq = 2; update audit set seq = 2 where {TENANT} and \
+                 seq = 3; update audit set seq = 3 where {TENANT} and seq = 9;"
+            ),
+            "entry 2 was changed",
+        ),
+        (
+            format!(
+                "delete from audit where {TENANT} and seq = 1; update audit_heads set removed_seq = 1, removed_seal = \
+                 zeroblob(33) where {TENANT};"
+            ),
+            "the entries up to 1 were not removed by the service",
+        ),
+    ] {
+        let (room, _) = room_with_a_log();
+        tamper(&room, &sql);
+        let said_there = room.rulebox(&["audit", "verify"]);
+        assert_eq!(said_there.code, Some(1), "{sql}: {said_there:?}");
+        let broken: Vec<_> = said_there.out.lines().filter(|line| line.contains("BROKEN")).collect();
+        assert!(broken.len() == 1 && broken[0].contains(said), "{sql}: {said_there:?}");
+    }
+}
+
+#[test]
+fn a_tail_that_was_cut_with_its_head_is_found_by_what_was_written_down() {
+    let (room, head) = room_with_a_log();
+    room.rulebox(&["audit", "verify", "--expect", &head]).ok();
+    tamper(
+        &room,
+        "update audit_heads set seq = 2, seal = (select seal from audit a where a.chain = audit_heads.chain and seq = \
+         2) where chain <> zeroblob(16); delete from audit where chain <> zeroblob(16) and seq = 3;",
+    );
+    room.rulebox(&["audit", "verify"]).ok();
+    let said = room.rulebox(&["audit", "verify", "--expect", &head]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.out.contains("entry 3 is not there as it was written down"), "{said:?}");
+}
+
+#[test]
+fn secrets_may_be_in_files() {
+    let room = Room::new();
+    let secret = "a secret of the room, of 32 bytes or more";
+    room.write("secret", format!("{secret}\n"));
+    let file = room.path("secret");
+    let run = |settings: &[(&str, &str)]| {
+        let mut command = room.command(&["tenant", "list"]);
+        said(&command.envs(settings.iter().copied()).output().unwrap())
+    };
+    run(&[("RULEBOX_MASTER_SECRET_FILE", file.to_str().unwrap())]).ok();
+    run(&[("RULEBOX_MASTER_SECRET", secret)]).ok();
+    let other = run(&[("RULEBOX_MASTER_SECRET", "another secret of 32 bytes or more, really")]).refused(2);
+    assert!(other.contains("is not the one") && !other.contains("another secret"), "{other}");
+    let both = [("RULEBOX_MASTER_SECRET_FILE", file.to_str().unwrap()), ("RULEBOX_MASTER_SECRET", secret)];
+    let refused = run(&both).refused(2);
+    assert!(refused.contains("set one of them") && !refused.contains(secret), "{refused}");
+    let missing = run(&[("RULEBOX_MASTER_SECRET_FILE", "nowhere")]).refused(2);
+    assert!(missing.contains("RULEBOX_MASTER_SECRET_FILE: cannot read nowhere"), "{missing}");
+    // The next secret is taken beside the one before, and alone from then on.
+    let next = "the next secret, which is as long as that";
+    let rotated = [("RULEBOX_MASTER_SECRET", next), ("RULEBOX_PREVIOUS_MASTER_SECRET", secret)];
+    run(&rotated).ok();
+    run(&[("RULEBOX_MASTER_SECRET", next)]).ok();
+    run(&[("RULEBOX_MASTER_SECRET", secret)]).refused(2);
+}
