@@ -65,8 +65,17 @@ impl Server {
     /// # Errors
     /// If the process ends instead of serving.
     pub fn try_start(directory: &Path, settings: &[(&str, &str)]) -> Result<Self, Refused> {
+        Self::try_start_with(directory, &[], settings)
+    }
+
+    /// Starts the service with more arguments and settings.
+    ///
+    /// # Errors
+    /// If the process ends instead of serving.
+    pub fn try_start_with(directory: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Result<Self, Refused> {
         let mut child = Command::new(binary())
             .arg("serve")
+            .args(arguments)
             .env_clear()
             .env("RULEBOX_DATA_DIR", directory)
             .env("RULEBOX_API__LISTEN", "127.0.0.1:0")
@@ -155,6 +164,15 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs a command of the `rulebox` binary to its end: how it ended, and what it wrote to both outputs.
+pub fn output(arguments: &[&str], settings: &[(&str, String)]) -> (ExitStatus, String) {
+    let mut command = Command::new(binary());
+    command.args(arguments).env_clear().envs(settings.iter().map(|(name, value)| (name, value)));
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    (output.status, said.concat())
 }
 
 /// Sends a signal to a process.

@@ -1,5 +1,8 @@
 //! Real servers, each private to its test: on a free loopback port, in a temporary directory, stopped by process id.
 
+pub mod nginx;
+pub mod pgbouncer;
+pub mod postgres;
 pub mod redis;
 
 use std::net::{Ipv4Addr, TcpListener};
@@ -18,8 +21,17 @@ pub struct Guarded(Child);
 impl Guarded {
     /// Starts `command`, which the kernel kills if this process dies.
     pub fn spawn(command: &Command) -> Self {
+        Self::spawn_as(command, None, "KILL")
+    }
+
+    /// Starts `command` as a user and group, for what refuses to be root. The kernel sends it the signal if this
+    /// process dies.
+    pub fn spawn_as(command: &Command, user: Option<(u32, u32)>, signal: &str) -> Self {
         let mut guarded = Command::new("setpriv");
-        guarded.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
+        if let Some((user, group)) = user {
+            guarded.args([format!("--reuid={user}"), format!("--regid={group}"), "--clear-groups".to_owned()]);
+        }
+        guarded.args(["--pdeathsig", signal, "--"]).arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             match value {
                 Some(value) => guarded.env(name, value),
@@ -41,6 +53,11 @@ impl Guarded {
     /// Whether it has ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end; whether it went well.
+    pub fn wait(&mut self) -> bool {
+        self.0.wait().unwrap().success()
     }
 
     /// Kills it and waits for its end.
