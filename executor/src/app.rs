@@ -1,6 +1,7 @@
 //! Puts the service together and runs it: store, key, pools, both ports, and the way it stops.
 
 pub mod opened;
+pub mod tables;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -31,7 +32,7 @@ use crate::shared::Shared;
 use crate::shared::in_process::InProcess;
 use crate::shared::redis::{OpenError as RedisError, RedisShared};
 use crate::store::sqlite::OpenError;
-use crate::store::{PlatformStore, Store};
+use crate::store::{PlatformStore, Store, postgres};
 use crate::telemetry::metrics::{Metrics, MetricsError};
 use opened::Opened;
 
@@ -51,6 +52,20 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The store of many replicas cannot be opened.
+    #[error(transparent)]
+    Database(#[from] postgres::OpenError),
+    /// Its tables cannot be brought to this version's form.
+    #[error(transparent)]
+    Migration(#[from] postgres::MigrationError),
+    /// A setting is missing that another one needs.
+    #[error("{setting} is not set: {reason}")]
+    Unset {
+        /// The variable.
+        setting: &'static str,
+        /// Why it is needed.
+        reason: &'static str,
+    },
     /// The first key cannot be kept.
     #[error(transparent)]
     FirstKey(#[from] FirstKeyError),
@@ -250,10 +265,15 @@ impl App {
 
 /// Through Redis if there is an address of it, else within this process.
 fn share(config: &Config) -> Result<Shared, RedisError> {
-    Ok(match &config.redis.url {
-        Some(url) => Shared::of(&Arc::new(RedisShared::open(&config.redis, url.expose_secret())?)),
-        None => Shared::of(&Arc::new(InProcess::new(config.sessions.in_process_bytes))),
-    })
+    if let Some(url) = &config.redis.url {
+        return Ok(Shared::of(&Arc::new(RedisShared::open(&config.redis, url.expose_secret())?)));
+    }
+    if config.database.url.is_some() {
+        tracing::warn!(
+            "without RULEBOX_REDIS__URL, sessions and limits are those of this process: run no other beside it"
+        );
+    }
+    Ok(Shared::of(&Arc::new(InProcess::new(config.sessions.in_process_bytes))))
 }
 
 async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {

@@ -5,6 +5,7 @@
 //! `RULEBOX_EVALUATION__FUEL=1000000`.
 
 mod bounds;
+pub mod database;
 mod error;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use database::Database;
 pub use error::ConfigError;
 use error::{SECRETS, variable};
 
@@ -46,6 +48,8 @@ pub struct Config {
     pub health: Health,
     /// The embedded store.
     pub store: Store,
+    /// The store of many replicas, in the place of the embedded one.
+    pub database: Database,
     /// Compiling rules.
     pub compile: Compile,
     /// Running rules.
@@ -284,6 +288,7 @@ struct Defaults {
     api: Api,
     health: Health,
     store: Store,
+    database: Database,
     compile: Compile,
     evaluation: Evaluation,
     sessions: Sessions,
@@ -312,6 +317,7 @@ impl Default for Defaults {
             },
             health: Health { listen: SocketAddr::new(loopback, 9090) },
             store: Store { connections: 4, busy_ms: 5_000, durability: Durability::Power },
+            database: Database::default(),
             compile: Compile { threads: cores.div_ceil(2), queue: 64, source_bytes: 64 << 10, bar_fuel: 1_000_000 },
             evaluation: Evaluation {
                 threads: cores,
@@ -353,11 +359,20 @@ impl Default for Defaults {
 const PREFIX: &str = "RULEBOX_";
 
 /// Settings that are text whatever it looks like: a secret `[...]` is no list, and a directory `2026` no number.
-const TEXTS: [&str; 6] =
-    ["data_dir", "master_secret", "previous_master_secret", "redis.url", "redis.key_prefix", "log.filter"];
+const TEXTS: [&str; 9] = [
+    "data_dir",
+    "master_secret",
+    "previous_master_secret",
+    "database.url",
+    "database.platform_url",
+    "database.migrate_url",
+    "redis.url",
+    "redis.key_prefix",
+    "log.filter",
+];
 
 /// Variables without the prefix, as platforms set them, and the settings that they are, unless those are set.
-const ALIASES: [(&str, &str); 1] = [("REDIS_URL", "redis.url")];
+const ALIASES: [(&str, &str); 2] = [("REDIS_URL", "redis.url"), ("DATABASE_URL", "database.url")];
 
 /// The variable that names the file of a secret: `RULEBOX_MASTER_SECRET_FILE`.
 fn file_variable(path: &str) -> String {

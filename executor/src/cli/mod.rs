@@ -13,6 +13,7 @@ mod explain;
 mod failure;
 mod fmt;
 mod key;
+mod migrate;
 mod params;
 mod report;
 mod run;
@@ -50,6 +51,7 @@ enum Command {
     Explain(explain::Arguments),
     Run(run::Arguments),
     Selftest(selftest::Arguments),
+    Migrate(migrate::Arguments),
     Tenant(tenant::Arguments),
     Key(key::Arguments),
     Audit(audit::Arguments),
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Selftest(arguments) => selftest::run(&arguments),
+        Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Tenant(arguments) => tenant::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 
 use super::failure::Failure;
 use super::signal;
-use crate::app::App;
+use crate::app::{App, tables};
 use crate::config::Config;
 use crate::telemetry::logs;
 
@@ -19,6 +19,9 @@ pub(super) struct Arguments {
     /// Settings in TOML; the environment overrides them
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// First do what `rulebox migrate` does
+    #[arg(long)]
+    migrate: bool,
 }
 
 /// What `--help` says of the settings.
@@ -44,6 +47,14 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_STORE__CONNECTIONS           connections to the store
   RULEBOX_STORE__BUSY_MS               time to wait for the store: turn, connection, lock
   RULEBOX_STORE__DURABILITY            what an answered write survives: power, process
+  RULEBOX_DATABASE__URL                PostgreSQL in the place of that store, or DATABASE_URL:
+                                       postgresql://login:password@host:port/database?sslmode=verify-full
+  RULEBOX_DATABASE__PLATFORM_URL       the login for what must cross tenants
+  RULEBOX_DATABASE__MIGRATE_URL        the login that owns the tables, for migrations
+  RULEBOX_DATABASE__CONNECTIONS        connections of the service's login
+  RULEBOX_DATABASE__PLATFORM_CONNECTIONS  connections of the platform's login
+  RULEBOX_DATABASE__ACQUIRE_MS         time to wait for a connection, and for a lock
+  RULEBOX_DATABASE__STATEMENT_MS       time of a statement
   RULEBOX_COMPILE__THREADS             threads that compile
   RULEBOX_COMPILE__QUEUE               requests that may wait for one
   RULEBOX_COMPILE__SOURCE_BYTES        bytes of a rule's text
@@ -92,19 +103,28 @@ it again.";
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(arguments.config.as_deref())?;
     logs::start(&config.log)?;
-    signal::block_on(serve(config))
+    signal::block_on(serve(config, arguments.migrate))
 }
 
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
     // Before anything is said: whoever reads that it serves may stop it at once.
     let stop = signal::stop().map_err(Failure::Runtime)?;
-    let directory = config.data_dir.clone();
+    // The address of a database has a password in it.
+    let store = match config.database.url {
+        Some(_) => "PostgreSQL".to_owned(),
+        None => config.data_dir.display().to_string(),
+    };
+    if migrate {
+        for step in tables::migrate(&config).await? {
+            tracing::info!(%step, "migrated");
+        }
+    }
     let app = App::start(config).await?;
     {
         let mut out = stdout().lock();
         writeln!(out, "API     http://{}, documented at /docs", app.api_address().map_err(Failure::Runtime)?)?;
         writeln!(out, "health  http://{}/readyz", app.health_address().map_err(Failure::Runtime)?)?;
-        writeln!(out, "store   {}", directory.display())?;
+        writeln!(out, "store   {store}")?;
         if let Some(key) = app.first_key() {
             writeln!(out, "key     {} (the only time it is shown)", key.expose_secret())?;
         }
@@ -131,6 +151,7 @@ mod tests {
             ("API", serde_json::to_value(&config.api).unwrap()),
             ("HEALTH", serde_json::to_value(&config.health).unwrap()),
             ("STORE", serde_json::to_value(&config.store).unwrap()),
+            ("DATABASE", serde_json::to_value(&config.database).unwrap()),
             ("COMPILE", serde_json::to_value(&config.compile).unwrap()),
             ("EVALUATION", serde_json::to_value(&config.evaluation).unwrap()),
             ("SESSIONS", serde_json::to_value(&config.sessions).unwrap()),
@@ -138,8 +159,9 @@ mod tests {
             ("LOG", serde_json::to_value(&config.log).unwrap()),
         ];
         // Secrets are not written.
-        assert!(SETTINGS.contains("  RULEBOX_REDIS__URL "));
-        let mut listed = 1;
+        let secrets = ["REDIS__URL", "DATABASE__URL", "DATABASE__PLATFORM_URL", "DATABASE__MIGRATE_URL"];
+        assert!(secrets.iter().all(|secret| SETTINGS.contains(&format!("  RULEBOX_{secret} "))));
+        let mut listed = secrets.len();
         for (section, settings) in &sections {
             for name in settings.as_object().unwrap().keys() {
                 let variable = format!("  RULEBOX_{section}__{} ", name.to_uppercase());

@@ -15,7 +15,7 @@ pub(super) type Number = (&'static str, u64, RangeInclusive<u64>);
 /// Every number among the settings.
 #[rustfmt::skip]
 pub(super) fn numbers(config: &Config) -> Vec<Number> {
-    let Config { tenant, api, store, compile, evaluation, sessions, redis, retention, .. } = config;
+    let Config { tenant, api, store, database, compile, evaluation, sessions, redis, retention, .. } = config;
     vec![
         ("tenant.requests_per_second", tenant.requests_per_second, 1..=1_000_000_000),
         ("tenant.fuel_per_second", tenant.fuel_per_second, 1..=1_000_000_000_000_000),
@@ -32,6 +32,10 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         // A connection is a thread.
         ("store.connections", store.connections.into(), 1..=64),
         ("store.busy_ms", store.busy_ms, 1..=60_000),
+        ("database.connections", database.connections.into(), 1..=1_000),
+        ("database.platform_connections", database.platform_connections.into(), 1..=1_000),
+        ("database.acquire_ms", database.acquire_ms, 1..=60_000),
+        ("database.statement_ms", database.statement_ms, 1..=600_000),
         // Each thread has 4 GiB of address space for a module, of the 128 TiB that a process may have.
         ("compile.threads", compile.threads as u64, 1..=Config::MOST_THREADS as u64),
         ("compile.queue", compile.queue as u64, 0..=100_000),
@@ -112,6 +116,7 @@ mod tests {
             ("api", serde_json::to_value(&config.api).unwrap()),
             ("health", serde_json::to_value(&config.health).unwrap()),
             ("store", serde_json::to_value(&config.store).unwrap()),
+            ("database", serde_json::to_value(&config.database).unwrap()),
             ("compile", serde_json::to_value(&config.compile).unwrap()),
             ("evaluation", serde_json::to_value(&config.evaluation).unwrap()),
             ("sessions", serde_json::to_value(&config.sessions).unwrap()),

@@ -81,6 +81,9 @@ pub enum Unavailable {
     /// It does not answer: it is being restarted, or the network is away.
     #[error("the store does not answer")]
     Away(#[source] sqlx::Error),
+    /// A statement took longer than it may.
+    #[error("the store took too long")]
+    Slow(#[source] sqlx::Error),
     /// A row cannot be read: another program, or a later version, wrote it.
     #[error("the store has a row that cannot be read: {0}")]
     Row(String),
@@ -99,6 +102,7 @@ impl Unavailable {
             Self::Full(_) => "full",
             Self::Damaged(_) => "damaged",
             Self::Away(_) => "away",
+            Self::Slow(_) => "slow",
             Self::Row(_) => "row",
             Self::Other(_) => "other",
         }
@@ -119,6 +123,7 @@ impl From<sqlx::Error> for Unavailable {
                 Some(Kind::Full) => Self::Full(error),
                 Some(Kind::Damaged) => Self::Damaged(error),
                 Some(Kind::Away) => Self::Away(error),
+                Some(Kind::Slow) => Self::Slow(error),
                 Some(Kind::Other) | None => Self::Other(error),
             },
             _ => Self::Other(error),
@@ -138,6 +143,7 @@ enum Kind {
     Full,
     Damaged,
     Away,
+    Slow,
     Other,
 }
 
@@ -151,8 +157,10 @@ impl Kind {
                 "40P01" | "40001" | "55P03" => Self::Locked,
                 "25006" => Self::ReadOnly,
                 "53100" => Self::Full,
-                // Shut down, crashed, cannot connect now, too many connections.
-                "57P01" | "57P02" | "57P03" | "53300" => Self::Away,
+                // Shut down, crashed, cannot connect now, too many connections; idle in a transaction for too long.
+                "57P01" | "57P02" | "57P03" | "53300" | "25P03" => Self::Away,
+                // Cancelled, by `statement_timeout` or by hand.
+                "57014" => Self::Slow,
                 "XX001" | "XX002" => Self::Damaged,
                 _ if code.starts_with("08") => Self::Away,
                 _ => Self::Other,

@@ -11,7 +11,9 @@
 #[cfg(test)]
 pub(crate) mod contract;
 mod error;
+mod migrations;
 mod platform;
+pub mod postgres;
 mod rules;
 mod scope;
 pub mod sqlite;
@@ -20,6 +22,7 @@ mod tenancy;
 use std::sync::Arc;
 
 pub use error::{StoreError, Unavailable};
+pub use migrations::{Misfit, Step};
 pub use platform::{PlatformStore, Removed};
 pub use rules::{Precondition, RuleStore, Selection};
 pub use tenancy::TenantStore;

@@ -52,7 +52,9 @@ impl From<Unavailable> for Problem {
     fn from(error: Unavailable) -> Self {
         tracing::error!(reason = error.reason(), error = chain(&error), "the store failed");
         let (detail, retry_after) = match error {
-            Unavailable::Locked(_) | Unavailable::Busy => ("the store is busy; this request changed nothing", Some(5)),
+            Unavailable::Locked(_) | Unavailable::Busy | Unavailable::Slow(_) => {
+                ("the store is busy; this request changed nothing", Some(5))
+            }
             Unavailable::Full(_) | Unavailable::ReadOnly(_) => {
                 ("the store takes no changes now; this request changed nothing", Some(60))
             }

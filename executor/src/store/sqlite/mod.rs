@@ -6,8 +6,10 @@
 mod check;
 mod condition;
 mod dialect;
+mod migrate;
 mod open;
 #[path = "../sql/mod.rs"]
+#[expect(clippy::duplicate_mod, reason = "the two stores speak one SQL, each to its own library types")]
 mod sql;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::SqliteStore;
-use crate::store::{StoreError, Unavailable};
+use super::migrate::MIGRATOR;
+use crate::store::{Misfit, StoreError, Unavailable};
 
 /// How to open the store.
 #[derive(Clone, Debug)]
@@ -59,6 +60,14 @@ pub enum OpenError {
         /// What does not fit.
         source: MigrateError,
     },
+    /// The same, found out without an attempt to change them.
+    #[error("the tables of {} are not this version's: {source}", path.display())]
+    Misfit {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        source: Misfit,
+    },
 }
 
 const fn advice(unavailable: &Unavailable) -> &'static str {
@@ -69,7 +78,9 @@ const fn advice(unavailable: &Unavailable) -> &'static str {
         Unavailable::ReadOnly(_) => "make the file and its directory writable for this user",
         Unavailable::Full(_) => "make room on the disk",
         Unavailable::Damaged(_) => "restore it from a backup, or set RULEBOX_DATA_DIR to a new directory",
-        Unavailable::Row(_) | Unavailable::Away(_) | Unavailable::Other(_) => "see the cause in the log",
+        Unavailable::Row(_) | Unavailable::Away(_) | Unavailable::Slow(_) | Unavailable::Other(_) => {
+            "see the cause in the log"
+        }
     }
 }
 
@@ -101,7 +112,7 @@ impl SqliteStore {
             .connect_with(connect)
             .await
             .map_err(|e| store(e.into()))?;
-        sqlx::migrate!("../migrations/sqlite").run(&pool).await.map_err(|error| match error {
+        MIGRATOR.run(&pool).await.map_err(|error| match error {
             MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => store(e.into()),
             source => OpenError::Migration { path: path.clone(), source },
         })?;

@@ -1,0 +1,39 @@
+//! Whether the store can be used now.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::PostgresStore;
+use crate::domain::at::At;
+use crate::store::scope::Scope;
+use crate::store::{StoreError, Unavailable};
+
+/// The longest that readiness waits.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// An answer so old is still one: who asks often gets the answer of the one before.
+const FRESH: Duration = Duration::from_secs(1);
+
+impl PostgresStore {
+    /// Writes and commits one row as the application, and asks as the platform's login.
+    pub(super) async fn check_now(&self) -> Result<(), StoreError> {
+        let deadline = Instant::now() + PATIENCE;
+        timeout_at(deadline, self.check_by()).await.unwrap_or(Err(Unavailable::Busy.into()))
+    }
+
+    async fn check_by(&self) -> Result<(), StoreError> {
+        let mut checked = self.checked.lock().await;
+        if checked.is_some_and(|at| at.elapsed() < FRESH) {
+            return Ok(());
+        }
+        let mut tx = self.write(Scope::Nobody).await?;
+        let beat = sqlx::query("update service set heartbeat_at = $1 where id = 1").persistent(false).bind(At::now().0);
+        let done = beat.execute(tx.db()).await;
+        tx.end(done.map_err(StoreError::from)).await?;
+        // That it begins is the answer.
+        let tx = self.read(Scope::Platform).await?;
+        tx.end(Ok(())).await?;
+        *checked = Some(Instant::now());
+        Ok(())
+    }
+}

@@ -1,0 +1,100 @@
+//! Migrations: by a login of their own, over a direct connection, one process at a time.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection};
+use tokio::time::{Instant, sleep};
+
+use super::open::{BadUrl, PAUSE, connect_options, may_come};
+use crate::store::Unavailable;
+use crate::store::migrations::{Misfit, Step, missing};
+
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!("../migrations/postgres");
+
+/// `rulebox` and a zero: the lock that whoever migrates holds.
+const LOCK: i64 = 0x7275_6c65_626f_7800;
+/// A table that others use is waited for so long. While it is, everybody else waits behind it.
+const TABLE_PATIENCE: &str = "set lock_timeout = '10s'";
+
+/// Why the tables were not brought to this version's form. What was begun is taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// The setting is no URL of a database.
+    #[error(transparent)]
+    Url(#[from] BadUrl),
+    /// No connection, or one that was lost.
+    #[error("cannot migrate: {0}; RULEBOX_DATABASE__MIGRATE_URL must lead to the database itself, not to a pooler")]
+    Connection(#[source] Unavailable),
+    /// The tables are not such as this version can change.
+    #[error("the tables are not this version's: {0}")]
+    Misfit(#[from] Misfit),
+    /// A step failed, and nothing of it is kept.
+    #[error(
+        "a migration failed, and nothing of it is kept; the login of RULEBOX_DATABASE__MIGRATE_URL must own the database"
+    )]
+    Step(#[source] MigrateError),
+}
+
+impl From<sqlx::Error> for MigrationError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Connection(error.into())
+    }
+}
+
+/// The steps that the database lacks. Changes nothing.
+///
+/// # Errors
+/// If the database does not answer within `patience`, or its tables are of a later version.
+pub async fn migrations(url: &SecretString, patience: Duration) -> Result<Vec<Step>, MigrationError> {
+    let mut db = connect(url, patience).await?;
+    let steps = steps(&mut db).await?;
+    db.close().await?;
+    Ok(steps)
+}
+
+/// Takes the steps that the database lacks, and says which. If another process does so at this time, waits for it.
+///
+/// # Errors
+/// If the database does not answer within `patience`, its tables are of a later version, or a step fails.
+pub async fn migrate(url: &SecretString, patience: Duration) -> Result<Vec<Step>, MigrationError> {
+    let mut db = connect(url, patience).await?;
+    let free: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut db).await?;
+    if !free {
+        tracing::info!("another process migrates the database: waiting for it");
+        sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut db).await?;
+    }
+    let steps = steps(&mut db).await?;
+    sqlx::query(TABLE_PATIENCE).execute(&mut db).await?;
+    // `run` takes whatever a connection can be had of, and then its future cannot be sent to another thread.
+    MIGRATOR.run_direct(None, &mut db, false).await.map_err(MigrationError::Step)?;
+    // The lock goes with the connection.
+    db.close().await?;
+    Ok(steps)
+}
+
+async fn steps(db: &mut PgConnection) -> Result<Vec<Step>, MigrationError> {
+    let there: bool =
+        sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *db).await?;
+    let done: Vec<(i64, Vec<u8>)> = if there {
+        sqlx::query_as("select version, checksum from _sqlx_migrations order by version").fetch_all(db).await?
+    } else {
+        Vec::new()
+    };
+    Ok(missing(&MIGRATOR, &done)?)
+}
+
+/// Connects, to a database that may be just starting.
+async fn connect(url: &SecretString, patience: Duration) -> Result<PgConnection, MigrationError> {
+    let options: PgConnectOptions = connect_options(url, "RULEBOX_DATABASE__MIGRATE_URL")?;
+    let deadline = Instant::now() + patience;
+    loop {
+        match options.connect().await.map_err(Unavailable::from) {
+            Ok(connection) => return Ok(connection),
+            Err(error) if may_come(&error) && Instant::now() < deadline => sleep(PAUSE).await,
+            Err(error) => return Err(MigrationError::Connection(error)),
+        }
+    }
+}
