@@ -5,4 +5,5 @@
 mod durability;
 mod large;
 mod readme;
+mod replicas;
 mod start;
