@@ -6,4 +6,5 @@ mod durability;
 mod large;
 mod readme;
 mod replicas;
+mod secrets;
 mod start;

@@ -175,6 +175,13 @@ pub fn output(arguments: &[&str], settings: &[(&str, String)]) -> (ExitStatus, S
     (output.status, said.concat())
 }
 
+/// Bytes of memory that a process has now.
+pub fn resident_bytes(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
 /// Sends a signal to a process.
 pub fn signal(process: u32, name: &str) {
     let status = Command::new("kill").args([format!("-{name}"), process.to_string()]).status().unwrap();

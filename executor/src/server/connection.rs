@@ -3,17 +3,20 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::http::header::EXPECT;
-use axum::http::{Request, Version};
+use axum::http::header::{CONNECTION, EXPECT};
+use axum::http::{HeaderValue, Request, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -35,9 +38,13 @@ pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, sto
     // An answer is written as one piece: there is nothing to wait for.
     let _ = stream.set_nodelay(true);
     let activity = Activity::new();
+    let is_http2 = Arc::new(AtomicBool::new(false));
     let service = service_fn({
-        let activity = activity.clone();
-        move |request| answer(&router, InFlight::new(&activity), request, limits.unwanted_bytes)
+        let (activity, is_http2, stop) = (activity.clone(), Arc::clone(&is_http2), stop.clone());
+        move |request: Request<Incoming>| {
+            is_http2.store(request.version() >= Version::HTTP_2, Ordering::Relaxed);
+            answer(&router, InFlight::new(&activity), request, limits.unwanted_bytes, stop.clone())
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
     // Silence is measured here, for both versions alike, and not while an answer is being taken.
@@ -49,10 +56,14 @@ pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, sto
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING);
     let io = TokioIo::new(Watched { stream, activity: activity.clone() });
-    let mut connection = pin!(builder.serve_connection(io, service));
-    let (mut stopped, mut patience) = (false, limits.header_time);
+    let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
+    // Until when a stopping service waits for a request that may be on its way.
+    let mut waits_until: Option<Instant> = None;
     loop {
-        let silent_at = activity.silent_at(patience);
+        let patience = if waits_until.is_some() { limits.header_time.min(STOP_PATIENCE) } else { limits.header_time };
+        let silent_at =
+            |activity: &Activity| activity.silent_at(patience).max(waits_until.unwrap_or_else(Instant::now));
+        let wake_at = silent_at(&activity);
         tokio::select! {
             served = connection.as_mut() => {
                 if let Err(error) = served {
@@ -60,12 +71,17 @@ pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, sto
                 }
                 return;
             }
-            () = stop.cancelled(), if !stopped => {
-                (stopped, patience) = (true, patience.min(STOP_PATIENCE));
-                connection.as_mut().graceful_shutdown();
+            () = stop.cancelled(), if waits_until.is_none() => {
+                waits_until = Some(Instant::now() + STOP_PATIENCE);
+                // HTTP/2 can say so. An HTTP/1 client may be sending a request on a connection that looks idle from
+                // here: its answer tells it to close, and without a request the connection ends when it has been
+                // silent for long enough.
+                if is_http2.load(Ordering::Relaxed) {
+                    connection.as_mut().graceful_shutdown();
+                }
             }
-            () = tokio::time::sleep_until(silent_at) => {
-                if activity.silent_at(patience) <= tokio::time::Instant::now() {
+            () = tokio::time::sleep_until(wake_at) => {
+                if silent_at(&activity) <= Instant::now() {
                     return;
                 }
             }
@@ -78,13 +94,21 @@ fn answer(
     in_flight: InFlight,
     request: Request<Incoming>,
     unwanted_bytes: usize,
+    stop: CancellationToken,
 ) -> impl Future<Output = Result<axum::http::Response<Answer>, Infallible>> + use<> {
     // HTTP/2 can end a request by itself, and who waits for a word before the body has not begun to write.
-    let lingers = request.version() < Version::HTTP_2 && !request.headers().contains_key(EXPECT);
+    let is_http1 = request.version() < Version::HTTP_2;
+    let lingers = is_http1 && !request.headers().contains_key(EXPECT);
     let request = request.map(|body| match body {
         body if body.is_end_stream() || !lingers => Body::new(body),
         body => Body::new(Lingering::new(body, unwanted_bytes)),
     });
     let answered = router.clone().oneshot(request);
-    async move { Ok(answered.await?.map(|body| Answer { body, _in_flight: in_flight })) }
+    async move {
+        let mut answered = answered.await?;
+        if is_http1 && stop.is_cancelled() && answered.status() != StatusCode::SWITCHING_PROTOCOLS {
+            answered.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(answered.map(|body| Answer { body, _in_flight: in_flight }))
+    }
 }

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::TcpListener;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// What connections may do.
@@ -28,6 +30,10 @@ pub struct Limits {
 
 /// The system is out of something, such as file descriptors: it will not be better at once.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long it takes until a connection that has been made can be accepted.
+const LAST_WAIT: Duration = Duration::from_millis(20);
+/// As many as may wait to be accepted.
+const MOST_LAST: usize = 4_096;
 
 /// Answers requests until `stop`; then takes no new connections, and ends when those that are there have ended. If it
 /// is dropped before, the connections are cut.
@@ -58,8 +64,27 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         () = accepting => {}
         () = stop.cancelled() => {}
     }
-    drop(listener);
+    for stream in last_of(listener).await {
+        connections.spawn(connection::serve(stream, router.clone(), limits, stop.clone()));
+    }
     while connections.join_next().await.is_some() {}
+}
+
+/// The connections that clients have made and nobody has accepted yet. Closing the port would reset them, with the
+/// requests that are on their way: so first the system is told to take no more, and then those that are there are taken.
+/// Whoever comes later is refused, and knows that nothing of his was begun.
+async fn last_of(listener: TcpListener) -> Vec<TcpStream> {
+    if let Err(error) = SockRef::from(&listener).listen(0) {
+        tracing::debug!(%error, "the port cannot be told to take no more");
+    }
+    let mut last = Vec::new();
+    while let Ok(Ok((stream, _))) = timeout(LAST_WAIT, listener.accept()).await {
+        last.push(stream);
+        if last.len() >= MOST_LAST {
+            break;
+        }
+    }
+    last
 }
 
 const fn is_the_clients(kind: ErrorKind) -> bool {

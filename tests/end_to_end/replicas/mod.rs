@@ -1,11 +1,13 @@
 //! Several real replicas over one real `PostgreSQL`, directly and through `PgBouncer`.
 
 mod activation;
+mod drain;
 mod guide;
 mod kill;
 mod migrations;
 mod outage;
 mod pooler;
+mod propagation;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -34,9 +36,15 @@ struct Replica {
 
 impl Replica {
     fn start(database: &Database) -> Self {
+        Self::start_with(database, &[])
+    }
+
+    /// With more settings.
+    fn start_with(database: &Database, more: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let settings = database.settings();
-        let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let settings = settings.iter().map(|(name, value)| (*name, value.as_str())).chain(more.iter().copied());
+        let settings: Vec<_> = settings.collect();
         let server = Server::try_start(directory.path(), &settings).unwrap();
         Self { server, _directory: directory }
     }
