@@ -27,7 +27,7 @@ use crate::domain::audit::Sealer;
 use crate::invalidation::{Generations, watch};
 use crate::jobs;
 use crate::server;
-use crate::service::{Parts, Service};
+use crate::service::{Parts, Service, SessionKeys};
 use crate::shared::Shared;
 use crate::shared::in_process::InProcess;
 use crate::shared::redis::{OpenError as RedisError, RedisShared};
@@ -164,6 +164,7 @@ impl App {
             keyring: Arc::clone(&keyring),
             sealer: Arc::clone(&sealer),
             cursors: Arc::new(secrets.sealer("cursors")),
+            session_keys: Arc::new(SessionKeys::of(&secrets)),
             generations: Arc::clone(&generations),
             settings: Arc::clone(&config),
             metrics,
@@ -227,18 +228,25 @@ impl App {
         let background_stopping = CancellationToken::new();
         let background = tokio::spawn(self.background.run(background_stopping.clone()));
         let (stopping, health_stopping) = (CancellationToken::new(), CancellationToken::new());
-        let api = server::serve(self.api, self.api_router, self.limits, stopping.clone());
+        let requests = server::serve(self.api, self.api_router, self.limits, stopping.clone());
+        let sockets = self.service.sockets().clone();
+        let api = async {
+            requests.await;
+            // Sockets are no requests any more.
+            sockets.ended().await;
+        };
         let health_limits = server::Limits { connections: HEALTH_CONNECTIONS, ..self.limits };
         let health = server::serve(self.health, self.health_router, health_limits, health_stopping.clone());
         // The health port outlives the API, so that its last word is "draining" and not a refused connection.
         let health = tokio::spawn(health);
         let (draining, drain) = (self.draining, self.drain);
         tokio::spawn({
-            let stopping = stopping.clone();
+            let (stopping, sockets) = (stopping.clone(), self.service.sockets().clone());
             async move {
                 stop.await;
                 draining.store(true, Ordering::Relaxed);
                 stopping.cancel();
+                sockets.drain();
             }
         });
         let late = async {

@@ -7,6 +7,7 @@
 mod bounds;
 pub mod database;
 mod error;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use database::Database;
 pub use error::ConfigError;
 use error::{SECRETS, variable};
+pub use sharing::{Redis, Sessions};
 
 /// All settings of the service.
 #[derive(Clone, Debug, Deserialize)]
@@ -163,33 +165,6 @@ pub struct Evaluation {
     pub events: usize,
     /// Compiled modules kept in memory.
     pub loaded_modules: usize,
-}
-
-/// Settings of sessions.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sessions {
-    /// Bytes of all sessions of this process, if there is no Redis.
-    pub in_process_bytes: usize,
-}
-
-/// Settings of Redis. Without an address, limits and sessions are those of one process.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Redis {
-    /// Its address, `redis://host:6379` or `rediss://user:password@host:6379/0`; `REDIS_URL` says it too.
-    #[serde(default, skip_serializing)]
-    pub url: Option<SecretString>,
-    /// What the names of all keys and channels begin with: services that share a Redis must not share this.
-    pub key_prefix: String,
-    /// Milliseconds that a call may take.
-    pub timeout_ms: u64,
-    /// Failures in a row after which Redis is asked no more, until it answers the one who tries.
-    pub breaker_failures: u32,
-    /// Milliseconds between two tries.
-    pub breaker_rest_ms: u64,
-    /// Replicas to assume until Redis has said how many there are: without it, limits are kept by shares.
-    pub replicas: u64,
 }
 
 /// What a tenant may use, unless it has limits of its own.
@@ -334,15 +309,8 @@ impl Default for Defaults {
                 events: 1_000,
                 loaded_modules: 1_000,
             },
-            sessions: Sessions { in_process_bytes: 256 << 20 },
-            redis: Redis {
-                url: None,
-                key_prefix: "rulebox:".to_owned(),
-                timeout_ms: 250,
-                breaker_failures: 3,
-                breaker_rest_ms: 250,
-                replicas: 1,
-            },
+            sessions: Sessions::default(),
+            redis: Redis::default(),
             retention: Retention {
                 every_minutes: 60,
                 violations_days: 365,
@@ -453,18 +421,6 @@ impl Config {
 impl Evaluation {
     /// Bytes that are set aside for a value of a result: eight as a double, and up to twenty-four as text.
     pub const RESULT_BYTES: usize = 32;
-}
-
-impl Redis {
-    /// How long a call may take.
-    pub const fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms)
-    }
-
-    /// How long nobody asks.
-    pub const fn breaker_rest(&self) -> Duration {
-        Duration::from_millis(self.breaker_rest_ms)
-    }
 }
 
 impl Api {

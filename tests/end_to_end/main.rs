@@ -7,4 +7,5 @@ mod large;
 mod readme;
 mod replicas;
 mod secrets;
+mod sessions;
 mod start;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
-use rulebox_tests::{binary, root, signal};
+use rulebox_tests::{Server, binary, root, signal};
 
 /// The lines of all `sh` blocks.
 fn commands() -> Vec<String> {
@@ -47,6 +47,35 @@ fn every_command_of_the_readme_exits_0() {
         }
     }
     assert!(ran >= 6, "{ran}");
+}
+
+/// The `bash` blocks: scripts against a running service.
+fn scripts() -> Vec<String> {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks = readme.split("```bash\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn every_script_of_the_readme_runs_against_a_service() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(directory.path());
+    let run = |script: &str, key: &str| {
+        let mut bash = shell(&format!("set -eo pipefail\n{script}"));
+        let output = bash.env("RULEBOX", &server.api).env("KEY", key).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), text.into_owned())
+    };
+    let scripts = scripts();
+    let mut breaches = Vec::new();
+    for script in &scripts {
+        let (succeeded, text) = run(script, server.key.as_deref().unwrap());
+        assert!(succeeded, "{script}\n{text}");
+        breaches.extend(
+            text.lines().filter(|line| line.starts_with("{\"seq\":1,") && line.contains("breach")).map(str::to_owned),
+        );
+    }
+    assert!(breaches.len() == 2 && breaches[0] == breaches[1], "not the same answer twice: {breaches:#?}");
 }
 
 #[test]

@@ -96,6 +96,19 @@ impl FromRequest<ApiState> for BarsBody {
     }
 }
 
+/// A small JSON body, not yet parsed.
+#[derive(Debug)]
+pub struct SmallBody(pub Held);
+
+impl FromRequest<ApiState> for SmallBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
+        check_type(request.headers(), &[Kind::Json], "application/json")?;
+        Ok(Self(read(request, state, state.service.settings().api.small_body_bytes).await?))
+    }
+}
+
 /// A small JSON body.
 #[derive(Debug)]
 pub struct Json<T>(pub T);

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use axum::extract::{FromRef, FromRequestParts};
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
@@ -69,15 +70,34 @@ impl<P> Platform<P> {
     }
 }
 
-/// Who is calling, if he may do `P`.
-async fn authenticate<P: Permission>(parts: &Parts, service: &Service) -> Result<Authenticated, Problem> {
-    let header = parts.headers.get(AUTHORIZATION).ok_or(Denied::Missing)?;
+/// Whose key these headers show.
+async fn shown(headers: &HeaderMap, service: &Service) -> Result<Authenticated, Denied> {
+    let header = headers.get(AUTHORIZATION).ok_or(Denied::Missing)?;
     let text = header.to_str().map_err(|_| Denied::Invalid)?;
     let (scheme, token) = text.split_once(' ').ok_or(Denied::Invalid)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Denied::Missing.into());
+        return Err(Denied::Missing);
     }
-    let caller = service.keyring().authenticate(token.trim()).await?;
+    service.keyring().authenticate(token.trim()).await
+}
+
+/// Whether the caller of a request that goes on may still do `P`. It counts as no request.
+///
+/// # Errors
+/// As for a new one.
+pub async fn may_still<P: Permission>(headers: &HeaderMap, tenant: TenantId, service: &Service) -> Result<(), Problem> {
+    let caller = shown(headers, service).await?;
+    if caller.chain.0 != Some(tenant) {
+        return Err(Denied::Invalid.into());
+    }
+    service.limits_of(tenant).await?;
+    let may = P::ROLES.iter().any(|role| caller.roles.contains(role));
+    if may { Ok(()) } else { Err(Denied::Forbidden(P::NAME).into()) }
+}
+
+/// Who is calling, if he may do `P`.
+async fn authenticate<P: Permission>(parts: &Parts, service: &Service) -> Result<Authenticated, Problem> {
+    let caller = shown(&parts.headers, service).await?;
     if let Some(tenant) = caller.chain.0 {
         tracing::Span::current().record("tenant", tracing::field::display(tenant));
         let told = parts.extensions.get::<RateLimits>().cloned().unwrap_or_default();

@@ -20,7 +20,7 @@ use crate::domain::audit::Sealer;
 use crate::domain::caller::{Actor, Role};
 use crate::domain::tenant::TenantName;
 use crate::invalidation::Generations;
-use crate::service::{Parts, Service};
+use crate::service::{Parts, Service, SessionKeys};
 use crate::shared::Shared;
 use crate::shared::in_process::InProcess;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
@@ -60,6 +60,7 @@ async fn fixture(configure: impl FnOnce(&mut Config)) -> Fixture {
         keyring,
         sealer,
         cursors: Arc::new(secrets.sealer("cursors")),
+        session_keys: Arc::new(SessionKeys::of(&secrets)),
         generations,
         settings: Arc::new(config),
         metrics: Metrics::new().unwrap(),

@@ -181,6 +181,16 @@ impl MasterSecret {
 }
 
 impl Derived {
+    /// HMAC-SHA256 of some parts, each with its length before it, so that no two lists of parts are one text.
+    pub fn tag(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.mac();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
     /// A MAC with this key.
     pub(super) fn mac(&self) -> Hmac<Sha256> {
         keyed(self.0.expose_secret())

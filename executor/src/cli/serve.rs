@@ -72,6 +72,15 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_EVALUATION__ANSWERS_IN_FLIGHT_BYTES  bytes of all results and answers at a time
   RULEBOX_EVALUATION__EVENTS           changes of verdict in an answer
   RULEBOX_EVALUATION__LOADED_MODULES   compiled modules kept in memory
+  RULEBOX_SESSIONS__IDLE_SECONDS       time without a bar after which a session ends
+  RULEBOX_SESSIONS__BARS               bars of one call
+  RULEBOX_SESSIONS__STATE_BYTES        bytes of the states of a session's rules
+  RULEBOX_SESSIONS__ANSWERS            bars whose answers are kept to be given again
+  RULEBOX_SESSIONS__ANSWER_BYTES       bytes of these answers
+  RULEBOX_SESSIONS__SOCKETS            WebSockets at a time
+  RULEBOX_SESSIONS__PING_SECONDS       time between two pings on a WebSocket
+  RULEBOX_SESSIONS__SOCKET_IDLE_SECONDS  time without a message after which one is closed
+  RULEBOX_SESSIONS__SLOW_SECONDS       time to take an answer on a WebSocket
   RULEBOX_SESSIONS__IN_PROCESS_BYTES   bytes of all sessions, without Redis
   RULEBOX_REDIS__URL                   address of Redis, `redis://host:6379`, or REDIS_URL; without
                                        it there may be one process only

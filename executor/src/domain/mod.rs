@@ -9,5 +9,6 @@ pub mod idempotency;
 pub mod key;
 pub mod quarantine;
 pub mod rule;
+pub mod session;
 pub mod tenant;
 pub mod violation;

@@ -42,10 +42,13 @@ pub struct NewViolation {
 /// The kind of a rule whose proved cost is over the limit. The sandbox does not know it: it happens before a run.
 pub const COST_LIMIT: &str = "cost_limit";
 
+/// The kind of a session's state that fails its MAC.
+pub const STATE_FORGED: &str = "state_forged";
+
 /// Every kind that this service records, with its severity for a compiled rule.
 pub fn kinds() -> impl Iterator<Item = (&'static str, Severity)> {
     let sandbox = ViolationKind::ALL.into_iter().map(|kind| (kind.name(), kind.severity(true)));
-    sandbox.chain([(COST_LIMIT, Severity::Low)])
+    sandbox.chain([(COST_LIMIT, Severity::Low), (STATE_FORGED, Severity::Critical)])
 }
 
 impl NewViolation {

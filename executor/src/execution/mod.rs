@@ -2,6 +2,7 @@
 
 pub mod bind;
 pub mod compile;
+pub mod live;
 pub mod modules;
 pub mod pool;
 pub mod prepared;

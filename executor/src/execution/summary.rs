@@ -5,7 +5,7 @@
 
 use rulebox_abi::columns::{OutputRows, OutputSink};
 use rulebox_abi::{TIME_MISSING, Verdict};
-use rulebox_dsl::manifest::{Action, FaultInfo};
+use rulebox_dsl::manifest::{Action, FaultInfo, Manifest};
 use rulebox_dsl::outcome::Outcome;
 use rulebox_sandbox::Shape;
 
@@ -130,19 +130,7 @@ impl<'a> Summary<'a> {
     }
 
     fn event(&self, rows: &OutputRows<'_>, row: usize, bar: usize) -> Event {
-        let outcome = Outcome::read(&self.prepared.manifest, rows, row);
-        let place = outcome.fault.and_then(|place| self.prepared.manifest.spans.get(place));
-        let fault = (outcome.verdict == Verdict::Fault).then(|| place.cloned().unwrap_or_else(unknown_fault));
-        Event {
-            bar,
-            time: time_of(self.time, bar),
-            verdict: outcome.verdict,
-            action: outcome.action,
-            keep: outcome.keep,
-            reasons: outcome.reasons,
-            out: (0..self.prepared.manifest.outs.len()).map(|out| rows.out(out, row)).collect(),
-            fault,
-        }
+        read_event(&self.prepared.manifest, rows, row, bar, time_of(self.time, bar))
     }
 
     fn changed(&mut self, rows: &OutputRows<'_>, row: usize, bar: usize, verdict: Verdict) {
@@ -160,6 +148,23 @@ impl<'a> Summary<'a> {
         if has_room {
             self.events.push(event);
         }
+    }
+}
+
+/// What a rule said of a bar, in full.
+pub fn read_event(manifest: &Manifest, rows: &OutputRows<'_>, row: usize, bar: usize, time: Option<At>) -> Event {
+    let outcome = Outcome::read(manifest, rows, row);
+    let place = outcome.fault.and_then(|place| manifest.spans.get(place));
+    let fault = (outcome.verdict == Verdict::Fault).then(|| place.cloned().unwrap_or_else(unknown_fault));
+    Event {
+        bar,
+        time,
+        verdict: outcome.verdict,
+        action: outcome.action,
+        keep: outcome.keep,
+        reasons: outcome.reasons,
+        out: (0..manifest.outs.len()).map(|out| rows.out(out, row)).collect(),
+        fault,
     }
 }
 

@@ -6,11 +6,12 @@ use rulebox_dsl::diagnostic::Report;
 use uuid::Uuid;
 
 use crate::domain::rule::BadRuleName;
+use crate::domain::session::SeqError;
 use crate::execution::bind::BindError;
 use crate::execution::compile::CompileError;
 use crate::execution::modules::LoadError;
 use crate::execution::pool::PoolError;
-use crate::shared::{Decision, Policy, Quota};
+use crate::shared::{Decision, Policy, Quota, SharedError};
 use crate::store::StoreError;
 
 /// Sorted by what the caller can do about it; the sources are for the log.
@@ -146,6 +147,43 @@ pub enum ServiceError {
     /// A text that cannot be kept, and why.
     #[error("{0}")]
     BadText(String),
+    /// No rule is active.
+    #[error("no rule of this tenant is active: activate one, or name rules and versions")]
+    NoRules,
+    /// The tenant has never had such a session.
+    #[error("there is no such session")]
+    NoSession,
+    /// The session was there, and is not any more.
+    #[error(
+        "the session has ended, or its state was lost: replay its bars into a new one, which gives the same answers"
+    )]
+    SessionLost,
+    /// The bars do not continue the session.
+    #[error(transparent)]
+    Seq(#[from] SeqError),
+    /// The module does not keep its state where it can be found.
+    #[error("the module of rule `{rule}` has no `rulebox_state`, which a session needs")]
+    NoState {
+        /// The rule.
+        rule: String,
+    },
+    /// The states of the rules are too large.
+    #[error("the rules keep {bytes} bytes of state, and a session may keep {limit}")]
+    StateTooLarge {
+        /// Of all rules.
+        bytes: usize,
+        /// In force.
+        limit: usize,
+    },
+    /// What is to be said of the bars of one call is too long to be kept.
+    #[error("the answer would have more than {limit} bytes; send fewer bars at a time. Nothing was counted")]
+    AnswerTooLong {
+        /// In force.
+        limit: usize,
+    },
+    /// Sessions cannot be had.
+    #[error(transparent)]
+    Shared(#[from] SharedError),
     /// The store says no, or fails.
     #[error(transparent)]
     Store(#[from] StoreError),

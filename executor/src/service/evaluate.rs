@@ -147,7 +147,7 @@ impl Service {
         Ok((combined, room))
     }
 
-    async fn find_named(
+    pub(super) async fn find_named(
         &self,
         caller: &Caller,
         names: Vec<RuleName>,
@@ -162,7 +162,11 @@ impl Service {
         self.find(caller, &Selection::Named(selected.collect())).await
     }
 
-    async fn find_active(&self, caller: &Caller, versions: &[(RuleName, u32)]) -> Result<Vec<Runnable>, ServiceError> {
+    pub(super) async fn find_active(
+        &self,
+        caller: &Caller,
+        versions: &[(RuleName, u32)],
+    ) -> Result<Vec<Runnable>, ServiceError> {
         let mut found = self.find(caller, &Selection::Active(self.settings.evaluation.rules)).await?;
         self.check_rules(found.len())?;
         if versions.is_empty() {
@@ -184,7 +188,7 @@ impl Service {
     }
 
     /// Loads the modules that are not loaded yet.
-    async fn prepare(
+    pub(super) async fn prepare(
         &self,
         caller: &Caller,
         found: Vec<Runnable>,
@@ -230,7 +234,12 @@ impl Service {
     }
 
     /// All rules of a request share its thread, so what a request may cost does not grow with them.
-    fn check_joint_cost(&self, in_force: &InForce, bound: &[Bound], rows: usize) -> Result<(), ServiceError> {
+    pub(super) fn check_joint_cost(
+        &self,
+        in_force: &InForce,
+        bound: &[Bound],
+        rows: usize,
+    ) -> Result<(), ServiceError> {
         let (cost, limit) = (self.joint_cost(in_force, bound, rows), in_force.fuel_per_call);
         if cost <= limit {
             Ok(())
@@ -239,7 +248,7 @@ impl Service {
         }
     }
 
-    fn joint_cost(&self, in_force: &InForce, bound: &[Bound], rows: usize) -> u64 {
+    pub(super) fn joint_cost(&self, in_force: &InForce, bound: &[Bound], rows: usize) -> u64 {
         let costs = bound.iter().map(|bound| self.cost(in_force, &bound.prepared.manifest, rows));
         costs.fold(0, u64::saturating_add)
     }
@@ -265,7 +274,7 @@ fn of(rows: usize) -> String {
     if rows == 1 { "one bar".to_owned() } else { format!("{rows} bars") }
 }
 
-fn not_in_request(at: &str, name: &RuleName) -> ServiceError {
+pub(super) fn not_in_request(at: &str, name: &RuleName) -> ServiceError {
     let name = name.as_str().to_owned();
     ServiceError::NotInRequest { path: format!("{at}.{name}"), name }
 }

@@ -9,7 +9,9 @@ pub mod keys;
 mod memory;
 pub mod quarantine;
 pub mod rules;
+pub mod sessions;
 mod settle;
+pub mod sockets;
 pub mod tenant_limits;
 pub mod tenants;
 pub mod violations;
@@ -37,6 +39,8 @@ use crate::telemetry::metrics::Metrics;
 use memory::Memory;
 
 pub use error::ServiceError;
+pub use sessions::keys::SessionKeys;
+use sockets::Sockets;
 
 /// On whose behalf something is done, and in which request.
 #[derive(Clone, Debug)]
@@ -71,6 +75,8 @@ pub struct Parts {
     pub sealer: Arc<dyn Sealer>,
     /// Seals the cursors of lists.
     pub cursors: Arc<dyn Sealer>,
+    /// Names and seals sessions.
+    pub session_keys: Arc<SessionKeys>,
     /// What is remembered of the store, and no longer true.
     pub generations: Arc<Generations>,
     /// The settings in force.
@@ -92,6 +98,9 @@ pub struct Service {
     cursors: Arc<dyn Sealer>,
     generations: Arc<Generations>,
     remembered: Memory,
+    session_keys: Arc<SessionKeys>,
+    /// Of open WebSockets.
+    sockets: Sockets,
     compiler: Compiler,
     modules: Modules,
     runs: Pool,
@@ -110,7 +119,7 @@ impl Service {
     /// # Errors
     /// If the sandbox cannot start.
     pub fn new(parts: Parts) -> Result<Self, SandboxError> {
-        let Parts { store, shared, keyring, sealer, cursors, generations, settings, metrics } = parts;
+        let Parts { store, shared, keyring, sealer, cursors, session_keys, generations, settings, metrics } = parts;
         let evaluation = &settings.evaluation;
         let sandbox = Sandbox::new(SandboxConfig {
             // Uploads' tests run on the compile pool, runs on their own: an instance for each thread, and some.
@@ -137,6 +146,8 @@ impl Service {
             cursors,
             remembered: Memory::new(&generations),
             generations,
+            session_keys,
+            sockets: Sockets::new(settings.sessions.sockets),
             compiler: Compiler::new(&settings.compile, metrics.clone()),
             modules,
             runs,
@@ -182,6 +193,11 @@ impl Service {
     fn change_by(&self, actor: &Actor, marks: &RequestMarks, claim: Option<Claim>) -> Change {
         let sealer = Arc::clone(&self.sealer);
         Change { actor: actor.clone(), request_id: marks.request_id.clone(), sealer, claim }
+    }
+
+    /// Open WebSockets, and the word to close them.
+    pub const fn sockets(&self) -> &Sockets {
+        &self.sockets
     }
 
     /// The settings in force.

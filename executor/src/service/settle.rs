@@ -1,14 +1,14 @@
 //! What a run leaves behind, whoever waits for it: counts, and records of violations.
 
 use rulebox_abi::Verdict;
-use rulebox_sandbox::{RunError, Violation};
+use rulebox_sandbox::{RunError, RunReport, Violation};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::admission::Reserved;
 use super::{Caller, Service, ServiceError};
-use crate::domain::evaluation::RuleStopped;
+use crate::domain::evaluation::{Counts, RuleStopped};
 use crate::domain::rule::Runnable;
 use crate::domain::violation::NewViolation;
 use crate::execution::pool::PoolError;
@@ -40,7 +40,14 @@ impl Service {
         results: Vec<(Result<Ran, RunError>, Bound)>,
         reserved: Reserved,
     ) -> Result<Vec<Result<Ran, RuleStopped>>, ServiceError> {
-        reserved.settle(results.iter().map(|(result, _)| used(result)).fold(0, u64::saturating_add)).await;
+        reserved
+            .settle(
+                results
+                    .iter()
+                    .map(|(result, _)| used(result.as_ref().map(|ran| &ran.report)))
+                    .fold(0, u64::saturating_add),
+            )
+            .await;
         let mut settled = Vec::with_capacity(results.len());
         for (result, bound) in results {
             self.count(caller, mode, &bound, &result);
@@ -114,14 +121,27 @@ impl Service {
     }
 
     fn count(&self, caller: &Caller, mode: &str, bound: &Bound, result: &Result<Ran, RunError>) {
+        let counted = result.as_ref().map(|ran| (&ran.run.counts, &ran.report));
+        self.count_run(caller, mode, bound, counted);
+    }
+
+    /// Counts the run of one rule: its bars by verdict and what it used, or why there is neither.
+    pub(super) fn count_run(
+        &self,
+        caller: &Caller,
+        mode: &str,
+        bound: &Bound,
+        result: Result<(&Counts, &RunReport), &RunError>,
+    ) {
         let tenant = caller.tenant.to_string();
-        let fuel = used(result);
+        let fuel = used(result.map(|(_, report)| report));
         self.metrics.fuel.with_label_values(&[&tenant]).inc_by(fuel);
         let outcome = match result {
-            Ok(ran) => {
-                let worst = Verdict::ALL.into_iter().rev().find(|&verdict| ran.run.counts.of(verdict) > 0);
-                self.metrics.bars.with_label_values(&[mode]).inc_by(ran.run.bars as u64);
-                let peak = i64::try_from(ran.report.memory_peak).unwrap_or(i64::MAX);
+            Ok((counts, report)) => {
+                let worst = Verdict::ALL.into_iter().rev().find(|&verdict| counts.of(verdict) > 0);
+                let bars = Verdict::ALL.into_iter().map(|verdict| counts.of(verdict)).sum();
+                self.metrics.bars.with_label_values(&[mode]).inc_by(bars);
+                let peak = i64::try_from(report.memory_peak).unwrap_or(i64::MAX);
                 if peak > self.metrics.guest_memory_peak.get() {
                     self.metrics.guest_memory_peak.set(peak);
                 }
@@ -140,10 +160,9 @@ impl Service {
 }
 
 /// Units of fuel that a run used.
-fn used(result: &Result<Ran, RunError>) -> u64 {
+pub(super) fn used(result: Result<&RunReport, &RunError>) -> u64 {
     match result {
-        Ok(ran) => ran.run.fuel,
-        Err(RunError::Cancelled(report)) => report.fuel,
+        Ok(report) | Err(RunError::Cancelled(report)) => report.fuel,
         Err(error) => error.violation().map_or(0, |violation| violation.fuel_used),
     }
 }

@@ -38,6 +38,10 @@ pub struct Metrics {
     pub fuel: IntCounterVec,
     /// The most bytes of linear memory that a run has had.
     pub guest_memory_peak: IntGauge,
+    /// Sessions with a WebSocket of this process.
+    pub sessions_active: IntGauge,
+    /// WebSockets that ended, by reason.
+    pub ws_disconnects: IntCounterVec,
     /// Violations, by kind and severity.
     pub violations: IntCounterVec,
     /// Violations, by tenant and severity.
@@ -140,6 +144,12 @@ impl Metrics {
             fuel: make.counter("rulebox_fuel_consumed_total", "Units of fuel used by runs.", &["tenant"])?,
             guest_memory_peak: make
                 .gauge("rulebox_guest_memory_peak_bytes", "The most linear memory that a run has had.")?,
+            sessions_active: make.gauge("rulebox_sessions_active", "Sessions with a WebSocket of this process.")?,
+            ws_disconnects: make.counter(
+                "rulebox_ws_disconnects_total",
+                "WebSockets that ended, by reason.",
+                &["reason"],
+            )?,
             violations: make.counter("rulebox_sandbox_violations_total", "Violations.", &["kind", "severity"])?,
             tenant_violations: make.counter(
                 "rulebox_tenant_violations_total",
@@ -181,7 +191,7 @@ impl Metrics {
         for result in ["hit", "miss"] {
             self.module_cache.with_label_values(&["memory", result]).reset();
         }
-        for mode in ["bar", "columns"] {
+        for mode in ["bar", "columns", "session"] {
             self.bars.with_label_values(&[mode]).reset();
         }
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

@@ -76,6 +76,12 @@ pub const OPERATIONS: &[Operation] = &[
     op("GET", "/v1/tenants/{tenant}/keys", ADMIN, none),
     op("DELETE", "/v1/tenants/{tenant}/keys/{id}", ADMIN, none),
     op("GET", "/v1/tenants/{tenant}/audit", &["admin", "security"], none),
+    op("POST", "/v1/sessions", READERS, || json!({"rules": "*"})),
+    op("GET", "/v1/sessions/{id}", READERS, none),
+    op("POST", "/v1/sessions/{id}/bars", READERS, || json!({"seq": 0, "inputs": {"equity": 1, "drawdown": 0.01}})),
+    op("POST", "/v1/sessions/{id}/reset", READERS, none),
+    op("GET", "/v1/sessions/{id}/stream", READERS, none),
+    op("DELETE", "/v1/sessions/{id}", READERS, none),
     op("POST", "/v1/rules/{name}/quarantine", SECURITY, || json!({"version": 1, "reason": "a test"})),
     op("POST", "/v1/rules/{name}/release", SECURITY, version),
     op("DELETE", "/v1/rules/{name}", AUTHOR, none),
@@ -94,7 +100,13 @@ impl Operation {
 
     async fn send(&self, server: &Server, key: Option<&str>, key_id: &str) -> Answer {
         let method: Method = self.method.parse().unwrap();
-        let address = self.address(key_id);
+        let address = if self.path.starts_with("/v1/sessions/") {
+            // A session of the first tenant, which it may end.
+            let session = server.post("/v1/sessions", &json!({"rules": "*"})).await.ok();
+            self.path.replace("{id}", session["id"].as_str().unwrap())
+        } else {
+            self.address(key_id)
+        };
         let mut request = match key {
             Some(key) => server.request_by(key, method, &address),
             None => server.anonymous(method, &address),

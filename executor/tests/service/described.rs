@@ -92,6 +92,9 @@ impl Sent {
         if let Some(shared) = response["$ref"].as_str() {
             response = DOCUMENT.pointer(shared.trim_start_matches('#')).unwrap();
         }
+        if answer.status == 204 {
+            return assert!(response.is_object() && answer.json == "", "{name}: {answer:#?}");
+        }
         let kind = answer.headers["content-type"].to_str().unwrap().split(';').next().unwrap();
         let content = &response["content"][kind];
         assert!(content.is_object(), "{name} as {kind}, which is not described: {response:#}");

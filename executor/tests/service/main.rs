@@ -18,4 +18,5 @@ mod redis;
 mod rule_life;
 mod rules;
 mod runs;
+mod sessions;
 mod start;

@@ -34,6 +34,8 @@ pub struct Request {
     pub rules: Option<Rules>,
     /// Of several rules: versions that shall run instead of the active ones.
     pub versions: Vec<(String, u32)>,
+    /// Of a session: the number of the first bar.
+    pub seq: u64,
 }
 
 /// Which rules to run.
@@ -52,6 +54,10 @@ pub enum Form {
     OneRule,
     /// As well `rules`, `versions`; `params` by rule.
     SeveralRules,
+    /// No bars: `rules`, `versions`, `params` by rule.
+    NewSession,
+    /// `seq`, and `inputs`, `time` or `columns`.
+    SessionBars,
 }
 
 /// Reads a request.
@@ -85,13 +91,14 @@ const SMALL: usize = 32 * 1024;
 /// # Errors
 /// As [`read`]; or the pool's queue is full, or the bars have no room beside their text.
 pub async fn read_on(service: &Service, body: Held, form: Form) -> Result<(Request, Place, BodyRoom), Problem> {
-    let settings = &service.settings().evaluation;
+    let settings = limits(service.settings(), form);
+    let in_session = form == Form::SessionBars;
     if body.bytes.len() <= SMALL {
-        let request = read(&body.bytes, form, settings)?;
-        let pool = if request.bars.single { service.bar_runs() } else { service.runs() };
+        let request = read(&body.bytes, form, &settings)?;
+        let pool = if request.bars.single || in_session { service.bar_runs() } else { service.runs() };
         return Ok((request, pool.place()?, body.room));
     }
-    let (place, settings) = (service.runs().place()?, settings.clone());
+    let place = if in_session { service.bar_runs().place()? } else { service.runs().place()? };
     let work = move || {
         let Held { bytes, mut room } = body;
         let parsed = parsed_bytes(&bytes);
@@ -103,6 +110,15 @@ pub async fn read_on(service: &Service, body: Held, form: Form) -> Result<(Reque
     };
     let (request, room) = place.run(work).await??;
     Ok((request, place, room))
+}
+
+/// What a request of this form may have.
+fn limits(settings: &config::Config, form: Form) -> config::Evaluation {
+    let mut limits = settings.evaluation.clone();
+    if form == Form::SessionBars {
+        limits.rows = limits.rows.min(settings.sessions.bars);
+    }
+    limits
 }
 
 /// The most bytes that the values of a text may take: each but the first has a comma before it.
@@ -174,7 +190,7 @@ impl Reader<'_> {
 
 impl Request {
     fn checked(mut self, form: Form) -> Result<Self, Problem> {
-        if form == Form::SeveralRules && self.rules.is_none() {
+        if matches!(form, Form::SeveralRules | Form::NewSession) && self.rules.is_none() {
             let detail = "`rules` is missing: a list of names, or \"*\" for all active rules";
             return Err(Problem::new(Code::INVALID_REQUEST, detail).at("rules"));
         }

@@ -86,6 +86,8 @@ impl<'q> RequestFields<'q> {
         let known: &[_] = match form {
             Form::OneRule => &["columns", "inputs", "time", "params"],
             Form::SeveralRules => &["columns", "inputs", "time", "params", "rules", "versions"],
+            Form::NewSession => &["params", "rules", "versions"],
+            Form::SessionBars => &["columns", "inputs", "time", "seq"],
         };
         Self { request, known, seen: Vec::new() }
     }
@@ -93,6 +95,13 @@ impl<'q> RequestFields<'q> {
     /// What no single field can say.
     pub(super) fn check(self) -> Result<(), Problem> {
         let has = |field| self.seen.contains(&field);
+        if !self.known.contains(&"columns") {
+            return Ok(());
+        }
+        if self.known.contains(&"seq") && !has("seq") {
+            let detail = "`seq` is missing: the number of the first bar, which is 0 for the first of the session";
+            return Err(Problem::new(Code::INVALID_REQUEST, detail).at("seq"));
+        }
         let detail = match (has("columns"), has("inputs")) {
             (true, true) => EXCLUDE_EACH_OTHER,
             (false, false) => "`columns` (a series) or `inputs` (one bar) is missing",
@@ -145,6 +154,7 @@ impl Entries for RequestFields<'_> {
             "params" => {
                 map.next_value_seed(Object { reader, entries: &mut ParamEntries(&mut request.params, "") })?;
             }
+            "seq" => request.seq = map.next_value()?,
             "rules" => request.rules = Some(map.next_value_seed(RuleNames(reader))?),
             _ => map.next_value_seed(Object { reader, entries: &mut VersionEntries(&mut request.versions) })?,
         }

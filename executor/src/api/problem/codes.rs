@@ -83,6 +83,8 @@ codes! {
         "`GET /v1/tenants` lists them by name.";
     NOT_QUARANTINED = "not_quarantined", NOT_FOUND, "That module is not in quarantine",
         "It was let go already, or never stopped for this tenant.";
+    SESSION_NOT_FOUND = "session_not_found", NOT_FOUND, "There is no such session",
+        "The tenant of this key has never had a session of that id.";
     METHOD_NOT_ALLOWED = "method_not_allowed", METHOD_NOT_ALLOWED, "The address does not take this method",
         "The header `Allow` says which methods it takes.";
     BODY_TIMEOUT = "body_timeout", REQUEST_TIMEOUT, "The body took too long",
@@ -105,6 +107,17 @@ codes! {
         "It is not what `If-Match` says any more. Read it again, and decide whether the change is still meant.";
     PRECONDITION_REQUIRED = "precondition_required", PRECONDITION_REQUIRED, "`If-Match` is needed",
         "A change of a rule says which state of it the caller has seen, so that two people do not undo each other's.";
+    SEQ_GAP = "seq_gap", CONFLICT, "Bars are missing before these",
+        "`expected_seq` is the number of the session's next bar. Nothing was counted: send the bars from there on.";
+    SEQ_CONFLICT = "seq_conflict", CONFLICT, "A bar was sent before with other inputs",
+        "A bar that was answered does not change. Nothing was counted. To run other bars, reset the session or make \
+         another.";
+    SEQ_TOO_OLD = "seq_too_old", CONFLICT, "The answers to these bars are not kept any more",
+        "Answers to the last bars are kept, for a client that did not get them; `GET /v1/sessions/{id}` says from \
+         which on. `expected_seq` is the number of the session's next bar.";
+    SESSION_LOST = "session_lost", GONE, "The session is not there any more",
+        "It was ended, was idle for too long, or its state was lost. Replay its bars into a new session: the answers \
+         are the same.";
     BODY_TOO_LARGE = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
         "`GET /v1/limits` shows the limits. Split the bars into several requests, or send fewer columns.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body's type is not taken here",
@@ -139,6 +152,10 @@ codes! {
         "A guest module may refuse params that its manifest admits. Ask its author.";
     TOO_MANY_RULES = "too_many_rules", UNPROCESSABLE_ENTITY, "Too many rules in one request",
         "`GET /v1/limits` shows the limit. Split the request.";
+    MODULE_WITHOUT_STATE = "module_without_state", UNPROCESSABLE_ENTITY, "The module cannot run in a session",
+        "A guest module has to export `rulebox_state`, so that its state can be kept between calls.";
+    STATE_TOO_LARGE = "state_too_large", UNPROCESSABLE_ENTITY, "The rules keep too much state for a session",
+        "`GET /v1/limits` shows the limit. Run fewer rules in the session, or use smaller windows.";
     COST_LIMIT = "cost_limit", UNPROCESSABLE_ENTITY, "The worst case costs too much",
         "The compiler proves how much fuel a rule may need. Send fewer bars, use smaller windows, or ask for a higher \
          limit. Nothing was run.";
@@ -160,6 +177,11 @@ codes! {
          again after `Retry-After` seconds.";
     OVERLOADED = "overloaded", SERVICE_UNAVAILABLE, "Too busy",
         "A queue is full, or too many bytes are being read. Nothing was done; try again after `Retry-After` seconds.";
+    WEBSOCKET_REQUIRED = "websocket_required", UPGRADE_REQUIRED, "This address takes WebSockets",
+        "Connect with a WebSocket of version 13 over HTTP/1.1, and offer the subprotocol `rulebox.session.v1`.";
+    SESSIONS_UNAVAILABLE = "sessions_unavailable", SERVICE_UNAVAILABLE, "Sessions cannot be had now",
+        "What keeps them does not answer. The bars may have been counted or not: send them again with the same `seq` \
+         after `Retry-After` seconds, and none is lost or counted twice.";
     UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE, "The store cannot be used now",
         "Nothing was stored. Try again after `Retry-After` seconds.";
     INTERNAL = "internal", INTERNAL_SERVER_ERROR, "A fault of the service",

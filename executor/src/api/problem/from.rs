@@ -2,10 +2,12 @@
 
 use super::{Code, Problem, chain};
 use crate::auth::Denied;
+use crate::domain::session::SeqError;
 use crate::execution::bind::BindError;
 use crate::execution::pool::PoolError;
 use crate::service::ServiceError;
 use crate::service::admission::whole_seconds;
+use crate::shared::SharedError;
 use crate::store::{StoreError, Unavailable};
 
 impl From<Denied> for Problem {
@@ -82,6 +84,33 @@ impl From<PoolError> for Problem {
     }
 }
 
+impl From<SeqError> for Problem {
+    fn from(error: SeqError) -> Self {
+        let (code, expected) = match error {
+            SeqError::Gap { expected, .. } => (Code::SEQ_GAP, expected),
+            SeqError::Conflict { expected, .. } => (Code::SEQ_CONFLICT, expected),
+            SeqError::TooOld { expected, .. } => (Code::SEQ_TOO_OLD, expected),
+        };
+        Self { expected_seq: Some(expected.into()), ..Self::new(code, error.to_string()).at("seq") }
+    }
+}
+
+impl From<SharedError> for Problem {
+    fn from(error: SharedError) -> Self {
+        tracing::warn!(error = chain(&error), "a session cannot be had");
+        match error {
+            SharedError::Full { .. } => {
+                let detail = "the sessions of this service fill their room; end some, or try again later";
+                Self { retry_after: Some(5), ..Self::new(Code::OVERLOADED, detail) }
+            }
+            SharedError::Unavailable { .. } | SharedError::Malformed { .. } => {
+                let detail = "sessions cannot be had now; send the same bars with the same `seq` again";
+                Self { retry_after: Some(1), ..Self::new(Code::SESSIONS_UNAVAILABLE, detail) }
+            }
+        }
+    }
+}
+
 impl From<BindError> for Problem {
     fn from(error: BindError) -> Self {
         let code = match &error {
@@ -116,9 +145,9 @@ impl From<ServiceError> for Problem {
                 ..Self::new(Code::COST_LIMIT, detail)
             },
             ServiceError::JointCost { .. } => Self::new(Code::COST_LIMIT, detail),
-            ServiceError::TooManyResults { .. } | ServiceError::TooManyRows { .. } => {
-                Self::new(Code::TOO_MANY_VALUES, detail)
-            }
+            ServiceError::TooManyResults { .. }
+            | ServiceError::TooManyRows { .. }
+            | ServiceError::AnswerTooLong { .. } => Self::new(Code::TOO_MANY_VALUES, detail),
             ServiceError::Violation { kind, id, .. } => {
                 Self { violation: Some((kind, id)), ..Self::new(Code::SANDBOX_VIOLATION, detail) }
             }
@@ -135,6 +164,13 @@ impl From<ServiceError> for Problem {
             ServiceError::KeyReused => Self::new(Code::IDEMPOTENCY_KEY_REUSED, detail).at("Idempotency-Key"),
             ServiceError::BadRoles { .. } => Self::new(Code::INVALID_ROLES, detail).at("roles"),
             ServiceError::BadText(_) => Self::new(Code::INVALID_TEXT, detail),
+            ServiceError::NoRules => Self::new(Code::RULE_NOT_ACTIVE, detail),
+            ServiceError::NoSession => Self::new(Code::SESSION_NOT_FOUND, detail),
+            ServiceError::SessionLost => Self::new(Code::SESSION_LOST, detail),
+            ServiceError::Seq(error) => error.into(),
+            ServiceError::NoState { .. } => Self::new(Code::MODULE_WITHOUT_STATE, detail),
+            ServiceError::StateTooLarge { .. } => Self::new(Code::STATE_TOO_LARGE, detail),
+            ServiceError::Shared(error) => error.into(),
             ServiceError::Store(error) => error.into(),
             ServiceError::Pool(error) => error.into(),
             ServiceError::Busy | ServiceError::Cancelled => {

@@ -35,6 +35,8 @@ pub struct Problem {
     pub violation: Option<(&'static str, Uuid)>,
     /// Seconds until trying again makes sense.
     pub retry_after: Option<u32>,
+    /// Of bars that do not continue their session: the number that would.
+    pub expected_seq: Option<Box<u64>>,
 }
 
 /// What a caller sent may be in a text, and may be long; an answer is not.
@@ -59,6 +61,7 @@ impl Problem {
             position: None,
             violation: None,
             retry_after: None,
+            expected_seq: None,
         }
     }
 
@@ -101,6 +104,7 @@ impl Problem {
             column: self.position.map(|(_, column)| column),
             kind: self.violation.map(|(kind, _)| kind),
             violation_id: self.violation.map(|(_, id)| id),
+            expected_seq: self.expected_seq.as_deref().copied(),
             diagnostics: self.diagnostics.iter().cloned().map(Diagnostic::from).collect(),
         }
     }
@@ -172,6 +176,9 @@ pub struct ProblemBody {
     /// Record of a violation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub violation_id: Option<Uuid>,
+    /// The number of the session's next bar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_seq: Option<u64>,
     /// What is wrong with a rule's text.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub diagnostics: Vec<Diagnostic>,

@@ -80,6 +80,48 @@ pub struct JointSeriesRequest {
     params: Value,
 }
 
+/// The rules of a session.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRequest {
+    #[schema(value_type = RuleSelection)]
+    rules: Value,
+    #[schema(value_type = VersionsByRule, required = false)]
+    versions: Value,
+    #[schema(value_type = ParamsByRule, required = false)]
+    params: Value,
+}
+
+/// The next bar of a session, or several.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum SessionBarsRequest {
+    Bar(SessionBarRequest),
+    Series(SessionSeriesRequest),
+}
+
+/// The next bar of a session.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionBarRequest {
+    /// Its number; 0 for the first of the session.
+    seq: u64,
+    #[schema(value_type = Inputs)]
+    inputs: Value,
+    #[schema(value_type = Time, required = false)]
+    time: Value,
+}
+
+/// The next bars of a session.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionSeriesRequest {
+    /// The number of the first; 0 for the first of the session.
+    seq: u64,
+    #[schema(value_type = Columns)]
+    columns: Value,
+}
+
 /// Declares types that are nothing but their schema.
 macro_rules! schemas {
     ($($name:ident = $schema:expr, needs [$($needed:ident),*];)*) => {

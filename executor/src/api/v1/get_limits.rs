@@ -23,6 +23,8 @@ pub struct LimitsView {
     pub run: RunLimits,
     /// What the tenant may use, all its requests together.
     pub tenant: LimitsInForce,
+    /// Of sessions.
+    pub session: SessionLimits,
 }
 
 /// Limits of requests.
@@ -80,6 +82,21 @@ pub struct RunLimits {
     pub chunk_rows: u32,
 }
 
+/// Limits of sessions.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionLimits {
+    /// Bars of one call.
+    pub bars: usize,
+    /// Bytes of the states of a session's rules.
+    pub state_bytes: usize,
+    /// Bars whose answers are kept to be given again; those of the last call are, whatever their number.
+    pub answers: usize,
+    /// Bytes of these answers, and of the answers of one call.
+    pub answer_bytes: usize,
+    /// Seconds without a bar after which a session ends.
+    pub idle_seconds: u64,
+}
+
 /// Shows the limits in force.
 #[utoipa::path(
     get, path = "/v1/limits", tag = "limits", operation_id = "get_limits",
@@ -121,6 +138,13 @@ pub async fn handle(
             deadline_ms: settings.evaluation.deadline_ms,
             memory_bytes: in_force.memory_bytes,
             chunk_rows: run.chunk_rows,
+        },
+        session: SessionLimits {
+            bars: settings.sessions.bars,
+            state_bytes: settings.sessions.state_bytes,
+            answers: settings.sessions.answers,
+            answer_bytes: settings.sessions.answer_bytes,
+            idle_seconds: settings.sessions.idle_seconds,
         },
     }))
 }

@@ -12,12 +12,15 @@ mod check_rule;
 mod combined_view;
 mod create_key;
 mod create_rule;
+mod create_session;
 mod create_tenant;
+mod delete_session;
 mod evaluate_rule;
 mod evaluate_rules;
 mod get_limits;
 mod get_module;
 mod get_rule;
+mod get_session;
 mod get_source;
 mod get_tenant;
 mod get_version;
@@ -27,10 +30,15 @@ mod list_rules;
 mod list_tenants;
 mod list_versions;
 mod quarantine;
+mod reset_session;
 mod responses;
 mod revoke_key;
 mod rule_view;
 mod run_view;
+mod session_bars;
+mod session_socket;
+mod session_stream;
+mod session_view;
 mod tenant_keys;
 mod tenant_view;
 mod test_rule;
@@ -63,7 +71,8 @@ use responses::Problems;
         (name = "keys", description = "API keys of the caller's tenant, or of the platform"),
         (name = "audit", description = "Who did what"),
         (name = "tenants", description = "Administration of tenants, for `admin`"),
-        (name = "security", description = "Review of what modules did, for `security`")
+        (name = "security", description = "Review of what modules did, for `security`"),
+        (name = "sessions", description = "Live runs, bar by bar, each bar counted once")
     )
 )]
 struct Description;
@@ -102,7 +111,12 @@ pub fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenant_keys::revoke))
         .routes(routes!(audit::of_tenant))
         .routes(routes!(quarantine::add))
-        .routes(routes!(quarantine::release));
+        .routes(routes!(quarantine::release))
+        .routes(routes!(create_session::handle))
+        .routes(routes!(get_session::handle, delete_session::handle))
+        .routes(routes!(session_bars::handle))
+        .routes(routes!(reset_session::handle))
+        .routes(routes!(session_stream::handle));
     Problems.modify(router.get_openapi_mut());
     router
 }

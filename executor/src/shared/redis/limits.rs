@@ -53,7 +53,8 @@ fn signed(cost: u64) -> i64 {
 #[async_trait]
 impl Limiter for RedisShared {
     async fn take(&self, tenant: TenantId, policy: Policy, cost: u64, quota: Quota) -> Decision {
-        let (parts, share) = (self.parts(), Rate::from(quota).share(self.parts()));
+        let parts = self.parts();
+        let share = Rate::from(quota).share(parts);
         match self.pour(tenant, policy, signed(cost), quota, None).await {
             Ok(decision) => {
                 // Should Redis go, this replica's share is as full as the whole was.

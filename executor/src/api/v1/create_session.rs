@@ -1,0 +1,67 @@
+//! `POST /v1/sessions`
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::IntoResponse;
+
+use super::bars_request::SessionRequest;
+use super::session_view::SessionView;
+use crate::api::bars_json::{self, Form, Rules};
+use crate::api::body::SmallBody;
+use crate::api::context::Marks;
+use crate::api::params::{NoQuery, QueryArgs, rule_at, shorten};
+use crate::api::problem::Problem;
+use crate::api::tenant::Tenant;
+use crate::auth::permission::Evaluate;
+use crate::service::Service;
+use crate::service::sessions::NewSession;
+
+/// Begins a live run of some rules.
+///
+/// The versions that are found now are run to the session's end, whatever is activated meanwhile. Send bars to
+/// `/v1/sessions/{id}/bars`, or over the WebSocket at `/v1/sessions/{id}/stream`.
+#[utoipa::path(
+    post, path = "/v1/sessions", tag = "sessions", operation_id = "create_session",
+    request_body = SessionRequest,
+    responses(
+        (status = 201, description = "The session", body = SessionView,
+            headers(("location" = String, description = "Address of the session"))),
+        (status = 404, description = "`rule_not_found` or `version_not_found`"),
+        (status = 409, description = "`rule_archived` or `rule_not_active`"),
+        (status = 423, description = "`rule_quarantined`"),
+        (status = 422, description = "The params do not fit, `module_without_state`, `state_too_large` or `too_many_rules`"),
+    )
+)]
+pub async fn handle(
+    tenant: Tenant<Evaluate>,
+    State(service): State<Service>,
+    _: QueryArgs<NoQuery>,
+    marks: Marks,
+    SmallBody(body): SmallBody,
+) -> Result<impl IntoResponse + use<>, Problem> {
+    let request = bars_json::read(&body.bytes, Form::NewSession, &service.settings().evaluation)?;
+    let rules = match request.rules {
+        None | Some(Rules::All) => None,
+        Some(Rules::Named(names)) => {
+            let found = names.iter().enumerate().map(|(i, name)| rule_at(name, || format!("rules[{i}]")));
+            Some(found.collect::<Result<_, _>>()?)
+        }
+    };
+    let versions = request.versions.iter().map(|(name, version)| {
+        let named = rule_at(name, || format!("versions.{}", shorten(name)))?;
+        Ok((named, *version))
+    });
+    let versions = versions.collect::<Result<_, Problem>>()?;
+    let params = request.rule_params.into_iter().map(|(name, params)| {
+        let named = rule_at(&name, || format!("params.{}", shorten(&name)))?;
+        Ok((named, params))
+    });
+    let params = params.collect::<Result<_, Problem>>()?;
+    let new = NewSession { rules, versions, params, place: service.bar_runs().place()? };
+    let info = service.create_session(&tenant.caller(marks), new).await?;
+    let location = format!("/v1/sessions/{}", info.id);
+    let view = SessionView::new(info, service.settings().sessions.idle_seconds);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(view)))
+}

@@ -1,0 +1,56 @@
+//! Open WebSockets: so many at a time, and all told to close when the service stops.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+/// Those of this process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sockets {
+    places: Arc<Semaphore>,
+    draining: CancellationToken,
+    open: TaskTracker,
+}
+
+/// The place of one, for as long as it is open.
+#[derive(Debug)]
+pub struct SocketPlace {
+    _permit: OwnedSemaphorePermit,
+    _open: TaskTrackerToken,
+}
+
+impl Sockets {
+    /// At most so many.
+    pub fn new(most: usize) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            draining: CancellationToken::new(),
+            open: TaskTracker::new(),
+        }
+    }
+
+    /// A place, if there is one.
+    pub fn place(&self) -> Option<SocketPlace> {
+        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        Some(SocketPlace { _permit: permit, _open: self.open.token() })
+    }
+
+    /// Ready when sockets are to close.
+    pub async fn draining(&self) {
+        self.draining.cancelled().await;
+    }
+
+    /// Tells all to close.
+    pub fn drain(&self) {
+        self.draining.cancel();
+        self.open.close();
+    }
+
+    /// Ready when they are told to close and none is open.
+    pub async fn ended(&self) {
+        self.open.wait().await;
+    }
+}
