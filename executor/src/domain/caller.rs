@@ -68,7 +68,8 @@ impl Actor {
         // RFC 9562, version 8: bits of our own.
         Self {
             id: ActorId(uuid::Builder::from_custom_bytes(id).into_uuid()),
-            name: format!("user {issuer} {subject}").into(),
+            // An issuer may put anything into a subject; a database takes no NUL, and a log no new line.
+            name: format!("user {issuer} {subject}").replace(char::is_control, "\u{fffd}").into(),
         }
     }
 
@@ -145,6 +146,8 @@ mod tests {
         assert_eq!(id("https://a", "b"), id("https://a", "b"));
         assert_ne!(id("https://a", "b"), id("https://a ", "b"));
         assert_ne!(id("https://a b", "c"), id("https://a", "b c"));
+        assert_ne!(id("https://a", "b\0"), id("https://a", "b\n"));
+        assert_eq!(&*Actor::user("https://a", "b\0\n").name, "user https://a b\u{fffd}\u{fffd}");
     }
 
     #[test]

@@ -23,8 +23,10 @@ impl Service {
         version: u32,
         reason: &str,
     ) -> Result<Quarantine, ServiceError> {
-        if reason.trim().is_empty() || reason.chars().count() > REASON_CHARS {
-            return Err(ServiceError::BadText(format!("a reason has 1 to {REASON_CHARS} characters")));
+        let control = |c: char| c.is_control() && c != '\n';
+        if reason.trim().is_empty() || reason.chars().count() > REASON_CHARS || reason.contains(control) {
+            let said = format!("a reason has 1 to {REASON_CHARS} characters, and no control characters but new lines");
+            return Err(ServiceError::BadText(said));
         }
         let change = self.change_by(&operator.actor, &operator.marks, None);
         let made = self.store.quarantine(tenant, name, version, reason, &change).await?;

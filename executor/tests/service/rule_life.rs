@@ -181,7 +181,9 @@ async fn a_stopped_module_does_not_run_until_it_is_let_go() {
     let missing = "/v1/rules/drawdown/quarantine?tenant=nobody";
     server.post_by(&security, missing, &stop).await.problem(404, "tenant_not_found");
     server.post_by(&security, "/v1/rules/drawdown/quarantine", &stop).await.problem(400, "invalid_query");
-    let blank = json!({"version": 1, "reason": " "});
     let path = "/v1/rules/drawdown/quarantine?tenant=default";
-    server.post_by(&security, path, &blank).await.problem(422, "invalid_text");
+    for reason in [" ", "a\0b", "a\u{1b}b"] {
+        let bad = json!({"version": 1, "reason": reason});
+        server.post_by(&security, path, &bad).await.problem(422, "invalid_text");
+    }
 }
