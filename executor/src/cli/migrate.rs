@@ -13,8 +13,8 @@ use crate::telemetry::logs;
 
 /// Bring the store's tables to this version's form
 ///
-/// For `PostgreSQL` it needs `RULEBOX_DATABASE__MIGRATE_URL`: a login that owns the database, to the database itself and
-/// not to a pooler. Two that run at once wait for one another. Without a database the store is the file in
+/// A database needs `RULEBOX_DATABASE__MIGRATE_URL`: a login that owns it, to the database itself and not to a
+/// pooler. Two that run at once wait for one another. Without a database the store is the file in
 /// `RULEBOX_DATA_DIR`, which a start brings to its form by itself.
 #[derive(Debug, Args)]
 #[command(after_help = "Exit codes: 0; 2 if the tables cannot be brought to this version's form.")]

@@ -6,7 +6,7 @@ use crate::harness::Room;
 fn every_command_explains_itself() {
     let room = Room::new();
     let mut pages = String::new();
-    for command in ["", "serve", "demo", "check", "fmt", "test", "explain", "run", "selftest"] {
+    for command in ["", "serve", "demo", "check", "fmt", "test", "explain", "run", "selftest", "migrate"] {
         let arguments: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         pages.push_str(&format!("$ rulebox {}\n{}\n", arguments.join(" "), room.rulebox(&arguments).ok()));
     }

@@ -122,6 +122,7 @@ fn upload(server: &Server, key: &str, name: &str, over: &AtomicBool) -> Uploads 
 fn upload_during(replicas: &[Replica; 2], key: &str, prefix: &str, trouble: impl FnOnce()) -> String {
     let over = AtomicBool::new(false);
     let all = Mutex::new(Uploads::default());
+    let mut away = Duration::ZERO;
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let (over, all, server) = (&over, &all, &replicas[thread % 2].server);
@@ -135,7 +136,9 @@ fn upload_during(replicas: &[Replica; 2], key: &str, prefix: &str, trouble: impl
             });
         }
         std::thread::sleep(Duration::from_secs(1));
+        let began = Instant::now();
         trouble();
+        away = began.elapsed();
         std::thread::sleep(Duration::from_secs(1));
         over.store(true, Ordering::SeqCst);
     });
@@ -144,7 +147,8 @@ fn upload_during(replicas: &[Replica; 2], key: &str, prefix: &str, trouble: impl
         all_are_there(&replica.server, key, &all.acknowledged);
     }
     format!(
-        "{} versions acknowledged, all there on both replicas; refused: {:?}; longest pause {:?}, slowest answer {:?}",
+        "away for {away:?}; {} versions acknowledged, all there on both replicas; refused: {:?}; longest pause {:?}, \
+         slowest answer {:?}",
         all.acknowledged.len(),
         all.refused,
         all.pause,

@@ -14,7 +14,7 @@ fn nothing_acknowledged_is_lost_when_the_database_crashes_and_comes_back() {
         std::thread::sleep(Duration::from_secs(2));
         server.start_again();
     });
-    println!("PostgreSQL away for two seconds: {said}");
+    println!("PostgreSQL crashed: {said}");
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn nothing_acknowledged_is_lost_when_the_pooler_is_killed_and_comes_back() {
     let mut pooler = PgBouncer::start(&server, 4);
     let (replicas, key) = replicas(&database(&server).by_port(pooler.port()));
     let said = upload_during(&replicas, &key, "pooler", || pooler.restart());
-    println!("PgBouncer killed and started again: {said}");
+    println!("PgBouncer killed: {said}");
 }
 
 #[test]
@@ -36,5 +36,5 @@ fn nothing_acknowledged_is_lost_when_the_database_behind_a_pooler_crashes() {
         std::thread::sleep(Duration::from_secs(1));
         server.start_again();
     });
-    println!("PostgreSQL behind PgBouncer away for a second: {said}");
+    println!("PostgreSQL behind PgBouncer crashed: {said}");
 }

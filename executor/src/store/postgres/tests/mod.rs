@@ -1,5 +1,6 @@
 //! The contract, directly and through `PgBouncer`; and what is this store's own.
 
+mod faults;
 mod opening;
 mod pooler;
 mod rights;
