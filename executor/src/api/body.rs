@@ -2,11 +2,11 @@
 
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http_body_util::BodyExt;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 
 use super::body_room::BodyRoom;
+use super::encoding::{BodyBytes, BodyError, Encoding};
 use super::json_words;
 use super::problem::{Code, Problem};
 use super::state::ApiState;
@@ -40,47 +40,63 @@ fn kind(headers: &HeaderMap) -> Kind {
 }
 
 fn wrong_type(taken: &str) -> Problem {
-    Problem::new(Code::UNSUPPORTED_MEDIA_TYPE, format!("send `Content-Type: {taken}`, uncompressed"))
+    Problem::new(Code::UNSUPPORTED_MEDIA_TYPE, format!("send `Content-Type: {taken}`"))
 }
 
-/// Refuses what is not of a taken type, or compressed.
+/// Refuses what is not of a taken type.
 fn check_type(headers: &HeaderMap, taken: &[Kind], names: &str) -> Result<Kind, Problem> {
     let kind = kind(headers);
-    let encoding = headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity");
-    if encoding || !taken.contains(&kind) { Err(wrong_type(names)) } else { Ok(kind) }
+    if taken.contains(&kind) { Ok(kind) } else { Err(wrong_type(names)) }
 }
 
-/// Reads a body of at most `limit` bytes. Room is taken as they arrive: who declares a body and sends none holds none.
+/// Reads a body of at most `limit` bytes, decompressed. Room is taken as they arrive: who declares a body and sends none
+/// holds none.
 async fn read(request: Request, state: &ApiState, limit: usize) -> Result<Held, Problem> {
     let too_large = || Problem::new(Code::BODY_TOO_LARGE, format!("the body may have {limit} bytes"));
+    let encoding = Encoding::of(request.headers())?;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > limit) {
+    let most = if encoding == Encoding::Identity { limit } else { compressed_limit(limit) };
+    if length.is_some_and(|length| length > most) {
         return Err(too_large());
     }
-    let mut body = request.into_body();
+    let expected = length.filter(|_| encoding == Encoding::Identity).unwrap_or(limit);
+    let mut body = BodyBytes::new(request.into_body(), encoding, most);
     let mut held = Held { bytes: Vec::new(), room: state.body_room.none() };
     let arrive = async {
-        while let Some(frame) = body.frame().await {
-            let cut = |_| Problem::new(Code::MALFORMED_JSON, "the body ended before its length");
-            let Ok(data) = frame.map_err(cut)?.into_data() else { continue };
+        loop {
+            let data = match body.next().await {
+                Ok(Some(data)) => data,
+                Ok(None) => return Ok(()),
+                Err(BodyError::TooLong) => return Err(too_large()),
+                Err(error) => return Err(error.problem()),
+            };
             let needed = held.bytes.len().saturating_add(data.len());
             if needed > limit {
                 return Err(too_large());
             }
             if needed > held.bytes.capacity() {
-                let twice = held.bytes.capacity().saturating_mul(2).min(length.unwrap_or(limit));
+                let twice = held.bytes.capacity().saturating_mul(2).min(expected);
                 let capacity = needed.max(twice);
-                held.room.resize(capacity)?;
+                held.room.resize(capacity.saturating_add(encoding.memory()))?;
                 held.bytes.reserve_exact(capacity - held.bytes.len());
             }
             held.bytes.extend_from_slice(&data);
+            if encoding != Encoding::Identity {
+                // What a few compressed bytes become is there at once, and others wait for this thread.
+                tokio::task::yield_now().await;
+            }
         }
-        Ok(())
     };
     let time = state.service.settings().api.body_time();
     let late = || Problem::new(Code::BODY_TIMEOUT, format!("the body took longer than {} seconds", time.as_secs()));
     tokio::time::timeout(time, arrive).await.map_err(|_| late())??;
+    held.room.resize(held.bytes.capacity())?;
     Ok(held)
+}
+
+/// What does not compress grows a little: gzip adds 5 bytes to 16 KiB, and each has a head and an end.
+const fn compressed_limit(limit: usize) -> usize {
+    limit.saturating_add(limit / 1024).saturating_add(1024)
 }
 
 /// A JSON body that carries bars, not yet parsed.

@@ -7,6 +7,7 @@ pub mod conditional;
 pub mod context;
 mod cursor;
 pub mod docs;
+pub mod encoding;
 pub mod health;
 mod idempotency;
 mod json_words;

@@ -165,11 +165,6 @@ async fn types_sizes_methods_and_addresses_have_problems_too() {
         send(request).await.problem(415, "unsupported_media_type");
     }
     send(server.request(Method::POST, EVALUATE).body("{}")).await.problem(415, "unsupported_media_type");
-    let compressed = server
-        .request(Method::POST, EVALUATE)
-        .header("content-type", "application/json")
-        .header("content-encoding", "gzip");
-    send(compressed.body("{}")).await.problem(415, "unsupported_media_type");
     let large = vec![b' '; 65 << 20];
     server.post_text(EVALUATE, large).await.problem(413, "body_too_large");
     let stream = futures_util::stream::iter((0..70).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1 << 20])));

@@ -5,6 +5,7 @@
 mod access;
 mod administration;
 mod bad_input;
+mod compressed;
 mod connections;
 mod described;
 mod evaluate;

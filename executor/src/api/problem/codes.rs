@@ -60,6 +60,11 @@ codes! {
         "The text breaks the grammar of JSON, ends too early, nests too deeply, or has a number that no double can \
          hold. `line`, `column` and, where known, `path` say where. JSON has no NaN or Infinity: write null for a \
          missing value.";
+    MALFORMED_ENCODING = "malformed_encoding", BAD_REQUEST, "The body's compression is broken",
+        "The body is not what `Content-Encoding` says, has something behind its end, or ends too early. The window of a \
+         zstd frame may have 8 MiB, which is what every level up to 19 keeps to without `--long`.";
+    BODY_INCOMPLETE = "body_incomplete", BAD_REQUEST, "The body is not all there",
+        "The connection ended before the body did.";
     INVALID_QUERY = "invalid_query", BAD_REQUEST, "A query parameter is unknown or cannot be read",
         "See the operation in /docs for the parameters that it takes.";
     INVALID_HEADER = "invalid_header", BAD_REQUEST, "A header cannot be read",
@@ -121,8 +126,8 @@ codes! {
     BODY_TOO_LARGE = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
         "`GET /v1/limits` shows the limits. Split the bars into several requests, or send fewer columns.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body's type is not taken here",
-        "Send `Content-Type: application/json` (where a rule's text is taken, also `text/plain`), and no \
-         `Content-Encoding`.";
+        "Send `Content-Type: application/json` (where a rule's text is taken, also `text/plain`); the body as it is, or \
+         with `Content-Encoding: gzip` or `zstd`.";
     INVALID_REQUEST = "invalid_request", UNPROCESSABLE_ENTITY, "The body is JSON, but not the JSON that is taken here",
         "A field is unknown, missing, given twice or of the wrong type. `path`, `line` and `column` say where.";
     RULE_INVALID = "rule_invalid", UNPROCESSABLE_ENTITY, "The rule does not compile",
