@@ -110,6 +110,8 @@ impl Background {
 
 /// Connections to the health port: probes and scrapers.
 const HEALTH_CONNECTIONS: usize = 64;
+/// The part of the time to drain that streams have to come to their end by themselves.
+const STREAMS_PART: f64 = 0.75;
 
 /// The service, started: both ports are bound, the store is open, no request has been answered yet.
 #[derive(Debug)]
@@ -249,9 +251,13 @@ impl App {
                 sockets.drain();
             }
         });
+        let streams = self.service.clone();
         let late = async {
             stopping.cancelled().await;
-            tokio::time::sleep(drain).await;
+            // A stream has its last words to say while there is somebody to hear them.
+            tokio::time::sleep(drain.mul_f64(STREAMS_PART)).await;
+            streams.end_streams();
+            tokio::time::sleep(drain.mul_f64(1.0 - STREAMS_PART)).await;
         };
         tokio::select! {
             () = api => {}

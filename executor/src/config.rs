@@ -165,6 +165,12 @@ pub struct Evaluation {
     pub events: usize,
     /// Compiled modules kept in memory.
     pub loaded_modules: usize,
+    /// Streams at a time, each with an instance of its own; past them the answer is 503.
+    pub streams: usize,
+    /// Rows of a stream.
+    pub stream_rows: usize,
+    /// Bytes of a record batch of a stream. (A line of JSON may have as many as [`Api::small_body_bytes`].)
+    pub stream_batch_bytes: usize,
 }
 
 /// What a tenant may use, unless it has limits of its own.
@@ -308,6 +314,9 @@ impl Default for Defaults {
                 answers_in_flight_bytes: 1 << 30,
                 events: 1_000,
                 loaded_modules: 1_000,
+                streams: 64,
+                stream_rows: 100_000_000,
+                stream_batch_bytes: 32 << 20,
             },
             sessions: Sessions::default(),
             redis: Redis::default(),

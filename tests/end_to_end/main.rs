@@ -9,3 +9,4 @@ mod replicas;
 mod secrets;
 mod sessions;
 mod start;
+mod streams;

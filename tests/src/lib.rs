@@ -120,6 +120,11 @@ impl Server {
         }
     }
 
+    /// Of the process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Posts JSON with a key.
     ///
     /// # Errors

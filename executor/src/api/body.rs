@@ -99,6 +99,11 @@ const fn compressed_limit(limit: usize) -> usize {
     limit.saturating_add(limit / 1024).saturating_add(1024)
 }
 
+/// Reads a body that carries bars.
+pub(super) async fn read_bars(request: Request, state: &ApiState) -> Result<Held, Problem> {
+    read(request, state, state.service.settings().api.body_bytes).await
+}
+
 /// A JSON body that carries bars, not yet parsed.
 #[derive(Debug)]
 pub struct BarsBody(pub Held);
@@ -108,7 +113,7 @@ impl FromRequest<ApiState> for BarsBody {
 
     async fn from_request(request: Request, state: &ApiState) -> Result<Self, Problem> {
         check_type(request.headers(), &[Kind::Json], "application/json")?;
-        Ok(Self(read(request, state, state.service.settings().api.body_bytes).await?))
+        Ok(Self(read_bars(request, state).await?))
     }
 }
 

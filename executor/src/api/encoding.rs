@@ -8,7 +8,7 @@ use std::pin::Pin;
 
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use async_compression::zstd::DParameter;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_ENCODING;
 use bytes::BytesMut;
@@ -160,14 +160,6 @@ impl BodyBytes {
                     _ => Ok(Some(self.chunk.split().freeze())),
                 }
             }
-        }
-    }
-
-    /// Whether the body is known to have no more bytes.
-    pub fn is_at_end(&self) -> bool {
-        match &self.source {
-            Source::Plain(body) => body.is_end_stream(),
-            Source::Decoder(_) => false,
         }
     }
 }

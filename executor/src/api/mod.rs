@@ -15,6 +15,7 @@ pub mod params;
 pub mod problem;
 mod rate_limits;
 pub mod state;
+pub mod streams;
 pub mod tenant;
 #[cfg(test)]
 mod tests;

@@ -72,6 +72,9 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_EVALUATION__ANSWERS_IN_FLIGHT_BYTES  bytes of all results and answers at a time
   RULEBOX_EVALUATION__EVENTS           changes of verdict in an answer
   RULEBOX_EVALUATION__LOADED_MODULES   compiled modules kept in memory
+  RULEBOX_EVALUATION__STREAMS          streams at a time
+  RULEBOX_EVALUATION__STREAM_ROWS      bars of a stream
+  RULEBOX_EVALUATION__STREAM_BATCH_BYTES  bytes of a record batch of a stream
   RULEBOX_SESSIONS__IDLE_SECONDS       time without a bar after which a session ends
   RULEBOX_SESSIONS__BARS               bars of one call
   RULEBOX_SESSIONS__STATE_BYTES        bytes of the states of a session's rules

@@ -75,6 +75,10 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         ("retention.audit_days", retention.audit_days, 0..=36_500),
         ("retention.requests_hours", retention.requests_hours, 1..=8_760),
         ("retention.keys_days", retention.keys_days, 1..=36_500),
+        // Each has 4 GiB of address space for its module.
+        ("evaluation.streams", evaluation.streams as u64, 1..=10_000),
+        ("evaluation.stream_rows", evaluation.stream_rows as u64, 1..=1_000_000_000_000),
+        ("evaluation.stream_batch_bytes", evaluation.stream_batch_bytes as u64, KIB..=GIB),
     ]
 }
 

@@ -8,4 +8,5 @@ pub mod pool;
 pub mod prepared;
 pub mod room;
 pub mod run;
+pub mod stream;
 pub mod summary;

@@ -90,6 +90,17 @@ impl Pool {
         Err(PoolError::Full { pool: self.name, retry_after: Duration::from_secs(1) })
     }
 
+    /// Waits for a place, in turn: for those who have begun, and whom nobody refuses any more.
+    ///
+    /// # Errors
+    /// None while the pool lives.
+    pub async fn place_in_turn(&self) -> Result<Place, PoolError> {
+        match Arc::clone(&self.places).acquire_owned().await {
+            Ok(permit) => Ok(Place { pool: self.clone(), permit: Arc::new(permit) }),
+            Err(_) => Err(PoolError::Full { pool: self.name, retry_after: Duration::from_secs(1) }),
+        }
+    }
+
     /// Does the work on a thread of the pool. A caller who goes away while waiting gives up its place; work that has
     /// begun runs to its end, and keeps its thread until then.
     ///

@@ -71,13 +71,54 @@ impl Code {
     }
 }
 
-/// Reads one rule's results.
-#[derive(Debug)]
-pub struct Summary<'a> {
-    prepared: &'a Prepared,
-    time: Option<&'a [i64]>,
-    wanted: Wanted,
-    total: usize,
+/// Times of some bars of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Times<'a> {
+    first_bar: usize,
+    values: Option<&'a [i64]>,
+}
+
+impl<'a> Times<'a> {
+    /// Of the bars from `first_bar` on.
+    pub const fn new(first_bar: usize, values: Option<&'a [i64]>) -> Self {
+        Self { first_bar, values }
+    }
+
+    fn of(&self, bar: usize) -> Option<At> {
+        time_of(self.values, bar.checked_sub(self.first_bar)?)
+    }
+}
+
+/// What results are read with.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// The rule.
+    pub prepared: &'a Prepared,
+    /// Of its bars.
+    pub times: Times<'a>,
+}
+
+impl Reading<'_> {
+    fn code(&self, verdict: Verdict, fired: u32) -> Code {
+        let action = match verdict {
+            Verdict::Warn => self.prepared.actions.action(false, fired),
+            Verdict::Breach => self.prepared.actions.action(true, fired),
+            Verdict::Ok | Verdict::Fault => None,
+        };
+        Code::new(verdict, action)
+    }
+
+    /// What was said of a bar, which is row `row` of these.
+    pub fn event(&self, rows: &OutputRows<'_>, row: usize, bar: usize) -> Event {
+        read_event(&self.prepared.manifest, rows, row, bar, self.times.of(bar))
+    }
+}
+
+/// Counts and changes of verdict, from the first bar of a run on.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// As many are kept.
+    most: usize,
     before: (u8, u32),
     code: Code,
     /// Bars by verdict.
@@ -88,7 +129,57 @@ pub struct Summary<'a> {
     pub events: Vec<Event>,
     /// As above.
     pub events_truncated: bool,
-    /// As above.
+}
+
+impl Changes {
+    /// Before the first bar, which is as after one that was `ok`.
+    pub fn new(most: usize) -> Self {
+        Self { most, ..Self::default() }
+    }
+
+    /// Reads the next bar.
+    pub fn row(&mut self, reading: &Reading<'_>, rows: &OutputRows<'_>, row: usize, bar: usize) -> Code {
+        let verdict = rows.verdict(row);
+        let now = (verdict as u8, rows.fired(row));
+        self.counts.add(verdict);
+        if now != self.before {
+            self.before = now;
+            let code = reading.code(verdict, now.1);
+            if code != self.code {
+                self.code = code;
+                self.changed(verdict, || reading.event(rows, row, bar));
+            }
+        }
+        self.code
+    }
+
+    fn changed(&mut self, verdict: Verdict, event: impl FnOnce() -> Event) {
+        let is_first = verdict != Verdict::Ok && self.first.iter().all(|event| event.verdict != verdict);
+        let has_room = self.events.len() < self.most;
+        self.events_truncated |= !has_room;
+        if !is_first && !has_room {
+            return;
+        }
+        let event = event();
+        if is_first {
+            self.first.push(event.clone());
+            self.first.sort_by_key(|event| event.verdict);
+        }
+        if has_room {
+            self.events.push(event);
+        }
+    }
+}
+
+/// Reads one rule's results.
+#[derive(Debug)]
+pub struct Summary<'a> {
+    reading: Reading<'a>,
+    wanted: Wanted,
+    total: usize,
+    /// Counts, firsts and changes.
+    pub changes: Changes,
+    /// See [`crate::domain::evaluation::RuleRun`].
     pub last: Option<Event>,
     /// As above.
     pub series: Series,
@@ -103,50 +194,14 @@ impl<'a> Summary<'a> {
     pub fn new(prepared: &'a Prepared, time: Option<&'a [i64]>, wanted: Wanted, total: usize) -> Self {
         let outs = wanted.series.out.then(|| vec![Vec::with_capacity(total); prepared.manifest.outs.len()]);
         Self {
-            prepared,
-            time,
+            reading: Reading { prepared, times: Times::new(0, time) },
             wanted,
             total,
-            before: (Verdict::Ok as u8, 0),
-            code: Code::default(),
-            counts: Counts::default(),
-            first: Vec::new(),
-            events: Vec::new(),
-            events_truncated: false,
+            changes: Changes::new(wanted.events),
             last: None,
             series: Series { verdicts: wanted.series.verdict.then(|| Vec::with_capacity(total)), outs },
             codes: Vec::with_capacity(if wanted.combine { total } else { 0 }),
             keeps: Vec::new(),
-        }
-    }
-
-    fn code(&self, verdict: Verdict, fired: u32) -> Code {
-        let action = match verdict {
-            Verdict::Warn => self.prepared.actions.action(false, fired),
-            Verdict::Breach => self.prepared.actions.action(true, fired),
-            Verdict::Ok | Verdict::Fault => None,
-        };
-        Code::new(verdict, action)
-    }
-
-    fn event(&self, rows: &OutputRows<'_>, row: usize, bar: usize) -> Event {
-        read_event(&self.prepared.manifest, rows, row, bar, time_of(self.time, bar))
-    }
-
-    fn changed(&mut self, rows: &OutputRows<'_>, row: usize, bar: usize, verdict: Verdict) {
-        let is_first = verdict != Verdict::Ok && self.first.iter().all(|event| event.verdict != verdict);
-        let has_room = self.events.len() < self.wanted.events;
-        self.events_truncated |= !has_room;
-        if !is_first && !has_room {
-            return;
-        }
-        let event = self.event(rows, row, bar);
-        if is_first {
-            self.first.push(event.clone());
-            self.first.sort_by_key(|event| event.verdict);
-        }
-        if has_room {
-            self.events.push(event);
         }
     }
 }
@@ -181,22 +236,12 @@ fn unknown_fault() -> FaultInfo {
 impl OutputSink for Summary<'_> {
     fn rows(&mut self, first_row: usize, rows: &OutputRows<'_>) {
         for row in 0..rows.rows {
-            let verdict = rows.verdict(row);
-            let now = (verdict as u8, rows.fired(row));
-            self.counts.add(verdict);
-            if now != self.before {
-                self.before = now;
-                let code = self.code(verdict, now.1);
-                if code != self.code {
-                    self.code = code;
-                    self.changed(rows, row, first_row + row, verdict);
-                }
-            }
+            let code = self.changes.row(&self.reading, rows, row, first_row + row);
             if self.wanted.combine {
-                self.codes.push(self.code);
+                self.codes.push(code);
             }
         }
-        if self.wanted.combine && self.prepared.shape.keep {
+        if self.wanted.combine && self.reading.prepared.shape.keep {
             self.keeps.extend((0..rows.rows).map(|row| rows.keep(row)));
         }
         if let Some(verdicts) = &mut self.series.verdicts {
@@ -206,7 +251,7 @@ impl OutputSink for Summary<'_> {
             column.extend((0..rows.rows).map(|row| rows.out(out, row)));
         }
         if rows.rows > 0 && first_row + rows.rows == self.total {
-            self.last = Some(self.event(rows, rows.rows - 1, self.total - 1));
+            self.last = Some(self.reading.event(rows, rows.rows - 1, self.total - 1));
         }
     }
 }

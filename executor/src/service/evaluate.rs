@@ -225,7 +225,13 @@ impl Service {
     }
 
     /// The proved worst case of the whole run has to fit: nothing is begun that may not end.
-    fn check_cost(&self, in_force: &InForce, rule: &str, manifest: &Manifest, rows: usize) -> Result<(), ServiceError> {
+    pub(super) fn check_cost(
+        &self,
+        in_force: &InForce,
+        rule: &str,
+        manifest: &Manifest,
+        rows: usize,
+    ) -> Result<(), ServiceError> {
         let (cost, limit) = (self.cost(in_force, manifest, rows), in_force.fuel_per_call);
         if cost <= limit {
             return Ok(());

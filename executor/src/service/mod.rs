@@ -12,6 +12,7 @@ pub mod rules;
 pub mod sessions;
 mod settle;
 pub mod sockets;
+pub mod stream;
 pub mod tenant_limits;
 pub mod tenants;
 pub mod violations;
@@ -105,8 +106,10 @@ pub struct Service {
     modules: Modules,
     runs: Pool,
     bar_runs: Pool,
+    stream_turns: Pool,
     rooms: Rooms,
     stopping: CancellationToken,
+    streams_ending: CancellationToken,
     tasks: TaskTracker,
     limits: Limits,
     settings: Arc<Config>,
@@ -122,8 +125,12 @@ impl Service {
         let Parts { store, shared, keyring, sealer, cursors, session_keys, generations, settings, metrics } = parts;
         let evaluation = &settings.evaluation;
         let sandbox = Sandbox::new(SandboxConfig {
-            // Uploads' tests run on the compile pool, runs on their own: an instance for each thread, and some.
-            pool_size: u32::try_from(2 * evaluation.threads + settings.compile.threads).unwrap_or(u32::MAX).max(16),
+            // Uploads' tests run on the compile pool, runs on their own: an instance for each thread, and some. A stream
+            // keeps its own.
+            pool_size: u32::try_from(2 * evaluation.threads + settings.compile.threads)
+                .unwrap_or(u32::MAX)
+                .max(16)
+                .saturating_add(u32::try_from(evaluation.streams).unwrap_or(u32::MAX)),
             max_memory_bytes: evaluation.memory_bytes.max(SandboxConfig::default().max_memory_bytes),
             ..SandboxConfig::default()
         })?;
@@ -138,6 +145,8 @@ impl Service {
         let refused = |queue| metrics.refused.with_label_values(&[queue]);
         let runs = Pool::new("evaluation", evaluation.threads, evaluation.queue).counting(refused("evaluation_queue"));
         let bar_runs = Pool::new("bar", evaluation.threads, evaluation.queue).counting(refused("bar_queue"));
+        let stream_turns = Pool::new("stream", evaluation.streams, 0).counting(refused("streams"));
+        let stopping = CancellationToken::new();
         Ok(Self {
             store,
             shared,
@@ -152,8 +161,10 @@ impl Service {
             modules,
             runs,
             bar_runs,
+            stream_turns,
             rooms: Rooms::new(evaluation.answers_in_flight_bytes),
-            stopping: CancellationToken::new(),
+            streams_ending: stopping.child_token(),
+            stopping,
             tasks: TaskTracker::new(),
             limits,
             settings,
@@ -203,6 +214,11 @@ impl Service {
     /// The settings in force.
     pub fn settings(&self) -> &Config {
         &self.settings
+    }
+
+    /// The same, for work that outlives its request.
+    pub fn shared_settings(&self) -> Arc<Config> {
+        Arc::clone(&self.settings)
     }
 
     /// The compiler's limits.

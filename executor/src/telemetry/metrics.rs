@@ -16,7 +16,7 @@ pub struct Metrics {
     pub http_duration: HistogramVec,
     /// Requests being answered.
     pub http_active: IntGauge,
-    /// Requests refused for want of room, by what there was none in: `body_room`, `evaluation_queue`, `bar_queue`.
+    /// Requests refused for want of room, by what there was none in: `body_room`, `evaluation_queue`, `bar_queue`, `streams`.
     pub refused: IntCounterVec,
     /// Seconds of compiling, by stage (`compile`: text to module, `load`: module to machine code) and result.
     pub compile_duration: HistogramVec,
@@ -24,7 +24,7 @@ pub struct Metrics {
     pub compile_queue: IntGauge,
     /// Texts that were not compiled, by reason.
     pub compile_rejected: IntCounterVec,
-    /// Seconds from a request that has been read to its results, by mode (`bar`, `columns`).
+    /// Seconds from a request that has been read to its results, by mode (`bar`, `columns`, `stream`).
     pub evaluation_duration: HistogramVec,
     /// Requests waiting to be run.
     pub evaluation_queue: IntGauge,
@@ -180,7 +180,7 @@ impl Metrics {
             self.violations.with_label_values(&[kind, severity.name()]).reset();
         }
         self.compile_rejected.with_label_values(&["queue_full"]).reset();
-        for reason in ["body_room", "evaluation_queue", "bar_queue"] {
+        for reason in ["body_room", "evaluation_queue", "bar_queue", "streams"] {
             self.refused.with_label_values(&[reason]).reset();
         }
         for policy in ["requests", "fuel"] {
@@ -191,7 +191,7 @@ impl Metrics {
         for result in ["hit", "miss"] {
             self.module_cache.with_label_values(&["memory", result]).reset();
         }
-        for mode in ["bar", "columns", "session"] {
+        for mode in ["bar", "columns", "session", "stream"] {
             self.bars.with_label_values(&[mode]).reset();
         }
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

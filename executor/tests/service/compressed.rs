@@ -49,6 +49,7 @@ async fn bomb(encoding: &str, mebibytes: usize) -> Vec<u8> {
 
 async fn post(server: &Server, path: &str, encoding: &str, body: Vec<u8>) -> Answer {
     let request = server.request(Method::POST, path).header("content-type", "application/json");
+    let request = if path.ends_with("/activate") { request.header("if-match", "*") } else { request };
     send(request.header("content-encoding", encoding).body(body)).await
 }
 
@@ -161,9 +162,9 @@ async fn what_is_broken_is_refused_wherever_it_breaks() {
         for at in 0..whole.len() {
             let mut flipped = whole.clone();
             flipped[at] ^= 0x55;
-            // Some bytes mean nothing (the time of a gzip member); none may do harm.
+            // Some bytes mean nothing (the time of a gzip member), some become other text; none may do harm.
             let answer = post(&server, EVALUATE, encoding, flipped).await;
-            assert!(matches!(answer.status, 200 | 400), "{encoding} flipped at {at}: {answer:?}");
+            assert!(matches!(answer.status, 200 | 400 | 422), "{encoding} flipped at {at}: {answer:?}");
         }
     }
     post(&server, EVALUATE, "gzip", compress("zstd", BAR.as_bytes()).await).await.problem(400, "malformed_encoding");

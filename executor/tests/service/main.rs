@@ -21,3 +21,4 @@ mod rules;
 mod runs;
 mod sessions;
 mod start;
+mod streams;

@@ -5,6 +5,7 @@
 
 mod cells;
 mod objects;
+pub mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -65,14 +66,7 @@ pub enum Form {
 /// # Errors
 /// A problem that says what is wrong and where.
 pub fn read(bytes: &[u8], form: Form, limits: &config::Evaluation) -> Result<Request, Problem> {
-    let reader = Reader {
-        limits,
-        section: Cell::new(""),
-        name: RefCell::new(String::new()),
-        row: Cell::new(None),
-        fault: RefCell::new(None),
-        cells: Cell::new(0),
-    };
+    let reader = Reader::new(limits);
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let mut request = Request::default();
     let mut fields = RequestFields::new(&mut request, form);
@@ -138,7 +132,18 @@ struct Reader<'a> {
     cells: Cell<usize>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    const fn new(limits: &'a config::Evaluation) -> Self {
+        Self {
+            limits,
+            section: Cell::new(""),
+            name: RefCell::new(String::new()),
+            row: Cell::new(None),
+            fault: RefCell::new(None),
+            cells: Cell::new(0),
+        }
+    }
+
     fn enter(&self, section: &'static str) {
         self.section.set(section);
         self.name.borrow_mut().clear();

@@ -231,7 +231,7 @@ impl Entries for InputEntries<'_> {
 }
 
 /// Params of a rule; the name of the rule if there are several.
-struct ParamEntries<'b>(&'b mut Vec<(String, ParamValue)>, &'b str);
+pub(super) struct ParamEntries<'b>(pub(super) &'b mut Vec<(String, ParamValue)>, pub(super) &'b str);
 
 impl Entries for ParamEntries<'_> {
     const EXPECTING: &'static str = "an object of params";

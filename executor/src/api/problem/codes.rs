@@ -65,6 +65,9 @@ codes! {
          zstd frame may have 8 MiB, which is what every level up to 19 keeps to without `--long`.";
     BODY_INCOMPLETE = "body_incomplete", BAD_REQUEST, "The body is not all there",
         "The connection ended before the body did.";
+    MALFORMED_ARROW = "malformed_arrow", BAD_REQUEST, "The body is no Arrow stream",
+        "It breaks the IPC streaming format of Arrow, or ends too early. A file of Arrow (`.arrow`, Feather) is not a \
+         stream.";
     INVALID_QUERY = "invalid_query", BAD_REQUEST, "A query parameter is unknown or cannot be read",
         "See the operation in /docs for the parameters that it takes.";
     INVALID_HEADER = "invalid_header", BAD_REQUEST, "A header cannot be read",
@@ -92,6 +95,9 @@ codes! {
         "The tenant of this key has never had a session of that id.";
     METHOD_NOT_ALLOWED = "method_not_allowed", METHOD_NOT_ALLOWED, "The address does not take this method",
         "The header `Allow` says which methods it takes.";
+    NOT_ACCEPTABLE = "not_acceptable", NOT_ACCEPTABLE, "No answer can be what `Accept` wants",
+        "A stream is answered as `application/x-ndjson`, `application/vnd.apache.arrow.stream` or `application/json` \
+         (a summary); anything else with `application/json`.";
     BODY_TIMEOUT = "body_timeout", REQUEST_TIMEOUT, "The body took too long",
         "The body did not arrive in time. Nothing was done.";
     NAME_TAKEN = "name_taken", CONFLICT, "There is a rule of that name",
@@ -126,10 +132,14 @@ codes! {
     BODY_TOO_LARGE = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
         "`GET /v1/limits` shows the limits. Split the bars into several requests, or send fewer columns.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body's type is not taken here",
-        "Send `Content-Type: application/json` (where a rule's text is taken, also `text/plain`); the body as it is, or \
+        "Send `Content-Type: application/json` (where a rule's text is taken, also `text/plain`; where a stream is taken, \
+         also `application/x-ndjson` and `application/vnd.apache.arrow.stream`); the body as it is, or \
          with `Content-Encoding: gzip` or `zstd`.";
     INVALID_REQUEST = "invalid_request", UNPROCESSABLE_ENTITY, "The body is JSON, but not the JSON that is taken here",
         "A field is unknown, missing, given twice or of the wrong type. `path`, `line` and `column` say where.";
+    UNSUPPORTED_ARROW = "unsupported_arrow", UNPROCESSABLE_ENTITY, "Arrow of a kind that is not taken",
+        "Buffers compressed within the format, dictionaries and big-endian streams are not taken. Send plain columns, \
+         and compress the whole body with `Content-Encoding` if that helps.";
     RULE_INVALID = "rule_invalid", UNPROCESSABLE_ENTITY, "The rule does not compile",
         "`diagnostics` has everything that is wrong with the text, each with a stable code, its place, and usually \
          what to write instead.";

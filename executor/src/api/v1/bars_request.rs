@@ -126,7 +126,7 @@ pub struct SessionSeriesRequest {
 macro_rules! schemas {
     ($($name:ident = $schema:expr, needs [$($needed:ident),*];)*) => {
         $(
-            struct $name;
+            pub(super) struct $name;
 
             impl PartialSchema for $name {
                 fn schema() -> RefOr<Schema> {

@@ -46,6 +46,14 @@ pub struct RequestLimits {
     pub events: usize,
     /// Entries of a page of a list.
     pub page_entries: u32,
+    /// Bars of a stream.
+    pub stream_rows: usize,
+    /// Bytes of a record batch of a stream.
+    pub stream_batch_bytes: usize,
+    /// Bytes of a line of a stream.
+    pub stream_line_bytes: usize,
+    /// Streams at a time.
+    pub streams: usize,
 }
 
 /// Limits of a rule's text.
@@ -122,6 +130,10 @@ pub async fn handle(
             rules: settings.evaluation.rules,
             events: settings.evaluation.events,
             page_entries: settings.api.page_entries,
+            stream_rows: settings.evaluation.stream_rows,
+            stream_batch_bytes: settings.evaluation.stream_batch_bytes,
+            stream_line_bytes: settings.api.small_body_bytes,
+            streams: settings.evaluation.streams,
         },
         rule: RuleLimits {
             source_bytes: in_force.upload_bytes,

@@ -4,7 +4,7 @@
 
 mod activate_rule;
 mod add_version;
-mod answer_parts;
+pub(super) mod answer_parts;
 mod archive_rule;
 mod audit;
 mod bars_request;
@@ -34,11 +34,12 @@ mod reset_session;
 mod responses;
 mod revoke_key;
 mod rule_view;
-mod run_view;
+pub(super) mod run_view;
 mod session_bars;
 mod session_socket;
 mod session_stream;
 mod session_view;
+mod stream_request;
 mod tenant_keys;
 mod tenant_view;
 mod test_rule;

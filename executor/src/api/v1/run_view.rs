@@ -69,7 +69,7 @@ pub struct EventView {
 }
 
 impl EventView {
-    fn new(event: Event, manifest: &Arc<Manifest>) -> Self {
+    pub(in crate::api) fn new(event: Event, manifest: &Arc<Manifest>) -> Self {
         Self {
             bar: event.bar,
             time: event.time.map(|time| time.to_string()),
@@ -96,7 +96,7 @@ pub struct First<T> {
 }
 
 impl<T> First<T> {
-    pub(super) fn new<E>(events: Vec<E>, verdict: impl Fn(&E) -> Verdict, view: impl Fn(E) -> T) -> Self {
+    pub(in crate::api) fn new<E>(events: Vec<E>, verdict: impl Fn(&E) -> Verdict, view: impl Fn(E) -> T) -> Self {
         let mut first = Self { warn: None, breach: None, fault: None };
         for event in events {
             let place = match verdict(&event) {

@@ -1,0 +1,159 @@
+//! A run that gets its bars batch by batch: one instance whose state carries over, so that the results are those of one
+//! run over all bars. Synchronous: each batch belongs on the evaluation pool.
+
+use std::sync::Arc;
+
+use rulebox_abi::columns::{InputColumns, OutputRows, OutputSink};
+use rulebox_dsl::manifest::{Manifest, MessagePart};
+use rulebox_sandbox::{Instance, Limits, RunError, RunReport};
+use tokio_util::sync::CancellationToken;
+
+use super::bind::missing_column;
+use super::prepared::{Prepared, rows_a_call};
+use super::summary::{Changes, Reading, Times};
+use crate::domain::bars::Bars;
+use crate::domain::evaluation::Event;
+
+/// Calls of a batch, for a rule whose results are small: the thread goes to somebody else after a few tenths of a
+/// second, and what a batch costs beside its calls does not matter.
+const CALLS_A_BATCH: u32 = 4;
+/// About as many bytes may the columns of a batch and the answer made of it have.
+const BATCH_BYTES: usize = 2 << 20;
+/// About as many bytes has an answer for a bar without outs and messages.
+const ROW_BYTES: usize = 128;
+/// About as many bytes has a number as text.
+const NUMBER_BYTES: usize = 24;
+
+/// How many bars of a rule are run at a time.
+pub fn rows_a_batch(prepared: &Prepared, limits: &Limits) -> usize {
+    let manifest = &*prepared.manifest;
+    let by_cost = rows_a_call(manifest.cost.as_ref(), limits.chunk_rows).saturating_mul(CALLS_A_BATCH);
+    let by_size = BATCH_BYTES / row_bytes(manifest).max(1);
+    let by_fuel = manifest.cost.as_ref().map_or(u64::MAX, |cost| {
+        // Every bar in a call of its own is the most that they can cost.
+        limits.fuel / cost.bar.saturating_add(cost.call).max(1)
+    });
+    (by_cost as usize).min(by_size).min(usize::try_from(by_fuel).unwrap_or(usize::MAX)).max(1)
+}
+
+/// Bytes that a bar and its answer may have if all of its statements fire.
+fn row_bytes(manifest: &Manifest) -> usize {
+    let names = manifest.outs.iter().map(|out| out.name.len() + NUMBER_BYTES);
+    let parts = manifest.statements.iter().flat_map(|statement| &statement.message).map(|part| match part {
+        MessagePart::Text(text) => text.len(),
+        MessagePart::Value { .. } => NUMBER_BYTES,
+    });
+    ROW_BYTES + size_of::<f64>() * manifest.inputs.len() + names.chain(parts).sum::<usize>()
+}
+
+/// The most fuel that a batch of so many bars can use; what has no proof may use all that there is.
+pub fn batch_fuel(prepared: &Prepared, limits: &Limits, rows: usize) -> u64 {
+    let Some(cost) = &prepared.manifest.cost else { return limits.fuel };
+    cost.of_run(rows as u64, u64::from(rows_a_call(Some(cost), limits.chunk_rows)))
+}
+
+/// One rule's run, between its batches.
+#[derive(Debug)]
+pub struct StreamRun {
+    prepared: Arc<Prepared>,
+    instance: Instance,
+    changes: Changes,
+    bars: usize,
+    stop: CancellationToken,
+}
+
+impl StreamRun {
+    /// Starts the module. As many changes of verdict are kept as `events` says.
+    ///
+    /// # Errors
+    /// As the sandbox says.
+    pub fn start(
+        prepared: Arc<Prepared>,
+        params: &[f64],
+        limits: &Limits,
+        events: usize,
+        stop: CancellationToken,
+    ) -> Result<Self, RunError> {
+        let chunk_rows = rows_a_call(prepared.manifest.cost.as_ref(), limits.chunk_rows);
+        let limits = Limits { chunk_rows, ..*limits };
+        let instance = prepared.module.start(&prepared.shape, params, &limits)?;
+        Ok(Self { prepared, instance, changes: Changes::new(events), bars: 0, stop })
+    }
+
+    /// Gives the next batch this much fuel.
+    pub fn refuel(&mut self, fuel: u64) {
+        self.instance.refuel(fuel);
+    }
+
+    /// Bars that have been run.
+    pub const fn bars(&self) -> usize {
+        self.bars
+    }
+
+    /// Counts, firsts and changes so far.
+    pub const fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// What has been used so far.
+    pub fn report(&self) -> RunReport {
+        self.instance.report()
+    }
+
+    /// Ends the run.
+    pub fn into_changes(self) -> Changes {
+        self.changes
+    }
+
+    /// Runs the next bars; `columns` has the index of each input's column. `each` gets what was said of every bar, in
+    /// order; without it, only counts and changes are kept.
+    ///
+    /// # Errors
+    /// As the sandbox says; what `each` got before is right.
+    pub fn batch(
+        &mut self,
+        bars: &Bars,
+        columns: &[Option<usize>],
+        each: Option<&mut dyn FnMut(Event)>,
+    ) -> Result<(), RunError> {
+        let prepared = &*self.prepared;
+        let absent = if columns.contains(&None) { missing_column(bars.rows) } else { Vec::new() };
+        let inputs: Vec<&[f64]> = columns
+            .iter()
+            .map(|index| index.and_then(|index| bars.columns.get(index)).map_or(&*absent, |column| &*column.values))
+            .collect();
+        let time = bars.time.as_deref();
+        let local = prepared.calendar.as_ref().zip(time).map(|(calendar, time)| (calendar.local(time), time));
+        let time_columns = local.as_ref().map(|(local, time)| local.view(time));
+        let input = InputColumns { rows: bars.rows, inputs: &inputs, time: time_columns };
+        let reading = Reading { prepared, times: Times::new(self.bars, time) };
+        let first = self.bars;
+        let mut sink = Rows { reading, changes: &mut self.changes, bars: &mut self.bars, each, stop: &self.stop };
+        self.instance.eval(&input, first, &mut sink)
+    }
+}
+
+/// Reads the results of a batch, until somebody says stop.
+struct Rows<'s, 'a, 'e> {
+    reading: Reading<'a>,
+    changes: &'s mut Changes,
+    bars: &'s mut usize,
+    each: Option<&'e mut dyn FnMut(Event)>,
+    stop: &'s CancellationToken,
+}
+
+impl OutputSink for Rows<'_, '_, '_> {
+    fn rows(&mut self, first_row: usize, rows: &OutputRows<'_>) {
+        for row in 0..rows.rows {
+            self.changes.row(&self.reading, rows, row, first_row + row);
+            if let Some(each) = &mut self.each {
+                each(self.reading.event(rows, row, first_row + row));
+            }
+        }
+        *self.bars = first_row + rows.rows;
+    }
+
+    fn wants_more(&mut self) -> bool {
+        !self.stop.is_cancelled()
+    }
+}
