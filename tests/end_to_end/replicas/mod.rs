@@ -8,6 +8,8 @@ mod migrations;
 mod outage;
 mod pooler;
 mod propagation;
+mod redis_away;
+mod soak;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
