@@ -93,6 +93,22 @@ impl Maker {
 }
 
 impl Metrics {
+    /// Why WebSockets end.
+    pub const WS_ENDS: [&str; 12] = [
+        "closed",
+        "gone",
+        "idle",
+        "drain",
+        "slow",
+        "protocol",
+        "binary",
+        "not_text",
+        "too_large",
+        "revoked",
+        "lost",
+        "locked",
+    ];
+
     /// All metrics, at their start.
     ///
     /// # Errors
@@ -187,6 +203,9 @@ impl Metrics {
             for decision in ["allowed", "refused"] {
                 self.ratelimit_decisions.with_label_values(&[policy, decision]).reset();
             }
+        }
+        for reason in Self::WS_ENDS {
+            self.ws_disconnects.with_label_values(&[reason]).reset();
         }
         for result in ["hit", "miss"] {
             self.module_cache.with_label_values(&["memory", result]).reset();

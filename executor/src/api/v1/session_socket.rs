@@ -258,3 +258,28 @@ async fn send(stream: &mut WebSocket, message: Message, slow: Duration) -> Resul
         Err(_) => Err(End::Slow),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::Metrics;
+
+    #[test]
+    fn every_end_is_counted_from_the_start() {
+        let ends = [
+            End::Closed,
+            End::Gone,
+            End::Idle,
+            End::Drain,
+            End::Slow,
+            End::Protocol,
+            End::Binary,
+            End::NotText,
+            End::TooLarge,
+            End::Revoked,
+            End::Lost,
+            End::Locked,
+        ];
+        assert_eq!(ends.map(|end| end.told().0), Metrics::WS_ENDS);
+    }
+}
