@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::domain::audit::Sealer;
 use crate::invalidation::{Generations, watch};
 use crate::jobs;
+use crate::metering::Meter;
 use crate::server;
 use crate::service::{Parts, Service, SessionKeys};
 use crate::shared::Shared;
@@ -93,16 +94,18 @@ struct Background {
     generations: Arc<Generations>,
     shared: Shared,
     retention: jobs::Retention,
+    usage: jobs::FlushUsage,
 }
 
 impl Background {
     /// Runs all of it until `stop`.
     async fn run(self, stop: CancellationToken) {
-        let Self { store, generations, shared, retention } = self;
+        let Self { store, generations, shared, retention, usage } = self;
         let tasks = TaskTracker::new();
         let watched = stop.clone();
         tasks.spawn(async move { watch(store, generations, &shared, watched).await });
-        tasks.spawn(retention.run(stop));
+        tasks.spawn(retention.run(stop.clone()));
+        tasks.spawn(usage.run(stop));
         tasks.close();
         tasks.wait().await;
     }
@@ -160,6 +163,7 @@ impl App {
         metrics.dependency_up.with_label_values(&["store"]).set(1);
         let config = Arc::new(config);
         let shared = share(&config)?;
+        let meter = Arc::new(Meter::new());
         let service = Service::new(Parts {
             store: Arc::clone(&store),
             shared: shared.clone(),
@@ -168,6 +172,7 @@ impl App {
             cursors: Arc::new(secrets.sealer("cursors")),
             session_keys: Arc::new(SessionKeys::of(&secrets)),
             generations: Arc::clone(&generations),
+            meter: Arc::clone(&meter),
             settings: Arc::clone(&config),
             metrics,
         })?;
@@ -179,6 +184,7 @@ impl App {
             generations,
             shared,
             retention: jobs::Retention::new(Arc::clone(&platform), Arc::clone(&sealer), &config.retention),
+            usage: jobs::FlushUsage::new(Arc::clone(&platform), meter, &config.usage),
         };
         let health_state = HealthState { service: service.clone(), store: platform, draining: Arc::clone(&draining) };
         let (api_router, _) = api::router(ApiState::new(service.clone()));
@@ -270,7 +276,7 @@ impl App {
         // What still runs has nobody left to answer; what it tried is recorded all the same.
         self.service.stop().await;
         background_stopping.cancel();
-        // It ends at its next await; if it panicked, it has said so.
+        // It writes what has been used, nothing of which is counted any more, and ends; if it panicked, it has said so.
         let _ = background.await;
         self.store.close().await;
         tracing::info!("stopped");

@@ -10,6 +10,7 @@ mod error;
 mod sharing;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ use database::Database;
 pub use error::ConfigError;
 use error::{SECRETS, variable};
 pub use sharing::{Redis, Sessions};
+pub use usage::Usage;
 
 /// All settings of the service.
 #[derive(Clone, Debug, Deserialize)]
@@ -60,6 +62,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// Redis, which replicas share.
     pub redis: Redis,
+    /// Counting what tenants use.
+    pub usage: Usage,
     /// How long what is over is kept.
     pub retention: Retention,
     /// Logs.
@@ -237,6 +241,8 @@ pub struct Retention {
     pub requests_hours: u64,
     /// Days since a key expired or was revoked.
     pub keys_days: u64,
+    /// Days of what tenants used.
+    pub usage_days: u64,
 }
 
 /// Settings of logs.
@@ -274,6 +280,7 @@ struct Defaults {
     evaluation: Evaluation,
     sessions: Sessions,
     redis: Redis,
+    usage: Usage,
     retention: Retention,
     log: Log,
 }
@@ -320,12 +327,14 @@ impl Default for Defaults {
             },
             sessions: Sessions::default(),
             redis: Redis::default(),
+            usage: Usage::default(),
             retention: Retention {
                 every_minutes: 60,
                 violations_days: 365,
                 audit_days: 0,
                 requests_hours: 24,
                 keys_days: 90,
+                usage_days: 400,
             },
             log: Log { format: LogFormat::Auto, filter: "info".to_owned() },
         }

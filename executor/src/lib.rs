@@ -20,6 +20,7 @@ pub mod domain;
 pub mod execution;
 pub mod invalidation;
 pub mod jobs;
+pub mod metering;
 pub mod server;
 pub mod service;
 pub mod shared;

@@ -62,6 +62,7 @@ async fn fixture(configure: impl FnOnce(&mut Config)) -> Fixture {
         cursors: Arc::new(secrets.sealer("cursors")),
         session_keys: Arc::new(SessionKeys::of(&secrets)),
         generations,
+        meter: Arc::default(),
         settings: Arc::new(config),
         metrics: Metrics::new().unwrap(),
     };

@@ -36,10 +36,14 @@ permissions! {
     KeysManage = "keys:manage": TenantAdmin | Admin;
     /// To read the audit log of the caller's tenant, or of the platform.
     AuditRead = "audit:read": TenantAdmin | Admin | Security;
+    /// To read what the caller's tenant used.
+    UsageRead = "usage:read": TenantAdmin;
     /// To make tenants, and to change their limits and keys.
     TenantsManage = "tenants:manage": Admin;
     /// To read the audit log of any tenant.
     PlatformAuditRead = "platform-audit:read": Admin | Security;
+    /// To read what any tenant used.
+    PlatformUsageRead = "platform-usage:read": Admin;
     /// To stop modules of any tenant, and to let them go.
     Quarantine = "quarantine": Security;
 }

@@ -24,6 +24,7 @@ mod source;
 mod tenant;
 mod terminal;
 mod test;
+mod usage;
 
 use std::process::ExitCode;
 

@@ -92,11 +92,13 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_REDIS__BREAKER_FAILURES      failures in a row after which Redis is asked no more
   RULEBOX_REDIS__BREAKER_REST_MS       time between two tries to reach it again
   RULEBOX_REDIS__REPLICAS              replicas to assume until Redis says how many there are
+  RULEBOX_USAGE__FLUSH_SECONDS         time between two writes of what tenants use: a kill loses no more
   RULEBOX_RETENTION__EVERY_MINUTES     time between two looks for what is old
   RULEBOX_RETENTION__VIOLATIONS_DAYS   how long violations are kept
   RULEBOX_RETENTION__AUDIT_DAYS        how long the audit log is kept; 0: for ever
   RULEBOX_RETENTION__REQUESTS_HOURS    how long a request with an Idempotency-Key may be repeated
   RULEBOX_RETENTION__KEYS_DAYS         how long keys are kept that expired or were revoked
+  RULEBOX_RETENTION__USAGE_DAYS        how long it is kept what tenants used
   RULEBOX_LOG__FORMAT                  auto, json, pretty
   RULEBOX_LOG__FILTER                  what to log (info)
 
@@ -168,6 +170,7 @@ mod tests {
             ("EVALUATION", serde_json::to_value(&config.evaluation).unwrap()),
             ("SESSIONS", serde_json::to_value(&config.sessions).unwrap()),
             ("REDIS", serde_json::to_value(&config.redis).unwrap()),
+            ("USAGE", serde_json::to_value(&config.usage).unwrap()),
             ("LOG", serde_json::to_value(&config.log).unwrap()),
         ];
         // Secrets are not written.

@@ -1,4 +1,4 @@
-//! `rulebox tenant`: tenants and their limits, beside the service.
+//! `rulebox tenant`: tenants, their limits and what they used, beside the service.
 
 use std::io::{Write, stdout};
 
@@ -6,9 +6,10 @@ use clap::{Args, Subcommand};
 
 use super::admin::Admin;
 use super::failure::Failure;
+use super::usage::{self, Times};
 use crate::domain::tenant::{Tenant, TenantLimits, TenantName};
 
-/// Make tenants, set their limits, suspend them
+/// Make tenants, set their limits, suspend them, show what they used
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -49,6 +50,13 @@ enum Command {
     Resume {
         /// Its name
         name: String,
+    },
+    /// Show what a tenant used, as far as the service has written it
+    Usage {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        times: Times,
     },
 }
 
@@ -106,6 +114,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         Command::Suspend { name } => suspend(admin, name, true).await,
         Command::Resume { name } => suspend(admin, name, false).await,
+        Command::Usage { name, times } => usage::print(admin, name, times).await,
     })
 }
 

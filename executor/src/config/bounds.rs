@@ -15,7 +15,7 @@ pub(super) type Number = (&'static str, u64, RangeInclusive<u64>);
 /// Every number among the settings.
 #[rustfmt::skip]
 pub(super) fn numbers(config: &Config) -> Vec<Number> {
-    let Config { tenant, api, store, database, compile, evaluation, sessions, redis, retention, .. } = config;
+    let Config { tenant, api, store, database, compile, evaluation, sessions, redis, usage, retention, .. } = config;
     vec![
         ("tenant.requests_per_second", tenant.requests_per_second, 1..=1_000_000_000),
         ("tenant.fuel_per_second", tenant.fuel_per_second, 1..=1_000_000_000_000_000),
@@ -70,11 +70,13 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         ("redis.breaker_rest_ms", redis.breaker_rest_ms, 1..=60_000),
         ("redis.replicas", redis.replicas, 1..=10_000),
         ("evaluation.loaded_modules", evaluation.loaded_modules as u64, 1..=1_000_000),
+        ("usage.flush_seconds", usage.flush_seconds, 1..=3_600),
         ("retention.every_minutes", retention.every_minutes, 1..=10_000),
         ("retention.violations_days", retention.violations_days, 1..=36_500),
         ("retention.audit_days", retention.audit_days, 0..=36_500),
         ("retention.requests_hours", retention.requests_hours, 1..=8_760),
         ("retention.keys_days", retention.keys_days, 1..=36_500),
+        ("retention.usage_days", retention.usage_days, 1..=36_500),
         // Each has 4 GiB of address space for its module.
         ("evaluation.streams", evaluation.streams as u64, 1..=10_000),
         ("evaluation.stream_rows", evaluation.stream_rows as u64, 1..=1_000_000_000_000),
@@ -134,6 +136,7 @@ mod tests {
             ("evaluation", serde_json::to_value(&config.evaluation).unwrap()),
             ("sessions", serde_json::to_value(&config.sessions).unwrap()),
             ("redis", serde_json::to_value(&config.redis).unwrap()),
+            ("usage", serde_json::to_value(&config.usage).unwrap()),
             ("retention", serde_json::to_value(&config.retention).unwrap()),
             ("log", serde_json::to_value(&config.log).unwrap()),
         ];

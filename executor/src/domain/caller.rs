@@ -91,7 +91,7 @@ pub enum Role {
     Author,
     /// Evaluates and reads rules of its tenant.
     Engine,
-    /// Administers the keys of its tenant, and reads its audit log.
+    /// Administers the keys of its tenant, and reads its audit log and what it used.
     TenantAdmin,
     /// Without a tenant: reviews what modules did, and stops them. Reads no rules.
     Security,

@@ -41,6 +41,11 @@ impl Counts {
         self.0.get(verdict as usize).copied().unwrap_or(0)
     }
 
+    /// Bars.
+    pub fn all(&self) -> u64 {
+        self.0.iter().fold(0, |all, count| all.saturating_add(*count))
+    }
+
     /// Counts a bar.
     pub fn add(&mut self, verdict: Verdict) {
         if let Some(count) = self.0.get_mut(verdict as usize) {

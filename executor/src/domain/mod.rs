@@ -11,4 +11,5 @@ pub mod quarantine;
 pub mod rule;
 pub mod session;
 pub mod tenant;
+pub mod usage;
 pub mod violation;

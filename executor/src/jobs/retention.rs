@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config;
 use crate::domain::at::At;
 use crate::domain::audit::{Chain, Head, Sealer};
-use crate::store::{PlatformStore, StoreError};
+use crate::store::{Old, PlatformStore, StoreError};
 
 /// Chains that are read at a time.
 const PAGE: u32 = 1_000;
@@ -54,17 +54,22 @@ impl Retention {
             At(At::now().0.saturating_sub(i64::try_from(hours).unwrap_or(i64::MAX / HOUR_MS).saturating_mul(HOUR_MS)))
         };
         let days = |days: u64| ago(days.saturating_mul(24));
-        let (violations, keys) = (days(self.settings.violations_days), days(self.settings.keys_days));
-        let requests = ago(self.settings.requests_hours);
+        let old = Old {
+            violations: days(self.settings.violations_days),
+            requests: ago(self.settings.requests_hours),
+            keys: days(self.settings.keys_days),
+            usage: days(self.settings.usage_days),
+        };
         loop {
-            let removed = self.store.remove_old(violations, requests, keys).await?;
-            if removed.violations + removed.requests + removed.keys == 0 {
+            let removed = self.store.remove_old(&old).await?;
+            if !removed.any() {
                 break;
             }
             tracing::info!(
                 violations = removed.violations,
                 requests = removed.requests,
                 keys = removed.keys,
+                usage = removed.usage,
                 "removed what was older than it is kept"
             );
         }

@@ -1,4 +1,5 @@
-//! What a tenant may take a second: requests, and fuel, which is taken at its proved maximum and given back after.
+//! What a tenant may take a second: requests, and fuel, which is taken at its proved maximum and given back after. Here
+//! too it is counted what a tenant uses: when a request is let in or refused, and when a run is settled.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +7,8 @@ use std::time::Duration;
 use super::tenant_limits::InForce;
 use super::{Service, ServiceError};
 use crate::domain::caller::TenantId;
+use crate::domain::usage::Usage;
+use crate::metering::Meter;
 use crate::shared::{Decision, Limiter, Policy, Quota};
 
 /// A policy as it stands for a tenant after a request.
@@ -39,7 +42,9 @@ impl Service {
     pub async fn admit(&self, tenant: TenantId) -> Result<Admitted, ServiceError> {
         let limits = self.limits_of(tenant).await?;
         let quota = limits.requests();
-        let decision = self.take(tenant, Policy::Requests, 1, quota).await?;
+        let taken = self.take(tenant, Policy::Requests, 1, quota).await;
+        let decision = taken.inspect_err(|_| self.count_refusal(tenant))?;
+        self.meter.count(tenant, Usage::REQUEST);
         Ok(Admitted { quota, decision, fuel: limits.fuel() })
     }
 
@@ -53,10 +58,24 @@ impl Service {
         limits: &InForce,
         most: u64,
     ) -> Result<Reserved, ServiceError> {
+        let reserved = self.try_reserve_fuel(tenant, limits, most).await;
+        reserved.inspect_err(|_| self.count_refusal(tenant))
+    }
+
+    /// The same for who may wait and try again: it does not count as a refused request.
+    ///
+    /// # Errors
+    /// [`ServiceError::RateLimited`].
+    pub(super) async fn try_reserve_fuel(
+        &self,
+        tenant: TenantId,
+        limits: &InForce,
+        most: u64,
+    ) -> Result<Reserved, ServiceError> {
         let quota = limits.fuel();
         self.take(tenant, Policy::Fuel, most, quota).await?;
-        let limiter = Arc::clone(&self.shared.limiter);
-        Ok(Reserved { limiter, tenant, quota, rest: most, tasks: self.tasks.clone() })
+        let (limiter, meter) = (Arc::clone(&self.shared.limiter), Arc::clone(&self.meter));
+        Ok(Reserved { limiter, meter, tenant, quota, rest: most, tasks: self.tasks.clone() })
     }
 
     async fn take(&self, tenant: TenantId, policy: Policy, cost: u64, quota: Quota) -> Result<Decision, ServiceError> {
@@ -70,6 +89,7 @@ impl Service {
 /// Fuel that was taken for a run, until it is known how much was used. Dropped before, all of it is given back.
 pub(super) struct Reserved {
     limiter: Arc<dyn Limiter>,
+    meter: Arc<Meter>,
     tenant: TenantId,
     quota: Quota,
     rest: u64,
@@ -77,9 +97,10 @@ pub(super) struct Reserved {
 }
 
 impl Reserved {
-    /// Gives back what was not used.
-    pub(super) async fn settle(mut self, used: u64) {
-        let rest = std::mem::take(&mut self.rest).saturating_sub(used);
+    /// Counts what was used, and gives back what was not.
+    pub(super) async fn settle(mut self, used: Usage) {
+        self.meter.count(self.tenant, used);
+        let rest = std::mem::take(&mut self.rest).saturating_sub(used.fuel);
         if rest > 0 {
             self.limiter.give_back(self.tenant, Policy::Fuel, rest, self.quota).await;
         }

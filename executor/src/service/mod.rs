@@ -15,6 +15,7 @@ pub mod sockets;
 pub mod stream;
 pub mod tenant_limits;
 pub mod tenants;
+mod usage;
 pub mod violations;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::execution::modules::Modules;
 use crate::execution::pool::Pool;
 use crate::execution::room::Rooms;
 use crate::invalidation::Generations;
+use crate::metering::Meter;
 use crate::shared::{self, Shared};
 use crate::store::{Change, Store};
 use crate::telemetry::metrics::Metrics;
@@ -80,6 +82,8 @@ pub struct Parts {
     pub session_keys: Arc<SessionKeys>,
     /// What is remembered of the store, and no longer true.
     pub generations: Arc<Generations>,
+    /// Counts what tenants use.
+    pub meter: Arc<Meter>,
     /// The settings in force.
     pub settings: Arc<Config>,
     /// The metrics.
@@ -112,6 +116,7 @@ pub struct Service {
     streams_ending: CancellationToken,
     tasks: TaskTracker,
     limits: Limits,
+    meter: Arc<Meter>,
     settings: Arc<Config>,
     metrics: Metrics,
 }
@@ -122,7 +127,8 @@ impl Service {
     /// # Errors
     /// If the sandbox cannot start.
     pub fn new(parts: Parts) -> Result<Self, SandboxError> {
-        let Parts { store, shared, keyring, sealer, cursors, session_keys, generations, settings, metrics } = parts;
+        let Parts { store, shared, keyring, sealer, cursors, session_keys, generations, meter, settings, metrics } =
+            parts;
         let evaluation = &settings.evaluation;
         let sandbox = Sandbox::new(SandboxConfig {
             // Uploads' tests run on the compile pool, runs on their own: an instance for each thread, and some. A stream
@@ -167,6 +173,7 @@ impl Service {
             stopping,
             tasks: TaskTracker::new(),
             limits,
+            meter,
             settings,
             metrics,
         })

@@ -10,6 +10,7 @@ use super::admission::Reserved;
 use super::{Caller, Service, ServiceError};
 use crate::domain::evaluation::{Counts, RuleStopped};
 use crate::domain::rule::Runnable;
+use crate::domain::usage::Usage;
 use crate::domain::violation::NewViolation;
 use crate::execution::pool::PoolError;
 use crate::execution::run::{Bound, Ran};
@@ -40,14 +41,8 @@ impl Service {
         results: Vec<(Result<Ran, RunError>, Bound)>,
         reserved: Reserved,
     ) -> Result<Vec<Result<Ran, RuleStopped>>, ServiceError> {
-        reserved
-            .settle(
-                results
-                    .iter()
-                    .map(|(result, _)| used(result.as_ref().map(|ran| &ran.report)))
-                    .fold(0, u64::saturating_add),
-            )
-            .await;
+        let each = results.iter().map(|(result, _)| used(result.as_ref().map(|ran| (&ran.run.counts, &ran.report))));
+        reserved.settle(each.fold(Usage::NONE, Usage::plus)).await;
         let mut settled = Vec::with_capacity(results.len());
         for (result, bound) in results {
             self.count(caller, mode, &bound, &result);
@@ -134,12 +129,11 @@ impl Service {
         result: Result<(&Counts, &RunReport), &RunError>,
     ) {
         let tenant = caller.tenant.to_string();
-        let fuel = used(result.map(|(_, report)| report));
+        let Usage { bars, fuel, .. } = used(result);
         self.metrics.fuel.with_label_values(&[&tenant]).inc_by(fuel);
         let outcome = match result {
             Ok((counts, report)) => {
                 let worst = Verdict::ALL.into_iter().rev().find(|&verdict| counts.of(verdict) > 0);
-                let bars = Verdict::ALL.into_iter().map(|verdict| counts.of(verdict)).sum();
                 self.metrics.bars.with_label_values(&[mode]).inc_by(bars);
                 let peak = i64::try_from(report.memory_peak).unwrap_or(i64::MAX);
                 if peak > self.metrics.guest_memory_peak.get() {
@@ -159,10 +153,15 @@ impl Service {
     }
 }
 
-/// Units of fuel that a run used.
-pub(super) fn used(result: Result<&RunReport, &RunError>) -> u64 {
+/// What the run of a rule used.
+pub(super) fn used(result: Result<(&Counts, &RunReport), &RunError>) -> Usage {
+    let run = Usage { evaluations: 1, ..Usage::NONE };
     match result {
-        Ok(report) | Err(RunError::Cancelled(report)) => report.fuel,
-        Err(error) => error.violation().map_or(0, |violation| violation.fuel_used),
+        Ok((counts, report)) => Usage { bars: counts.all(), fuel: report.fuel, ..run },
+        Err(RunError::Cancelled(report)) => Usage { fuel: report.fuel, ..run },
+        Err(RunError::Violation(violation)) => Usage { fuel: violation.fuel_used, ..run },
+        Err(RunError::ParamsRefused(_)) => run,
+        // Nothing has been run.
+        Err(RunError::Busy | RunError::Input(_) | RunError::Stopped | RunError::Engine(_)) => Usage::NONE,
     }
 }

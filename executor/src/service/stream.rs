@@ -14,6 +14,7 @@ use super::{Caller, Service, ServiceError};
 use crate::domain::bars::Params;
 use crate::domain::evaluation::{Counts, RuleRun, Series};
 use crate::domain::rule::{RuleName, Runnable};
+use crate::domain::usage::Usage;
 use crate::execution::bind::bind_params;
 use crate::execution::pool::{Place, PoolError};
 use crate::execution::prepared::Prepared;
@@ -201,7 +202,7 @@ impl Stream {
             Ok(ran) => ran,
             Err(error) => return (None, Err(error.into())),
         };
-        reserved.settle(self.account(&run)).await;
+        reserved.settle(self.account(&run, result.is_err())).await;
         self.run = Some(run);
         match result {
             Ok(()) => (Some(value), Ok(())),
@@ -226,13 +227,17 @@ impl Stream {
         loop {
             let in_force = service.limits_of(tenant).await?;
             service.check_stopped(tenant, std::slice::from_ref(&self.runnable)).await?;
-            let retry_after = match service.reserve_fuel(tenant, &in_force, fuel).await {
+            let retry_after = match service.try_reserve_fuel(tenant, &in_force, fuel).await {
                 Err(ServiceError::RateLimited { decision, .. })
                     if Instant::now().checked_add(decision.retry_after).is_some_and(|at| at < patience) =>
                 {
                     decision.retry_after
                 }
-                reserved => return reserved.map(|reserved| Admitted { fuel, reserved }),
+                Err(refused) => {
+                    service.count_refusal(tenant);
+                    return Err(refused);
+                }
+                Ok(reserved) => return Ok(Admitted { fuel, reserved }),
             };
             tokio::select! {
                 () = self.stop.cancelled() => return Err(ServiceError::Cancelled),
@@ -241,20 +246,21 @@ impl Stream {
         }
     }
 
-    /// Counts what a batch has used; says how much fuel that is.
-    fn account(&mut self, run: &StreamRun) -> u64 {
+    /// Counts what a batch has used, and says it. One without bars, which was not stopped, was not run.
+    fn account(&mut self, run: &StreamRun, stopped: bool) -> Usage {
         let report = run.report();
-        let used = report.fuel.saturating_sub(self.tally.fuel);
+        let fuel = report.fuel.saturating_sub(self.tally.fuel);
+        let bars = run.bars().saturating_sub(self.tally.bars) as u64;
         let metrics = &self.service.metrics;
         let tenant = self.caller.tenant.to_string();
-        metrics.fuel.with_label_values(&[&tenant]).inc_by(used);
-        metrics.bars.with_label_values(&[MODE]).inc_by(run.bars().saturating_sub(self.tally.bars) as u64);
+        metrics.fuel.with_label_values(&[&tenant]).inc_by(fuel);
+        metrics.bars.with_label_values(&[MODE]).inc_by(bars);
         let peak = i64::try_from(report.memory_peak).unwrap_or(i64::MAX);
         if peak > metrics.guest_memory_peak.get() {
             metrics.guest_memory_peak.set(peak);
         }
         self.tally = Tally { bars: run.bars(), counts: run.changes().counts, fuel: report.fuel };
-        used
+        Usage { evaluations: u64::from(bars > 0 || stopped), bars, fuel, ..Usage::NONE }
     }
 
     /// Ends the stream, and gives what was said of its bars.

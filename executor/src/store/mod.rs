@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 pub use error::{StoreError, Unavailable};
 pub use migrations::{Misfit, Step};
-pub use platform::{PlatformStore, Removed};
+pub use platform::{Old, PlatformStore, Removed};
 pub use rules::{Precondition, RuleStore, Selection};
 pub use tenancy::TenantStore;
 

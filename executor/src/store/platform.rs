@@ -10,6 +10,20 @@ use crate::domain::audit::{Chain, Head, Seal};
 use crate::domain::caller::TenantId;
 use crate::domain::key::{KeyRecord, NewKey};
 use crate::domain::tenant::{Tenant, TenantLimits, TenantName};
+use crate::domain::usage::Reading;
+
+/// What is too old to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Old {
+    /// Violations that last happened before.
+    pub violations: At,
+    /// Requests with an `Idempotency-Key` that were begun before.
+    pub requests: At,
+    /// Keys that expired or were revoked before.
+    pub keys: At,
+    /// What was used in hours that began before.
+    pub usage: At,
+}
 
 /// How much a retention removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +34,15 @@ pub struct Removed {
     pub requests: u64,
     /// Keys that were over.
     pub keys: u64,
+    /// Counters of usage.
+    pub usage: u64,
+}
+
+impl Removed {
+    /// Whether there was something to remove.
+    pub const fn any(&self) -> bool {
+        self.violations > 0 || self.requests > 0 || self.keys > 0 || self.usage > 0
+    }
 }
 
 /// What happens before a tenant is known, and what must cross tenants.
@@ -122,13 +145,17 @@ pub trait PlatformStore: Send + Sync + std::fmt::Debug + 'static {
     /// If the store fails.
     async fn remove_audit(&self, chain: Chain, seq: u64, seal: &Seal, proof: &Seal) -> Result<u64, StoreError>;
 
-    /// Removes what is older than it shall be kept: violations that last happened before `violations`, requests that
-    /// were begun before `requests`, and keys that expired or were revoked before `keys`; some at a time, so that
-    /// nobody waits for it.
+    /// Keeps what was used, as counters read now. To keep a reading twice, or one before it after it, changes nothing.
+    ///
+    /// # Errors
+    /// If the store fails. Then all of the readings may have been kept, or none: they may be written again.
+    async fn keep_usage(&self, readings: &[Reading]) -> Result<(), StoreError>;
+
+    /// Removes what is older than it shall be kept; some at a time, so that nobody waits for it.
     ///
     /// # Errors
     /// If the store fails.
-    async fn remove_old(&self, violations: At, requests: At, keys: At) -> Result<Removed, StoreError>;
+    async fn remove_old(&self, old: &Old) -> Result<Removed, StoreError>;
 
     /// Whether the store can be read and written now, found out within a second or two by a write.
     ///

@@ -1,4 +1,5 @@
-//! What a tenant has beside rules: its keys, its audit log, its modules in quarantine, its requests in flight.
+//! What a tenant has beside rules: its keys, its audit log, its modules in quarantine, what it used, its requests in
+//! flight.
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::domain::idempotency::{Begun, Claim, IdempotentRequest};
 use crate::domain::key::{KeyRecord, NewKey};
 use crate::domain::quarantine::Quarantine;
 use crate::domain::rule::RuleName;
+use crate::domain::usage::{PeriodUsage, Span};
 
 /// What a tenant has beside rules.
 #[async_trait]
@@ -82,6 +84,12 @@ pub trait TenantStore: Send + Sync + 'static {
     /// # Errors
     /// If the store fails.
     async fn quarantined(&self, tenant: TenantId) -> Result<Vec<Digest>, StoreError>;
+
+    /// What the tenant used: the periods in which it used anything, from the oldest on.
+    ///
+    /// # Errors
+    /// If the store fails.
+    async fn usage(&self, tenant: TenantId, span: &Span) -> Result<Vec<PeriodUsage>, StoreError>;
 
     /// Begins a request that may be sent again. A try that is not over after `lease` may be taken over.
     ///

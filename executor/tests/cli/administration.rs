@@ -30,6 +30,16 @@ fn a_tenant_and_its_keys_are_made_listed_and_revoked() {
     assert!(room.rulebox(&["tenant", "limits", "acme"]).ok().trim_end().ends_with("active"));
     assert!(room.rulebox(&["tenant", "show", "acme"]).ok().starts_with("acme  "));
     assert_eq!(room.rulebox(&["tenant", "list"]).ok().lines().count(), 1);
+    let used = room.rulebox(&["tenant", "usage", "acme"]).ok();
+    let lines: Vec<_> = used.lines().collect();
+    assert_eq!(lines[0], "hour                  requests  refused  evaluations  bars  fuel");
+    assert!(lines.len() == 26 && lines[1].ends_with("Z         0        0            0     0     0"), "{used}");
+    assert_eq!(lines[25], "total                        0        0            0     0     0");
+    let days =
+        ["tenant", "usage", "acme", "--by", "day", "--from", "2026-01-05T15:00:00Z", "--to", "2026-01-07T00:00:00Z"];
+    let days = room.rulebox(&days).ok();
+    let begins: Vec<_> = days.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(begins, ["day", "2026-01-05T00:00:00Z", "2026-01-06T00:00:00Z", "total"]);
     let log = room.rulebox(&["audit", "list", "--tenant", "acme"]).ok();
     let actions: Vec<_> = log.lines().map(|line| line.split("  ").nth(3).unwrap()).collect();
     let expected = ["tenant.create", "key.create", "key.revoke", "tenant.suspend", "tenant.resume", "tenant.limits"];
@@ -46,6 +56,10 @@ fn bad_arguments_are_told_as_such() {
         (&["tenant", "create", "acme", "--limit", "rulez=3"], "requests_per_second"),
         (&["tenant", "create", "acme", "--limit", "rules=3", "--limit", "rules=4"], "is there twice"),
         (&["tenant", "show", "nobody"], "there is no such tenant"),
+        (&["tenant", "usage", "nobody"], "there is no such tenant"),
+        (&["tenant", "usage", "acme", "--by", "week"], "possible values: hour, day"),
+        (&["tenant", "usage", "acme", "--from", "yesterday"], "--from yesterday: it is a time like"),
+        (&["tenant", "usage", "acme", "--from", "2026-01-01T00:00:00Z", "--to", "2026-03-01T00:00:00Z"], "or by day"),
         (&["key", "create", "--role", "engine"], "--tenant"),
         (&["key", "create", "--tenant", "a", "--platform", "--role", "engine"], "cannot be used with"),
         (&["key", "create", "--platform"], "--role"),

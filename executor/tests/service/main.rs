@@ -22,3 +22,4 @@ mod runs;
 mod sessions;
 mod start;
 mod streams;
+mod usage;

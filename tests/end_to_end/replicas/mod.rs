@@ -10,6 +10,7 @@ mod pooler;
 mod propagation;
 mod redis_away;
 mod soak;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -94,7 +94,7 @@ pub enum RoleName {
     Author,
     /// Evaluates and reads rules.
     Engine,
-    /// Administers the keys of its tenant, and reads its audit log.
+    /// Administers the keys of its tenant, and reads its audit log and what it used.
     TenantAdmin,
     /// Of the platform: stops modules.
     Security,

@@ -44,6 +44,7 @@ mod tenant_keys;
 mod tenant_view;
 mod test_rule;
 mod update_tenant;
+mod usage;
 
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -71,6 +72,7 @@ use responses::Problems;
         (name = "limits", description = "Limits in force"),
         (name = "keys", description = "API keys of the caller's tenant, or of the platform"),
         (name = "audit", description = "Who did what"),
+        (name = "usage", description = "What a tenant used"),
         (name = "tenants", description = "Administration of tenants, for `admin`"),
         (name = "security", description = "Review of what modules did, for `security`"),
         (name = "sessions", description = "Live runs, bar by bar, each bar counted once")
@@ -106,11 +108,13 @@ pub fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(create_key::handle, list_keys::handle))
         .routes(routes!(revoke_key::handle))
         .routes(routes!(audit::own))
+        .routes(routes!(usage::own))
         .routes(routes!(create_tenant::handle, list_tenants::handle))
         .routes(routes!(get_tenant::handle, update_tenant::handle))
         .routes(routes!(tenant_keys::create, tenant_keys::list))
         .routes(routes!(tenant_keys::revoke))
         .routes(routes!(audit::of_tenant))
+        .routes(routes!(usage::of_tenant))
         .routes(routes!(quarantine::add))
         .routes(routes!(quarantine::release))
         .routes(routes!(create_session::handle))

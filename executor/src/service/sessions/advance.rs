@@ -12,6 +12,7 @@ use super::{ATTEMPTS, Live};
 use crate::domain::bars::Bars;
 use crate::domain::rule::Runnable;
 use crate::domain::session::SessionBar;
+use crate::domain::usage::Usage;
 use crate::execution::bind::{bind_columns, check_columns};
 use crate::execution::live::{Ahead, combine, go_on};
 use crate::execution::pool::Place;
@@ -186,8 +187,9 @@ impl Service {
                         bound.into_iter().map(run).collect()
                     };
                     let results = thread.run(work).await?;
-                    let fuel = results.iter().map(|(result, _)| used(result.as_ref().map(|ahead| &ahead.report)));
-                    reserved.settle(fuel.fold(0, u64::saturating_add)).await;
+                    let ran = |ahead: &Result<Ahead, RunError>| used(ahead.as_ref().map(|a| (&a.counts, &a.report)));
+                    let each = results.iter().map(|(result, _)| ran(result));
+                    reserved.settle(each.fold(Usage::NONE, Usage::plus)).await;
                     service.settle_live(&caller, results).await
                 }
             })

@@ -1,6 +1,7 @@
 //! What every store must do. A store's own tests call [`all`] over a fresh one with two tenants.
 
 mod tenancy;
+mod usage;
 
 use std::sync::Arc;
 
@@ -29,6 +30,7 @@ pub(super) async fn all(store: &dyn Store, a: TenantId, b: TenantId) {
     only_the_first_tenant_is_made(store).await;
     the_check_of_the_secret_is_kept(store).await;
     tenancy::all(store, a, b).await;
+    usage::all(store, a, b).await;
     store.check().await.unwrap();
 }
 

@@ -16,6 +16,7 @@ mod rules;
 mod service;
 mod tenancy_store;
 mod tenants;
+mod usage;
 mod versions;
 mod violations;
 

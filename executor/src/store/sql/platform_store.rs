@@ -5,14 +5,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::dialect::Store;
-use super::{audit, keys, retention, service, tenants};
+use super::{audit, keys, retention, service, tenants, usage};
 use crate::domain::at::At;
 use crate::domain::audit::{Chain, Head, Seal};
 use crate::domain::caller::TenantId;
 use crate::domain::key::{KeyRecord, NewKey};
 use crate::domain::tenant::{Tenant, TenantLimits, TenantName};
+use crate::domain::usage::Reading;
 use crate::store::scope::Scope;
-use crate::store::{Change, PlatformStore, Removed, StoreError};
+use crate::store::{Change, Old, PlatformStore, Removed, StoreError};
 
 #[async_trait]
 impl PlatformStore for Store {
@@ -111,9 +112,15 @@ impl PlatformStore for Store {
         tx.end(done).await
     }
 
-    async fn remove_old(&self, violations: At, requests: At, keys: At) -> Result<Removed, StoreError> {
+    async fn keep_usage(&self, readings: &[Reading]) -> Result<(), StoreError> {
         let mut tx = self.write(Scope::Platform).await?;
-        let done = retention::remove(tx.db(), violations, requests, keys).await;
+        let done = usage::keep(tx.db(), readings).await;
+        tx.end(done).await
+    }
+
+    async fn remove_old(&self, old: &Old) -> Result<Removed, StoreError> {
+        let mut tx = self.write(Scope::Platform).await?;
+        let done = retention::remove(tx.db(), old).await;
         tx.end(done).await
     }
 

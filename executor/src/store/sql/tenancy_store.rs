@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use rulebox_sandbox::Digest;
 
 use super::dialect::Store;
-use super::{audit, keys, quarantines, requests};
+use super::{audit, keys, quarantines, requests, usage};
 use crate::domain::audit::{Chain, Entry};
 use crate::domain::caller::{KeyId, TenantId};
 use crate::domain::idempotency::{Begun, Claim, IdempotentRequest};
 use crate::domain::key::{KeyRecord, NewKey};
 use crate::domain::quarantine::Quarantine;
 use crate::domain::rule::RuleName;
+use crate::domain::usage::{PeriodUsage, Span};
 use crate::store::scope::Scope;
 use crate::store::{Change, StoreError, TenantStore};
 
@@ -82,6 +83,12 @@ impl TenantStore for Store {
     async fn quarantined(&self, tenant: TenantId) -> Result<Vec<Digest>, StoreError> {
         let mut tx = self.read(Scope::Tenant(tenant)).await?;
         let done = quarantines::list(tx.db(), tenant).await;
+        tx.end(done).await
+    }
+
+    async fn usage(&self, tenant: TenantId, span: &Span) -> Result<Vec<PeriodUsage>, StoreError> {
+        let mut tx = self.read(Scope::Tenant(tenant)).await?;
+        let done = usage::sums(tx.db(), tenant, span).await;
         tx.end(done).await
     }
 

@@ -1,5 +1,7 @@
 //! The contract, and what is this store's own: its file, and what may be wrong with it.
 
+mod usage;
+
 use std::path::Path;
 use std::time::Duration;
 

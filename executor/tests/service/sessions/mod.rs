@@ -3,7 +3,7 @@
 mod calls;
 mod same_bits;
 mod shared;
-mod socket;
+pub mod socket;
 mod socket_ends;
 
 use serde_json::{Value, json};

@@ -4,8 +4,10 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::at::At;
 use crate::domain::audit::Chain;
 use crate::domain::idempotency::IdempotentRequest;
+use crate::domain::usage::{Reading, Usage};
 use crate::domain::violation::NewViolation;
 use crate::store::{RuleStore, TenantStore};
 
@@ -62,6 +64,11 @@ tenants: rulebox_platform SELECT
 tenants.created_at, id, limits, name: rulebox_platform INSERT
 tenants.id, suspended_at: rulebox_lookup SELECT
 tenants.limits, suspended_at: rulebox_platform UPDATE
+usage: rulebox_app SELECT
+usage: rulebox_platform DELETE
+usage: rulebox_platform INSERT
+usage: rulebox_platform SELECT
+usage.bars, evaluations, fuel, refused, requests: rulebox_platform UPDATE
 versions: rulebox_app INSERT
 versions: rulebox_app SELECT
 versions.created_at, digest, manifest, number, rule_id, tenant_id: rulebox_platform SELECT
@@ -140,7 +147,7 @@ async fn every_table_of_a_tenant_has_forced_row_level_security() {
         assert_eq!(what, "t|1", "{table} shows one tenant's rows to another, or is of nobody: then say so above");
         secured += 1;
     }
-    assert_eq!(secured, 10);
+    assert_eq!(secured, 11);
 }
 
 /// Something of a tenant in every table that has a tenant.
@@ -156,6 +163,8 @@ async fn fill(store: &PostgresStore, tenant: TenantId, n: u8) {
     let severity = rulebox_sandbox::Severity::High;
     let violation = NewViolation::at_upload("trap", severity, marks, Actor::service().id);
     store.record_violation(tenant, &violation).await.unwrap();
+    let reading = Reading { tenant, hour: At(0), counter: Uuid::now_v7(), used: Usage::REQUEST };
+    store.keep_usage(&[reading]).await.unwrap();
 }
 
 /// Runs one statement as the application, for a tenant or none: the rows, or the error's code.
@@ -189,7 +198,7 @@ async fn with_another_tenant_or_none_every_table_shows_and_changes_nothing() {
     .fetch_all(&mut admin)
     .await
     .unwrap();
-    assert_eq!(tables.len(), 10);
+    assert_eq!(tables.len(), 11);
     let (mut reads, mut changes) = (0, 0);
     for table in &tables {
         let whose = match table.as_str() {
@@ -280,6 +289,8 @@ async fn the_platform_reads_no_source_and_changes_no_history() {
         "delete from tenants",
         "update api_keys set hash = hash",
         "update tenants set name = 'x'",
+        "update usage set tenant_id = tenant_id",
+        "update usage set hour = hour",
         "truncate audit",
         "select * from keys_by_prefix('x')",
     ] {

@@ -1,0 +1,89 @@
+//! Counting while the store fails, comes back, and is written to from several sides.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::*;
+use crate::domain::at::At;
+use crate::domain::usage::{Period, Span, Usage};
+use crate::metering::Meter;
+use crate::store::TenantStore;
+
+/// Threads that count.
+const THREADS: u64 = 4;
+/// How often each.
+const TIMES: u64 = 20_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_counted_while_the_store_fails_is_kept_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = OpenOptions { busy: Duration::from_millis(20), connections: 2, ..options(directory.path()) };
+    let store = Arc::new(SqliteStore::open(&options).await.unwrap());
+    let tenants = [first_tenant(&store).await, second_tenant(&store).await];
+    let meter = Arc::new(Meter::new());
+    let other = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.path().join(SqliteStore::FILE));
+    let mut other = sqlx::ConnectOptions::connect(&other).await.unwrap();
+
+    let one = Usage { requests: 1, refused: 2, evaluations: 3, bars: 4, fuel: 5 };
+    let counting: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let meter = Arc::clone(&meter);
+            tokio::task::spawn_blocking(move || {
+                for n in 0..TIMES {
+                    meter.count(tenants[usize::from(n % 4 == 0)], one);
+                }
+            })
+        })
+        .collect();
+    let (over, done, failed) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let flush = async |whose| {
+        while !over.load(Ordering::SeqCst) {
+            match meter.flush(&*store, whose).await {
+                Ok(()) => done.fetch_add(1, Ordering::SeqCst),
+                Err(_) => failed.fetch_add(1, Ordering::SeqCst),
+            };
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut refused = 0;
+    let trouble = async {
+        // As long as it takes until both have been seen in turn, and everything is counted.
+        for _ in 0..3 {
+            let before = failed.load(Ordering::SeqCst);
+            sqlx::query("begin immediate").execute(&mut other).await.unwrap();
+            while failed.load(Ordering::SeqCst) < before + 2 {
+                meter.count(tenants[0], Usage::REFUSED);
+                refused += 1;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            sqlx::query("rollback").execute(&mut other).await.unwrap();
+            let before = done.load(Ordering::SeqCst);
+            while done.load(Ordering::SeqCst) < before + 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        for one in counting {
+            one.await.unwrap();
+        }
+        over.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(trouble, flush(None), flush(Some(tenants[0])));
+    meter.flush(&*store, None).await.unwrap();
+    assert_eq!(meter.unwritten(), 0);
+
+    let span = Span::new(Period::Hour, None, None, At::now()).unwrap();
+    let expected = [(THREADS * TIMES / 4 * 3, refused), (THREADS * TIMES / 4, 0)];
+    for (tenant, (times, refused)) in tenants.into_iter().zip(expected) {
+        let periods = store.usage(tenant, &span).await.unwrap();
+        let sum = periods.iter().fold(Usage::NONE, |sum, period| sum.plus(period.used));
+        let counted = Usage {
+            requests: times,
+            refused: 2 * times + refused,
+            evaluations: 3 * times,
+            bars: 4 * times,
+            fuel: 5 * times,
+        };
+        assert_eq!(sum, counted);
+    }
+    println!("{} flushes, {} of them failed", done.load(Ordering::SeqCst), failed.load(Ordering::SeqCst));
+}
