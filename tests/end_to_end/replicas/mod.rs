@@ -10,6 +10,8 @@ mod pooler;
 mod propagation;
 mod redis_away;
 mod soak;
+mod stream_kill;
+mod stream_series;
 mod usage;
 
 use std::collections::BTreeMap;
