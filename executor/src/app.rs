@@ -79,7 +79,7 @@ pub enum StartError {
     /// The sandbox cannot start.
     #[error("the sandbox cannot start: {0}")]
     Sandbox(#[from] rulebox_sandbox::SandboxError),
-    /// The address of Redis is none.
+    /// The address of Redis is none, or its connections have no thread.
     #[error(transparent)]
     Redis(#[from] RedisError),
     /// Two metrics have one name.

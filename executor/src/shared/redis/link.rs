@@ -8,31 +8,40 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 
 use super::breaker::{Breaker, Turned};
+use super::thread::Inside;
 use crate::config;
 use crate::shared::SharedError;
 
 /// Calls that may wait to be written.
 const WAITING_CALLS: usize = 1_024;
 
-/// The address of Redis cannot be one. Says nothing of it: it may hold a password.
+/// Redis cannot be used at all.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "RULEBOX_REDIS__URL (or REDIS_URL) is not an address of Redis: it must be like `redis://host:6379` or \
-     `rediss://user:password@host:6379/0` ({category})"
-)]
-pub struct OpenError {
-    category: String,
+pub enum OpenError {
+    /// The address cannot be one. Says nothing of it: it may hold a password.
+    #[error(
+        "RULEBOX_REDIS__URL (or REDIS_URL) is not an address of Redis: it must be like `redis://host:6379` or \
+         `rediss://user:password@host:6379/0` ({category})"
+    )]
+    Address {
+        /// What the client says of it.
+        category: String,
+    },
+    /// There is no thread for the connections.
+    #[error("no thread can be started for the connections to Redis: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 impl OpenError {
     fn of(error: &RedisError) -> Self {
-        Self { category: error.category().to_owned() }
+        Self::Address { category: error.category().to_owned() }
     }
 }
 
 /// One connection, which all calls share.
 pub(super) struct Link {
     client: Client,
+    inside: Inside,
     manager: RwLock<ConnectionManager>,
     /// How long a call may take.
     pub timeout: Duration,
@@ -43,12 +52,13 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub fn open(settings: &config::Redis, url: &str) -> Result<Self, OpenError> {
+    pub fn open(settings: &config::Redis, url: &str, inside: Inside) -> Result<Self, OpenError> {
         let client = Client::open(url).map_err(|error| OpenError::of(&error))?;
         let (timeout, rest) = (settings.timeout(), settings.breaker_rest());
         let manager = connect(&client, timeout).map_err(|error| OpenError::of(&error))?;
         let breaker = Breaker::new(settings.breaker_failures, rest);
-        Ok(Self { client, manager: RwLock::new(manager), timeout, breaker, rest, prefix: settings.key_prefix.clone() })
+        let prefix = settings.key_prefix.clone();
+        Ok(Self { client, inside, manager: RwLock::new(manager), timeout, breaker, rest, prefix })
     }
 
     /// A key of this service.
@@ -91,7 +101,8 @@ impl Link {
 
     async fn call<T>(&self, call: impl AsyncFnOnce(ConnectionManager) -> RedisResult<T>) -> Result<T, SharedError> {
         let manager = self.manager.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let result = match tokio::time::timeout(self.timeout, call(manager)).await {
+        let asked = async { tokio::time::timeout(self.timeout, call(manager)).await };
+        let result = match self.inside.wait(asked).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(classify(error)),
             Err(_) => Err(SharedError::Unavailable { reason: "Redis has not answered in time", source: None }),

@@ -12,6 +12,7 @@ mod listener;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod thread;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -26,6 +27,7 @@ use super::{Change, Health, Invalidations};
 use crate::config;
 use link::Link;
 pub use link::OpenError;
+use thread::Thread;
 
 /// Limits, sessions and changes of all replicas of one Redis.
 #[derive(Debug)]
@@ -40,19 +42,21 @@ pub struct RedisShared {
     save: redis::Script,
     _keeper: AbortOnDropHandle<()>,
     _listener: AbortOnDropHandle<()>,
+    _thread: Thread,
 }
 
 impl RedisShared {
     /// Begins to connect, and does not wait for it: a replica can start while Redis is away.
     ///
     /// # Errors
-    /// If the address cannot be one of Redis.
+    /// If the address cannot be one of Redis, or there is no thread for its connections.
     pub fn open(settings: &config::Redis, url: &str) -> Result<Self, OpenError> {
-        let link = Arc::new(Link::open(settings, url)?);
+        let thread = Thread::start()?;
+        let link = Arc::new(Link::open(settings, url, thread.inside().clone())?);
         let replicas = Arc::new(AtomicU64::new(settings.replicas.max(1)));
         let changes = broadcast::Sender::new(CHANGES);
-        let keeper = tokio::spawn(keeper::keep(Arc::clone(&link), Arc::clone(&replicas)));
-        let listener = tokio::spawn(listener::listen(Arc::clone(&link), changes.clone()));
+        let keeper = thread.spawn(keeper::keep(Arc::clone(&link), Arc::clone(&replicas)));
+        let listener = thread.spawn(listener::listen(Arc::clone(&link), changes.clone()));
         Ok(Self {
             link,
             local: Buckets::new(),
@@ -60,8 +64,9 @@ impl RedisShared {
             changes,
             limit: redis::Script::new(include_str!("limit.lua")),
             save: redis::Script::new(include_str!("save.lua")),
-            _keeper: AbortOnDropHandle::new(keeper),
-            _listener: AbortOnDropHandle::new(listener),
+            _keeper: keeper,
+            _listener: listener,
+            _thread: thread,
         })
     }
 }

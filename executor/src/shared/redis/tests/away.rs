@@ -86,3 +86,17 @@ async fn a_redis_that_hangs_costs_a_few_calls_their_time_and_the_others_none() {
     server.thaw();
     until("Redis answers again", async || take(&shared, 0).await.source == Source::Shared).await;
 }
+
+#[tokio::test]
+async fn a_replica_that_is_busy_does_not_take_redis_for_away() {
+    let server = Redis::start();
+    let settings = config::Redis { timeout_ms: 300, ..settings() };
+    let shared = connect(&server, &settings);
+    until("Redis answers", async || take(&shared, 0).await.source == Source::Shared).await;
+    for _ in 0..3 {
+        // After the question has been asked, the only thread of this test has other things to do than to listen.
+        let busy = async { std::thread::sleep(settings.timeout() * 5) };
+        let (decision, ()) = tokio::join!(take(&shared, 0), busy);
+        assert_eq!(decision.source, Source::Shared, "Redis answered long ago");
+    }
+}
