@@ -92,7 +92,7 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_REDIS__BREAKER_FAILURES      failures in a row after which Redis is asked no more
   RULEBOX_REDIS__BREAKER_REST_MS       time between two tries to reach it again
   RULEBOX_REDIS__REPLICAS              replicas to assume until Redis says how many there are
-  RULEBOX_USAGE__FLUSH_SECONDS         time between two writes of what tenants use: a kill loses no more
+  RULEBOX_USAGE__FLUSH_SECONDS         time between two writes of what tenants use
   RULEBOX_RETENTION__EVERY_MINUTES     time between two looks for what is old
   RULEBOX_RETENTION__VIOLATIONS_DAYS   how long violations are kept
   RULEBOX_RETENTION__AUDIT_DAYS        how long the audit log is kept; 0: for ever

@@ -49,7 +49,7 @@ impl Times {
 /// Prints every period, then their sum.
 pub(super) async fn print(admin: &Admin, name: &str, times: &Times) -> Result<(), Failure> {
     let (span, tenant) = (times.span()?, admin.tenant(name).await?);
-    let periods = span.fill(admin.store.usage(tenant.id, &span).await?);
+    let periods = span.sums(&admin.store.usage(tenant.id, &span, &[]).await?);
     let total = periods.iter().fold(Usage::NONE, |total, period| total.plus(period.used));
     let head = ["requests", "refused", "evaluations", "bars", "fuel"];
     let mut rows = vec![(span.period().name().to_owned(), head.map(str::to_owned))];

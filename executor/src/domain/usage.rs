@@ -46,6 +46,12 @@ impl Usage {
         self.each(other, u64::saturating_add)
     }
 
+    /// What a counter has counted since an earlier reading. Since a later one, nothing.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        self.each(earlier, u64::saturating_sub)
+    }
+
     /// Of two readings of a counter the later: counters do not go back.
     #[must_use]
     pub fn later(self, other: Self) -> Self {
@@ -211,15 +217,24 @@ impl Span {
         self.to
     }
 
-    /// Every period, those without use as well. `used` is in the order of time.
-    pub fn fill(&self, used: Vec<PeriodUsage>) -> Vec<PeriodUsage> {
-        let mut used = used.into_iter().peekable();
+    /// Whether a time is in one of them.
+    pub fn has(&self, at: At) -> bool {
+        (self.from..self.to).contains(&at)
+    }
+
+    /// Every period in its order with all that was used in it, those without use as well.
+    pub fn sums(&self, used: &[PeriodUsage]) -> Vec<PeriodUsage> {
         let mut all = Vec::new();
         let mut from = self.from;
         while from < self.to {
-            let there = used.next_if(|next| next.from <= from);
-            all.push(PeriodUsage { from, used: there.map_or(Usage::NONE, |there| there.used) });
+            all.push(PeriodUsage { from, used: Usage::NONE });
             from = At(from.0.saturating_add(self.period.length()));
+        }
+        for part in used {
+            let at = usize::try_from(part.from.0.saturating_sub(self.from.0).div_euclid(self.period.length()));
+            if let Some(period) = at.ok().and_then(|at| all.get_mut(at)) {
+                period.used = period.used.plus(part.used);
+            }
         }
         all
     }
@@ -295,12 +310,14 @@ mod tests {
     }
 
     #[test]
-    fn periods_without_use_are_there() {
+    fn every_period_is_there_with_all_that_was_used_in_it() {
         let span = Span::new(Period::Hour, Some(At(0)), Some(At(3 * 3_600_000)), At(0)).unwrap();
-        let used = PeriodUsage { from: At(3_600_000), used: Usage::REQUEST };
-        let filled = span.fill(vec![used]);
-        let requests: Vec<_> = filled.iter().map(|period| (period.from.0, period.used.requests)).collect();
-        assert_eq!(requests, [(0, 0), (3_600_000, 1), (7_200_000, 0)]);
+        let used = [7_200_000, -1, 10_800_000, 3_600_000, 7_199_999]
+            .map(|at| PeriodUsage { from: At(at), used: Usage::REQUEST });
+        let requests: Vec<_> = span.sums(&used).iter().map(|period| (period.from.0, period.used.requests)).collect();
+        assert_eq!(requests, [(0, 0), (3_600_000, 2), (7_200_000, 1)]);
+        let inside = used.map(|period| span.has(period.from));
+        assert_eq!(inside, [true, false, false, true, true]);
     }
 
     #[test]
@@ -308,5 +325,7 @@ mod tests {
         let full = Usage { fuel: u64::MAX, ..Usage::REQUEST };
         assert_eq!(full.plus(full), Usage { requests: 2, ..full });
         assert_eq!(Usage::REQUEST.later(Usage::REFUSED), Usage { refused: 1, ..Usage::REQUEST });
+        assert_eq!(Usage::REQUEST.plus(Usage::REFUSED).since(Usage::REFUSED), Usage::REQUEST);
+        assert_eq!(Usage::REQUEST.since(full), Usage::NONE);
     }
 }

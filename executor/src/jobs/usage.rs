@@ -55,7 +55,7 @@ impl FlushUsage {
     }
 
     async fn flush(&self) -> Result<(), StoreError> {
-        self.meter.flush(&*self.store, None).await
+        self.meter.flush(&*self.store).await
     }
 
     async fn last(&self) {
@@ -65,7 +65,7 @@ impl FlushUsage {
                 Ok(Ok(())) => return,
                 Ok(Err(_)) if Instant::now() + PAUSE < deadline => sleep(PAUSE).await,
                 _ => {
-                    let counters = self.meter.unwritten();
+                    let counters = self.meter.readings(None).len();
                     return tracing::error!(
                         counters,
                         "the store fails: usage since the last time it was written is lost"

@@ -63,8 +63,8 @@ impl Meter {
         counter.used = counter.used.plus(used);
     }
 
-    /// Readings of the counters that the store does not have: those of a tenant, or of all.
-    pub(super) fn readings(&self, whose: Option<TenantId>) -> Vec<Reading> {
+    /// Readings of the counters that the store does not have as they are: those of a tenant, or of all.
+    pub fn readings(&self, whose: Option<TenantId>) -> Vec<Reading> {
         let mut readings = Vec::new();
         let mut read = |counters: &Counters| {
             let news = counters.iter().filter(|((tenant, _), counter)| {
@@ -117,24 +117,17 @@ impl Meter {
         });
     }
 
-    /// Writes what the store does not have to it: of a tenant, or of all. It may be cut off, and done twice at a time.
+    /// Writes what the store does not have to it. It may be cut off, and done twice at a time.
     ///
     /// # Errors
     /// If the store fails; what was not written stays to be written.
-    pub async fn flush(&self, store: &dyn PlatformStore, whose: Option<TenantId>) -> Result<(), StoreError> {
-        for readings in self.readings(whose).chunks(READINGS) {
+    pub async fn flush(&self, store: &dyn PlatformStore) -> Result<(), StoreError> {
+        for readings in self.readings(None).chunks(READINGS) {
             store.keep_usage(readings).await?;
             self.kept(readings);
         }
-        if whose.is_none() {
-            self.forget(At::now());
-        }
+        self.forget(At::now());
         Ok(())
-    }
-
-    /// Counters that the store has not got wholly.
-    pub fn unwritten(&self) -> usize {
-        self.readings(None).len()
     }
 
     /// Counters that are in memory.

@@ -3,7 +3,6 @@
 use super::{Service, ServiceError};
 use crate::domain::caller::TenantId;
 use crate::domain::usage::{PeriodUsage, Span, Usage};
-use crate::store::PlatformStore;
 
 impl Service {
     /// What a tenant used, period by period: all that this process has counted, and of others what they have written.
@@ -11,12 +10,9 @@ impl Service {
     /// # Errors
     /// If the store fails.
     pub async fn usage(&self, tenant: TenantId, span: &Span) -> Result<Vec<PeriodUsage>, ServiceError> {
-        let store: &dyn PlatformStore = &*self.store;
-        if let Err(error) = self.meter.flush(store, Some(tenant)).await {
-            // Better what was written before than nothing: a full disk can still be read.
-            tracing::warn!(%error, "usage is not written; the answer is as it was written last");
-        }
-        Ok(span.fill(self.store.usage(tenant, span).await?))
+        // Before the store is read: what is written in between is not missing, and not there twice.
+        let own = self.meter.readings(Some(tenant));
+        Ok(span.sums(&self.store.usage(tenant, span, &own).await?))
     }
 
     /// Counts a request that was refused.

@@ -13,7 +13,7 @@ use crate::domain::idempotency::{Begun, Claim, IdempotentRequest};
 use crate::domain::key::{KeyRecord, NewKey};
 use crate::domain::quarantine::Quarantine;
 use crate::domain::rule::RuleName;
-use crate::domain::usage::{PeriodUsage, Span};
+use crate::domain::usage::{PeriodUsage, Reading, Span};
 
 /// What a tenant has beside rules.
 #[async_trait]
@@ -85,11 +85,12 @@ pub trait TenantStore: Send + Sync + 'static {
     /// If the store fails.
     async fn quarantined(&self, tenant: TenantId) -> Result<Vec<Digest>, StoreError>;
 
-    /// What the tenant used: the periods in which it used anything, from the oldest on.
+    /// What the tenant used: sums that are to be added up by period. The readings are of counters that may not have been
+    /// kept as they are now: of each, the later of this reading and the one that was kept counts.
     ///
     /// # Errors
     /// If the store fails.
-    async fn usage(&self, tenant: TenantId, span: &Span) -> Result<Vec<PeriodUsage>, StoreError>;
+    async fn usage(&self, tenant: TenantId, span: &Span, readings: &[Reading]) -> Result<Vec<PeriodUsage>, StoreError>;
 
     /// Begins a request that may be sent again. A try that is not over after `lease` may be taken over.
     ///

@@ -15,6 +15,7 @@ const DAY: i64 = 10_000 * 24 * HOUR;
 pub(super) async fn all(store: &dyn Store, a: TenantId, b: TenantId) {
     readings_are_kept_once_whatever_their_order(store, a).await;
     usage_is_summed_by_hour_and_by_day(store, a, b).await;
+    what_is_not_kept_yet_is_added(store, a, b).await;
     sums_that_do_not_fit_are_as_large_as_can_be(store, b).await;
     old_usage_is_removed(store, a).await;
 }
@@ -29,7 +30,7 @@ fn used(n: u64) -> Usage {
 
 async fn periods(store: &dyn Store, tenant: TenantId, period: Period, from: i64, to: i64) -> Vec<(i64, Usage)> {
     let span = Span::new(period, Some(At(DAY + from * HOUR)), Some(At(DAY + to * HOUR)), At::now()).unwrap();
-    let periods = store.usage(tenant, &span).await.unwrap();
+    let periods = store.usage(tenant, &span, &[]).await.unwrap();
     periods.into_iter().map(|PeriodUsage { from, used }| ((from.0 - DAY) / HOUR, used)).collect()
 }
 
@@ -77,6 +78,25 @@ async fn usage_is_summed_by_hour_and_by_day(store: &dyn Store, a: TenantId, b: T
     assert_eq!(periods(store, b, Period::Hour, 25, 72).await, []);
 }
 
+async fn what_is_not_kept_yet_is_added(store: &dyn Store, a: TenantId, b: TenantId) {
+    let counters = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
+    let [one, two, three] = counters;
+    store.keep_usage(&[reading(a, 300, one, 5), reading(a, 300, two, 50), reading(b, 300, one, 500)]).await.unwrap();
+    let span = |to| Span::new(Period::Hour, Some(At(DAY + 300 * HOUR)), Some(At(DAY + to * HOUR)), At::now()).unwrap();
+    let sums = async |to, readings: &[Reading]| {
+        let span = span(to);
+        let sums = span.sums(&store.usage(a, &span, readings).await.unwrap());
+        sums.into_iter().map(|period| period.used).collect::<Vec<_>>()
+    };
+    assert_eq!(sums(301, &[]).await, [used(55)]);
+    assert_eq!(sums(301, &[reading(a, 300, one, 7)]).await, [used(57)], "a later reading counts");
+    assert_eq!(sums(301, &[reading(a, 300, one, 4)]).await, [used(55)], "an earlier one does not");
+    assert_eq!(sums(301, &[reading(a, 300, three, 9)]).await, [used(64)], "nor is one missing that is new");
+    let several =
+        [reading(a, 300, one, 6), reading(a, 301, one, 1), reading(a, 302, two, 2), reading(b, 300, three, 9)];
+    assert_eq!(sums(302, &several).await, [used(56), used(1)], "those of these hours, of this tenant");
+}
+
 async fn sums_that_do_not_fit_are_as_large_as_can_be(store: &dyn Store, b: TenantId) {
     let most = u64::MAX >> 1;
     let full = Usage { requests: most, refused: most, evaluations: most, bars: most, fuel: u64::MAX };
@@ -110,5 +130,6 @@ async fn old_usage_is_removed(store: &dyn Store, a: TenantId) {
         }
     }
     assert!(removed >= 1_500, "{removed}");
-    assert_eq!(periods(store, a, Period::Day, 0, 480).await, [(192, used(1))]);
+    let left = periods(store, a, Period::Hour, 0, 480).await;
+    assert_eq!(left, [(201, used(1)), (300, used(55))]);
 }

@@ -13,7 +13,7 @@ use crate::domain::idempotency::{Begun, Claim, IdempotentRequest};
 use crate::domain::key::{KeyRecord, NewKey};
 use crate::domain::quarantine::Quarantine;
 use crate::domain::rule::RuleName;
-use crate::domain::usage::{PeriodUsage, Span};
+use crate::domain::usage::{PeriodUsage, Reading, Span};
 use crate::store::scope::Scope;
 use crate::store::{Change, StoreError, TenantStore};
 
@@ -86,9 +86,9 @@ impl TenantStore for Store {
         tx.end(done).await
     }
 
-    async fn usage(&self, tenant: TenantId, span: &Span) -> Result<Vec<PeriodUsage>, StoreError> {
+    async fn usage(&self, tenant: TenantId, span: &Span, readings: &[Reading]) -> Result<Vec<PeriodUsage>, StoreError> {
         let mut tx = self.read(Scope::Tenant(tenant)).await?;
-        let done = usage::sums(tx.db(), tenant, span).await;
+        let done = usage::sums(tx.db(), tenant, span, readings).await;
         tx.end(done).await
     }
 

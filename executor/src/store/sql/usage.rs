@@ -2,12 +2,12 @@
 
 use sqlx::FromRow;
 
-use super::row::signed;
+use super::row::{number, signed};
 use super::{Connection, query, query_as};
 use crate::domain::at::At;
 use crate::domain::caller::TenantId;
 use crate::domain::usage::{PeriodUsage, Reading, Span, Usage};
-use crate::store::StoreError;
+use crate::store::{StoreError, Unavailable};
 
 /// Writes readings of counters. One that is older than what is there comes from a transaction that was overtaken, and
 /// changes nothing. Of two readings of a counter no count of the later is less, so that the order of the rows is that of
@@ -71,7 +71,37 @@ impl From<SumRow> for PeriodUsage {
     }
 }
 
-pub(super) async fn sums(db: &mut Connection, tenant: TenantId, span: &Span) -> Result<Vec<PeriodUsage>, StoreError> {
+/// A counter as it was kept.
+#[derive(Default, FromRow)]
+struct CounterRow {
+    requests: i64,
+    refused: i64,
+    evaluations: i64,
+    bars: i64,
+    fuel: i64,
+}
+
+impl TryFrom<CounterRow> for Usage {
+    type Error = Unavailable;
+
+    fn try_from(row: CounterRow) -> Result<Self, Unavailable> {
+        Ok(Self {
+            requests: number(row.requests, "usage.requests")?,
+            refused: number(row.refused, "usage.refused")?,
+            evaluations: number(row.evaluations, "usage.evaluations")?,
+            bars: number(row.bars, "usage.bars")?,
+            fuel: number(row.fuel, "usage.fuel")?,
+        })
+    }
+}
+
+/// All statements see the same rows.
+pub(super) async fn sums(
+    db: &mut Connection,
+    tenant: TenantId,
+    span: &Span,
+    readings: &[Reading],
+) -> Result<Vec<PeriodUsage>, StoreError> {
     let rows: Vec<SumRow> = query_as(
         "select hour - hour % $4 as period,
              cast(sum(requests >> 32) as bigint) as requests_high,
@@ -91,7 +121,20 @@ pub(super) async fn sums(db: &mut Connection, tenant: TenantId, span: &Span) -> 
     .bind(span.from().0)
     .bind(span.to().0)
     .bind(span.period().length())
-    .fetch_all(db)
+    .fetch_all(&mut *db)
     .await?;
-    Ok(rows.into_iter().map(Into::into).collect())
+    let mut sums: Vec<PeriodUsage> = rows.into_iter().map(Into::into).collect();
+    for reading in readings.iter().filter(|reading| reading.tenant == tenant && span.has(reading.hour)) {
+        let kept: Option<CounterRow> = query_as(
+            "select requests, refused, evaluations, bars, fuel from usage
+             where tenant_id = $1 and hour = $2 and counter = $3",
+        )
+        .bind(tenant.uuid())
+        .bind(reading.hour.0)
+        .bind(reading.counter)
+        .fetch_optional(&mut *db)
+        .await?;
+        sums.push(PeriodUsage { from: reading.hour, used: reading.used.since(kept.unwrap_or_default().try_into()?) });
+    }
+    Ok(sums)
 }
