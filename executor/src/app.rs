@@ -163,7 +163,7 @@ impl App {
         metrics.dependency_up.with_label_values(&["store"]).set(1);
         let config = Arc::new(config);
         let shared = share(&config)?;
-        let meter = Arc::new(Meter::new());
+        let meter = Arc::new(Meter::new(Arc::clone(&generations)));
         let service = Service::new(Parts {
             store: Arc::clone(&store),
             shared: shared.clone(),

@@ -27,6 +27,8 @@ pub struct Keyring {
     peppers: Vec<Derived>,
     /// By hash: who has that has the key.
     remembered: Remembered<[u8; 32], Arc<KeyRecord>>,
+    /// Tells the time by which keys and tokens end.
+    generations: Arc<Generations>,
     /// Whose tokens are taken beside keys.
     issuers: Option<Issuers>,
 }
@@ -104,8 +106,8 @@ impl std::fmt::Display for Seed<'_> {
 impl Keyring {
     /// Keys of this store, hashed with the pepper of these secrets.
     pub fn new(store: Arc<dyn PlatformStore>, secrets: &Secrets, generations: Arc<Generations>) -> Self {
-        let remembered = Remembered::new(REMEMBERED, generations);
-        Self { store, peppers: secrets.derive("key pepper"), remembered, issuers: None }
+        let remembered = Remembered::new(REMEMBERED, Arc::clone(&generations));
+        Self { store, peppers: secrets.derive("key pepper"), remembered, generations, issuers: None }
     }
 
     /// Takes the tokens of these issuers too.
@@ -140,7 +142,7 @@ impl Keyring {
     pub async fn authenticate(&self, text: &str) -> Result<Authenticated, Denied> {
         match &self.issuers {
             // A key has no dots, and a token has two.
-            Some(issuers) if text.contains('.') => issuers.authenticate(text).await,
+            Some(issuers) if text.contains('.') => issuers.authenticate(text, self.generations.now()).await,
             _ => self.authenticate_key(text).await,
         }
     }
@@ -151,7 +153,7 @@ impl Keyring {
         let first = hashes.first().copied().unwrap_or_default();
         let whose = |record: &Arc<KeyRecord>| Chain(record.tenant);
         let found = self.remembered.get(first, whose, self.find(key.prefix(), &hashes)).await?;
-        if !found.is_valid(At::now()) {
+        if !found.is_valid(self.generations.now()) {
             return Err(Denied::Invalid);
         }
         Ok(Authenticated {

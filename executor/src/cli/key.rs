@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Command::Create { owner, roles, name, expires } => {
             let chain = admin.owner(owner).await?;
             let asked = request(roles, name, expires.as_deref())?;
-            asked.check(chain).map_err(|error| Failure::Usage(error.to_string()))?;
+            asked.check(chain, admin.store.now().await?).map_err(|error| Failure::Usage(error.to_string()))?;
             let key = ApiKey::generate();
             let record = admin.keyring.record(&key, asked.name, asked.roles, asked.expires_at);
             let made = admin.store.create_key(chain, &record, "{}", &admin.change()).await?;

@@ -32,7 +32,7 @@ enum By {
 }
 
 impl Times {
-    fn span(&self) -> Result<Span, Failure> {
+    fn span(&self, now: At) -> Result<Span, Failure> {
         let time = |text: &Option<String>, name: &str| {
             let wrong = |text: &str| Failure::Usage(format!("--{name} {text}: it is a time like 2026-01-31T15:00:00Z"));
             text.as_deref().map(|text| At::parse(text).ok_or_else(|| wrong(text))).transpose()
@@ -41,14 +41,14 @@ impl Times {
             By::Hour => Period::Hour,
             By::Day => Period::Day,
         };
-        let span = Span::new(period, time(&self.from, "from")?, time(&self.to, "to")?, At::now());
+        let span = Span::new(period, time(&self.from, "from")?, time(&self.to, "to")?, now);
         span.map_err(|error| Failure::Usage(error.to_string()))
     }
 }
 
 /// Prints every period, then their sum.
 pub(super) async fn print(admin: &Admin, name: &str, times: &Times) -> Result<(), Failure> {
-    let (span, tenant) = (times.span()?, admin.tenant(name).await?);
+    let (span, tenant) = (times.span(admin.store.now().await?)?, admin.tenant(name).await?);
     let periods = span.sums(&admin.store.usage(tenant.id, &span, &[]).await?);
     let total = periods.iter().fold(Usage::NONE, |total, period| total.plus(period.used));
     let head = ["requests", "refused", "evaluations", "bars", "fuel"];

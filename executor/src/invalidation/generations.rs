@@ -1,16 +1,19 @@
 //! Which of what is remembered still holds.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use std::{fmt, iter};
 
+use crate::domain::at::At;
 use crate::domain::audit::Chain;
 
 /// Tenants share slots: one that changes makes others look again, which costs them a query and nothing else.
 const SLOTS: usize = 1024;
 /// Without word from the store for so long, nothing that is remembered holds.
 const TRUST: Duration = Duration::from_secs(3);
+/// No time of a store.
+const UNHEARD: i64 = i64::MIN;
 
 /// Counts the changes of tenants since the start.
 pub struct Generations {
@@ -19,6 +22,8 @@ pub struct Generations {
     began: Instant,
     /// Milliseconds from the start to the last word of the store; 0 before the first.
     heard_ms: AtomicU64,
+    /// What time it was in the store at the start, in milliseconds; [`UNHEARD`] before its first word.
+    origin_ms: AtomicI64,
     hasher: RandomState,
 }
 
@@ -30,6 +35,7 @@ impl Generations {
             all: AtomicU64::default(),
             began: Instant::now(),
             heard_ms: AtomicU64::default(),
+            origin_ms: AtomicI64::new(UNHEARD),
             hasher: RandomState::new(),
         }
     }
@@ -56,10 +62,22 @@ impl Generations {
         self.all.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The store has told what changed, up to now.
-    pub fn heard(&self, asked: Instant) {
-        let ms = asked.saturating_duration_since(self.began).as_millis();
-        self.heard_ms.fetch_max(u64::try_from(ms).unwrap_or(u64::MAX).max(1), Ordering::SeqCst);
+    /// The store has told what changed, up to now, and what time it is.
+    pub fn heard(&self, asked: Instant, at: At) {
+        let ms = u64::try_from(asked.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX);
+        let origin = at.0.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX)).max(UNHEARD + 1);
+        self.origin_ms.store(origin, Ordering::SeqCst);
+        self.heard_ms.fetch_max(ms.max(1), Ordering::SeqCst);
+    }
+
+    /// What time it is in the store: as it said last, and what has passed since. So a key ends on all replicas at the
+    /// same time, and a machine whose clock is set back does not let it in again. Before the first word of the store,
+    /// the machine's time.
+    pub fn now(&self) -> At {
+        match self.origin_ms.load(Ordering::SeqCst) {
+            UNHEARD => At::now(),
+            origin => At(origin.saturating_add(i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX))),
+        }
     }
 
     /// How many changes there were at all.
@@ -93,5 +111,24 @@ impl Default for Generations {
 impl fmt::Debug for Generations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Generations").field("changes", &self.count()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_the_stores_and_goes_on_between_its_words() {
+        let generations = Generations::new();
+        let difference = |at: At| (generations.now().0 - at.0).abs();
+        assert!(difference(At::now()) < 60_000, "nobody has said otherwise");
+        for at in [At(At::now().0 + 86_400_000), At(7)] {
+            generations.heard(Instant::now(), at);
+            assert!(difference(at) < 60_000, "{} is not {at}", generations.now());
+        }
+        let before = generations.now();
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(generations.now() > before);
     }
 }

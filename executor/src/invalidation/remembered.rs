@@ -73,6 +73,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::at::At;
     use crate::domain::caller::TenantId;
 
     fn chain(n: u128) -> Chain {
@@ -102,7 +103,7 @@ mod tests {
     #[tokio::test]
     async fn a_value_is_read_again_after_a_change_of_its_tenant_and_not_of_another() {
         let reader = Reader::new();
-        reader.generations.heard(Instant::now());
+        reader.generations.heard(Instant::now(), At::now());
         assert_eq!((reader.get().await, reader.get().await), (0, 0));
         let other = (1..10_000).map(chain).find(|other| !reader.generations.share_a_slot(*other, chain(7))).unwrap();
         reader.generations.changed(other);
@@ -122,7 +123,7 @@ mod tests {
     #[tokio::test]
     async fn what_changes_while_it_is_read_is_not_remembered() {
         let reader = Reader::new();
-        reader.generations.heard(Instant::now());
+        reader.generations.heard(Instant::now(), At::now());
         let load = async {
             reader.generations.changed(chain(7));
             Ok::<_, Infallible>(99)

@@ -75,7 +75,7 @@ impl Watcher {
     async fn ask(&mut self) -> Result<(), StoreError> {
         let asked = Instant::now();
         let from = self.last.map_or(0, |last| last.saturating_sub(OVERLAP));
-        let changed = self.store.changed_since(from).await?;
+        let (changed, at) = self.store.changed_since(from).await?;
         for (chain, number) in changed {
             if self.known.insert(chain, number) != Some(number) && self.last.is_some() {
                 self.generations.changed(chain);
@@ -88,7 +88,7 @@ impl Watcher {
             let from = self.last.map_or(0, |last| last.saturating_sub(OVERLAP));
             self.known.retain(|_, number| *number >= from);
         }
-        self.generations.heard(asked);
+        self.generations.heard(asked, at);
         Ok(())
     }
 }

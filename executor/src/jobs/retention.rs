@@ -50,8 +50,10 @@ impl Retention {
     /// # Errors
     /// If the store fails; what was removed until then is gone.
     pub async fn once(&mut self) -> Result<(), StoreError> {
+        // By the clock that wrote the times: a machine whose own is ahead must not remove what is young.
+        let now = self.store.now().await?;
         let ago = |hours: u64| {
-            At(At::now().0.saturating_sub(i64::try_from(hours).unwrap_or(i64::MAX / HOUR_MS).saturating_mul(HOUR_MS)))
+            At(now.0.saturating_sub(i64::try_from(hours).unwrap_or(i64::MAX / HOUR_MS).saturating_mul(HOUR_MS)))
         };
         let days = |days: u64| ago(days.saturating_mul(24));
         let old = Old {

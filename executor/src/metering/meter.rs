@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::iter;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
 use crate::domain::at::At;
 use crate::domain::caller::TenantId;
 use crate::domain::usage::{Period, Reading, Usage};
+use crate::invalidation::Generations;
 use crate::store::{PlatformStore, StoreError};
 
 /// Tenants share them: few enough to be looked through, and enough that threads seldom meet at one.
@@ -33,14 +34,16 @@ type Counters = HashMap<(TenantId, At), Counter>;
 /// What tenants used, by the hour, as far as this process has seen it.
 pub struct Meter {
     shards: Vec<Mutex<Counters>>,
+    /// Tells the time by which hours begin and end, the same on all replicas.
+    generations: Arc<Generations>,
     hasher: RandomState,
 }
 
 impl Meter {
     /// Nothing has been used.
-    pub fn new() -> Self {
+    pub fn new(generations: Arc<Generations>) -> Self {
         let shards = iter::repeat_with(Mutex::default).take(SHARDS).collect();
-        Self { shards, hasher: RandomState::new() }
+        Self { shards, generations, hasher: RandomState::new() }
     }
 
     fn shard(&self, tenant: TenantId) -> Option<MutexGuard<'_, Counters>> {
@@ -50,7 +53,7 @@ impl Meter {
 
     /// Counts what a tenant has used now.
     pub fn count(&self, tenant: TenantId, used: Usage) {
-        self.count_at(At::now(), tenant, used);
+        self.count_at(self.generations.now(), tenant, used);
     }
 
     /// Counts what a tenant used at a time.
@@ -126,7 +129,7 @@ impl Meter {
             store.keep_usage(readings).await?;
             self.kept(readings);
         }
-        self.forget(At::now());
+        self.forget(self.generations.now());
         Ok(())
     }
 
@@ -141,7 +144,7 @@ impl Meter {
 
 impl Default for Meter {
     fn default() -> Self {
-        Self::new()
+        Self::new(Arc::default())
     }
 }
 

@@ -85,7 +85,7 @@ fn tenant(n: u8) -> TenantId {
 proptest! {
     #[test]
     fn nothing_is_lost_and_nothing_is_counted_twice(steps in prop::collection::vec(step(), 1..120)) {
-        let (meter, mut rows) = (Meter::new(), Rows::default());
+        let (meter, mut rows) = (Meter::default(), Rows::default());
         let mut counted = HashMap::<(TenantId, At), Usage>::new();
         let (mut flushes, mut late) = (Vec::<Vec<Reading>>::new(), Vec::new());
         for step in steps {
@@ -134,7 +134,7 @@ proptest! {
 
 #[test]
 fn a_counter_is_forgotten_when_its_hour_is_over_and_it_is_written() {
-    let meter = Meter::new();
+    let meter = Meter::default();
     meter.count_at(At(0), tenant(0), Usage::REQUEST);
     meter.forget(At(HOUR));
     assert_eq!((meter.counters(), meter.readings(None).len()), (1, 1), "it is not written");

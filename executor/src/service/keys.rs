@@ -52,7 +52,7 @@ impl Service {
         asked: &KeyRequest,
         request: Option<IdempotentRequest>,
     ) -> Result<MadeKey, ServiceError> {
-        asked.check(owner)?;
+        asked.check(owner, self.generations.now())?;
         let work = async |claim| {
             let seed = KeySeed::generate();
             let key = self.keyring.from_seed(&seed);
@@ -104,7 +104,7 @@ impl KeyRequest {
     ///
     /// # Errors
     /// [`ServiceError::BadRoles`], [`ServiceError::BadText`].
-    pub fn check(&self, owner: Chain) -> Result<(), ServiceError> {
+    pub fn check(&self, owner: Chain, now: At) -> Result<(), ServiceError> {
         let of_platform = owner.0.is_none();
         let fits = self.roles.iter().all(|role| role.is_platform() == of_platform);
         if self.roles.is_empty() || !fits {
@@ -120,7 +120,7 @@ impl KeyRequest {
             let most = KeyRecord::NAME_CHARS;
             return Err(ServiceError::BadText(format!("the name of a key has at most {most} characters, in one line")));
         }
-        if self.expires_at.is_some_and(|at| at <= At::now()) {
+        if self.expires_at.is_some_and(|at| at <= now) {
             return Err(ServiceError::BadText("`expires_at` is in the past".to_owned()));
         }
         Ok(())

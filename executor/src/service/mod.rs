@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::Keyring;
 use crate::config::Config;
+use crate::domain::at::At;
 use crate::domain::audit::{Chain, Sealer};
 use crate::domain::caller::{Actor, RequestMarks, TenantId};
 use crate::domain::idempotency::Claim;
@@ -182,6 +183,11 @@ impl Service {
     /// What replicas share.
     pub const fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// What time it is, by the store's clock, which all replicas share.
+    pub fn now(&self) -> At {
+        self.generations.now()
     }
 
     /// Who is who.

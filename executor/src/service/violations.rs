@@ -9,6 +9,8 @@ use crate::store::StoreError;
 impl Service {
     /// Records a violation, counts it and logs it.
     pub(super) async fn record_violation(&self, caller: &Caller, violation: &NewViolation) -> Result<Uuid, StoreError> {
+        // Retention goes by the store's clock, and so must what it finds.
+        let violation = &NewViolation { at: self.generations.now(), ..violation.clone() };
         let recorded = self.store.record_violation(caller.tenant, violation).await;
         let severity = violation.severity.name();
         self.metrics.violations.with_label_values(&[violation.kind, severity]).inc();

@@ -121,11 +121,17 @@ pub trait PlatformStore: Send + Sync + std::fmt::Debug + 'static {
 
     /// The chains of the audit log that were written to after the change of this number (0: all), with the number of
     /// their last change, which grows. Changes that were under way may come with a smaller number than one that is
-    /// known: ask again from a little further back.
+    /// known: ask again from a little further back. And what time it is there.
     ///
     /// # Errors
     /// If the store fails.
-    async fn changed_since(&self, number: i64) -> Result<Vec<(Chain, i64)>, StoreError>;
+    async fn changed_since(&self, number: i64) -> Result<(Vec<(Chain, i64)>, At), StoreError>;
+
+    /// Now, by the clock that everything in the store is stamped with: that of the database, which all replicas share.
+    ///
+    /// # Errors
+    /// If the store fails.
+    async fn now(&self) -> Result<At, StoreError>;
 
     /// Where the chains of the audit log end, those of keys after `after` in the tables' order, at most `limit`.
     ///

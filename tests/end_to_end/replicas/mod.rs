@@ -1,6 +1,7 @@
 //! Several real replicas over one real `PostgreSQL`, directly and through `PgBouncer`.
 
 mod activation;
+mod clock;
 mod drain;
 mod guide;
 mod kill;

@@ -16,7 +16,7 @@ const ROUNDS: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Waits until the other replica says so, and how long it took from the answer to the change.
-fn until(what: &str, mut there: impl FnMut() -> bool) -> Duration {
+pub(super) fn until(what: &str, mut there: impl FnMut() -> bool) -> Duration {
     let began = Instant::now();
     while !there() {
         assert!(began.elapsed() < PATIENCE, "{what} has not reached the other replica after {PATIENCE:?}");
@@ -43,7 +43,7 @@ fn status(server: &Server, key: &str) -> (u16, Value) {
 }
 
 /// Everything that must reach the other replica, so often.
-fn all_reaches([here, there]: [&Server; 2], keys: [&str; 2], rounds: usize, how: &str) {
+pub(super) fn all_reaches([here, there]: [&Server; 2], keys: [&str; 2], rounds: usize, how: &str) {
     let [key, security] = keys;
     let mut revoked = Vec::new();
     for _ in 0..rounds {

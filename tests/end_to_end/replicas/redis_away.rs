@@ -12,7 +12,7 @@ use super::{Replica, body, database};
 /// Evaluations that are timed.
 const CALLS: usize = 300;
 /// Requests a second of the tenant that is limited.
-const LIMIT: usize = 40;
+pub(super) const LIMIT: usize = 40;
 
 fn evaluate(server: &Server, key: &str) -> u16 {
     let bar = json!({"inputs": {"equity": 1, "drawdown": 0}});
@@ -49,7 +49,7 @@ fn until_ready(server: &Server, word: &str) -> Duration {
 
 /// How many of a burst of requests one replica lets through: as many as may come at once, and what comes back while it
 /// lasts.
-fn burst(server: &Server, key: &str, limit: usize) -> usize {
+pub(super) fn burst(server: &Server, key: &str, limit: usize) -> usize {
     // Nothing of an earlier burst is left.
     std::thread::sleep(Duration::from_millis(1_500));
     let began = Instant::now();
@@ -97,15 +97,20 @@ fn rules_run_and_limits_hold_while_redis_is_away() {
 }
 
 /// A tenant with a limit, which has the same rule; its key.
-fn limited_tenant(server: &Server, settings: &[(&'static str, String)]) -> String {
+pub(super) fn limited_tenant(server: &Server, settings: &[(&'static str, String)]) -> String {
+    let key = limited_key(settings);
+    let uploaded: Value = body(server.post(&key, "/v1/rules", &json!({"source": rule(1)})), 201);
+    assert_eq!(uploaded["version"], 1);
+    key
+}
+
+/// A key of a new tenant with a limit.
+pub(super) fn limited_key(settings: &[(&'static str, String)]) -> String {
     let limit = format!("requests_per_second={LIMIT}");
     let (made, said) = output(&["tenant", "create", "limited", "--limit", &limit], settings);
     assert!(made.success(), "{said}");
     let asked = ["key", "create", "--tenant", "limited", "--role", "author", "--role", "engine"];
     let (made, said) = output(&asked, settings);
     assert!(made.success(), "{said}");
-    let key = said.lines().find(|line| line.starts_with("rbx_live_")).unwrap().to_owned();
-    let uploaded: Value = body(server.post(&key, "/v1/rules", &json!({"source": rule(1)})), 201);
-    assert_eq!(uploaded["version"], 1);
-    key
+    said.lines().find(|line| line.starts_with("rbx_live_")).unwrap().to_owned()
 }

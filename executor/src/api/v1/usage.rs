@@ -60,7 +60,7 @@ impl From<Period> for By {
 }
 
 impl UsageQuery {
-    fn span(&self) -> Result<Span, Problem> {
+    fn span(&self, now: At) -> Result<Span, Problem> {
         let time = |text: &Option<String>, name: &'static str| {
             let wrong = || {
                 let detail = format!(
@@ -72,7 +72,7 @@ impl UsageQuery {
         };
         let (from, to) = (time(&self.from, "from")?, time(&self.to, "to")?);
         let period = self.by.map_or(Period::Hour, Into::into);
-        Span::new(period, from, to, At::now())
+        Span::new(period, from, to, now)
             .map_err(|error| Problem::new(Code::INVALID_QUERY, error.to_string()).at("from"))
     }
 }
@@ -184,6 +184,6 @@ pub async fn of_tenant(
 }
 
 async fn show(service: &Service, tenant: TenantId, query: &UsageQuery) -> Result<Json<UsageView>, Problem> {
-    let span = query.span()?;
+    let span = query.span(service.now())?;
     Ok(Json(UsageView::new(&span, service.usage(tenant, &span).await?)))
 }

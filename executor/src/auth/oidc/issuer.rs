@@ -7,11 +7,12 @@ use super::fetch::{FetchError, Fetcher};
 use super::keys::Keys;
 use super::{TokenError, Verified, names};
 use crate::config;
+use crate::domain::at::At;
 use crate::domain::caller::Role;
 use crate::domain::tenant::TenantName;
 
-/// Seconds by which clocks may differ.
-const LEEWAY: u64 = 30;
+/// Seconds by which the clocks of an issuer and of the store may differ.
+const LEEWAY: f64 = 30.0;
 
 /// Why an issuer cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,8 +75,9 @@ impl Issuer {
         }
         let mut validation = Validation::default();
         validation.algorithms.clone_from(&algorithms);
-        validation.leeway = LEEWAY;
-        validation.validate_nbf = true;
+        // By the clock that all replicas share, below: the library goes by the machine's.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
         validation.set_audience(&settings.audience);
         validation.set_issuer(&[&settings.issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
@@ -92,7 +94,7 @@ impl Issuer {
         })
     }
 
-    pub(super) async fn verify(&self, token: &str, header: &Header) -> Result<Verified, TokenError> {
+    pub(super) async fn verify(&self, token: &str, header: &Header, now: At) -> Result<Verified, TokenError> {
         // Before a key is looked for: the token does not choose.
         if !self.algorithms.contains(&header.alg) {
             return Err(TokenError::Algorithm);
@@ -103,6 +105,7 @@ impl Issuer {
         let mut validation = self.validation.clone();
         validation.algorithms = vec![header.alg];
         let claims = decode::<Map<String, Value>>(token, &key, &validation)?.claims;
+        check_time(&claims, now)?;
         let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
         let mut roles: Vec<_> = names(claims.get(&self.roles_claim)).into_iter().filter_map(Role::find).collect();
         let tenant = match claims.get(&self.tenant_claim) {
@@ -116,4 +119,15 @@ impl Issuer {
         roles.retain(|role| role.is_platform() == tenant.is_none());
         Ok(Verified { issuer: self.name.clone(), subject: subject.to_owned(), tenant, roles })
     }
+}
+
+/// Whether it is not too late for a token, and not too early.
+fn check_time(claims: &Map<String, Value>, now: At) -> Result<(), TokenError> {
+    // Whole seconds, or a fraction too (RFC 7519, 2): a double has both to the microsecond.
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^53")]
+    let now = now.0 as f64 / 1_000.0;
+    let number = |claim: &Value| claim.as_f64().ok_or(TokenError::Time);
+    let until = number(claims.get("exp").ok_or(TokenError::Time)?)?;
+    let from = claims.get("nbf").map(number).transpose()?.unwrap_or(f64::NEG_INFINITY);
+    if now < until + LEEWAY && from <= now + LEEWAY { Ok(()) } else { Err(TokenError::Time) }
 }

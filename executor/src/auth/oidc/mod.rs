@@ -19,6 +19,7 @@ use issuer::Issuer;
 pub use issuer::IssuerError;
 
 use crate::config;
+use crate::domain::at::At;
 use crate::domain::audit::Chain;
 use crate::domain::caller::{Actor, Role};
 use crate::domain::tenant::TenantName;
@@ -51,7 +52,10 @@ pub enum TokenError {
     /// The issuer publishes no such key.
     #[error("the issuer publishes no such key")]
     UnknownKey,
-    /// The signature, the audience, or a time does not hold.
+    /// It has ended, has not begun, or says its time in no way that can be read.
+    #[error("it is too late for the token, or too early")]
+    Time,
+    /// The signature or the audience does not hold.
     #[error("the token does not hold: {0}")]
     Invalid(#[from] jsonwebtoken::errors::Error),
     /// It says nothing of a tenant that the issuer may speak for.
@@ -78,12 +82,12 @@ impl Issuers {
         Ok(Self { by_name, store })
     }
 
-    /// Whose token this is.
+    /// Whose token this is, at this time.
     ///
     /// # Errors
     /// [`Denied::Invalid`], or the store's.
-    pub(super) async fn authenticate(&self, token: &str) -> Result<Authenticated, Denied> {
-        let claims = match self.verify(token).await {
+    pub(super) async fn authenticate(&self, token: &str, now: At) -> Result<Authenticated, Denied> {
+        let claims = match self.verify(token, now).await {
             Ok(verified) => verified,
             Err(error) => {
                 tracing::info!(error = &error as &dyn std::error::Error, "a token was refused");
@@ -110,13 +114,13 @@ impl Issuers {
         Ok(Authenticated { chain, actor: Actor::user(&claims.issuer, &claims.subject), roles: claims.roles })
     }
 
-    async fn verify(&self, token: &str) -> Result<Verified, TokenError> {
+    async fn verify(&self, token: &str, now: At) -> Result<Verified, TokenError> {
         if token.len() > MOST_BYTES {
             return Err(TokenError::TooLong);
         }
         let header = decode_header(token)?;
         let issuer = self.by_name.get(&claimed_issuer(token)?).ok_or(TokenError::UnknownIssuer)?;
-        issuer.verify(token, &header).await
+        issuer.verify(token, &header, now).await
     }
 }
 

@@ -146,15 +146,16 @@ async fn tokens_that_hold_are_taken_and_all_others_are_not() {
     let acme = store.tenant_named(&TenantName::new("acme").unwrap()).await.unwrap();
 
     for key in [&ed, &ec] {
-        let let_in = issuers.authenticate(&key.sign(&idp.claims(&json!({})))).await.unwrap();
+        let let_in = issuers.authenticate(&key.sign(&idp.claims(&json!({}))), At::now()).await.unwrap();
         assert_eq!((let_in.chain, let_in.roles), (Chain(Some(acme.id)), vec![Role::Author, Role::Engine]));
         assert_eq!(let_in.actor, Actor::user(&idp.issuer, "alice"));
     }
     let as_text = idp.claims(&json!({"roles": "engine  unknown admin", "aud": ["x", "rulebox"]}));
-    assert_eq!(issuers.authenticate(&ed.sign(&as_text)).await.unwrap().roles, [Role::Engine]);
+    assert_eq!(issuers.authenticate(&ed.sign(&as_text), At::now()).await.unwrap().roles, [Role::Engine]);
 
     let refused = [
         ("expired", json!({"exp": now() - 120})),
+        ("an end that is a text", json!({"exp": (now() + 600).to_string()})),
         ("without an end", json!({"exp": "absent"})),
         ("not yet", json!({"nbf": now() + 120})),
         ("another audience", json!({"aud": "somebody-else"})),
@@ -168,7 +169,7 @@ async fn tokens_that_hold_are_taken_and_all_others_are_not() {
         ("a tenant that is a number", json!({"tenant": 7})),
     ];
     for (what, changes) in refused {
-        let denied = issuers.authenticate(&ed.sign(&idp.claims(&changes))).await;
+        let denied = issuers.authenticate(&ed.sign(&idp.claims(&changes)), At::now()).await;
         assert!(matches!(denied, Err(Denied::Invalid)), "{what}: {denied:?}");
     }
     let good = ed.sign(&idp.claims(&json!({})));
@@ -185,7 +186,7 @@ async fn tokens_that_hold_are_taken_and_all_others_are_not() {
         ("dots", "..".to_owned()),
     ];
     for (what, token) in forged {
-        let denied = issuers.authenticate(&token).await;
+        let denied = issuers.authenticate(&token, At::now()).await;
         assert!(matches!(denied, Err(Denied::Invalid)), "{what}: {denied:?}");
     }
     // The public key is no shared secret.
@@ -193,10 +194,16 @@ async fn tokens_that_hold_are_taken_and_all_others_are_not() {
     for algorithm in [Algorithm::HS256, Algorithm::HS512] {
         let header = Header { kid: Some("one".to_owned()), ..Header::new(algorithm) };
         let token = encode(&header, &idp.claims(&json!({})), &secret).unwrap();
-        assert!(matches!(issuers.verify(&token).await, Err(TokenError::Algorithm)));
+        assert!(matches!(issuers.verify(&token, At::now()).await, Err(TokenError::Algorithm)));
     }
+    // The time is the caller's to say, whatever the machine's clock shows.
+    let (before, after) = (At::now().0 - 3_600_000, At::now().0 + 3_600_000);
+    let early = ed.sign(&idp.claims(&json!({"exp": now() - 1_800, "nbf": now() - 7_200})));
+    assert!(issuers.authenticate(&early, At(before)).await.is_ok());
+    assert!(matches!(issuers.authenticate(&early, At(before - 7_200_000)).await, Err(Denied::Invalid)));
+    assert!(matches!(issuers.authenticate(&good, At(after)).await, Err(Denied::Invalid)));
     store.set_suspended(acme.id, true, &change()).await.unwrap();
-    assert!(matches!(issuers.authenticate(&good).await, Err(Denied::Invalid)));
+    assert!(matches!(issuers.authenticate(&good, At::now()).await, Err(Denied::Invalid)));
 }
 
 #[tokio::test]
@@ -208,17 +215,17 @@ async fn a_new_key_is_found_and_one_that_is_gone_is_refused() {
     let settings = config::Issuer { refresh_seconds: 1, ..idp.settings() };
     let issuers = Issuers::new(&[settings], store).unwrap();
     let claims = idp.claims(&json!({}));
-    issuers.authenticate(&old.sign(&claims)).await.unwrap();
+    issuers.authenticate(&old.sign(&claims), At::now()).await.unwrap();
     idp.publish(&[&old, &new]);
     // The issuer is not asked for every token that names a key which is not known.
     let asked = *idp.asked.lock().unwrap();
     for _ in 0..50 {
-        assert!(issuers.authenticate(&new.sign(&claims)).await.is_err());
+        assert!(issuers.authenticate(&new.sign(&claims), At::now()).await.is_err());
     }
     assert_eq!(*idp.asked.lock().unwrap(), asked);
     let wait_until = async |what: &str, key: &Key, let_in: bool| {
         let began = std::time::Instant::now();
-        while issuers.authenticate(&key.sign(&claims)).await.is_ok() != let_in {
+        while issuers.authenticate(&key.sign(&claims), At::now()).await.is_ok() != let_in {
             assert!(began.elapsed() < std::time::Duration::from_mins(1), "{what}");
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
@@ -227,7 +234,7 @@ async fn a_new_key_is_found_and_one_that_is_gone_is_refused() {
     wait_until("the new key is taken", &new, true).await;
     idp.publish(&[&new]);
     wait_until("the old key is refused", &old, false).await;
-    issuers.authenticate(&new.sign(&claims)).await.unwrap();
+    issuers.authenticate(&new.sign(&claims), At::now()).await.unwrap();
 }
 
 #[tokio::test]
@@ -239,12 +246,12 @@ async fn roles_of_the_platform_are_for_an_issuer_that_may_speak_for_it() {
     let settings = config::Issuer { platform: true, tenants: vec!["*".to_owned()], ..idp.settings() };
     let issuers = Issuers::new(&[settings], store).unwrap();
     let claims = idp.claims(&json!({"tenant": "absent", "roles": ["admin", "author"]}));
-    let let_in = issuers.authenticate(&key.sign(&claims)).await.unwrap();
+    let let_in = issuers.authenticate(&key.sign(&claims), At::now()).await.unwrap();
     assert_eq!((let_in.chain, let_in.roles), (Chain(None), vec![Role::Admin]));
     let claims = idp.claims(&json!({"tenant": "other", "roles": ["admin", "author"]}));
-    assert_eq!(issuers.authenticate(&key.sign(&claims)).await.unwrap().roles, [Role::Author]);
+    assert_eq!(issuers.authenticate(&key.sign(&claims), At::now()).await.unwrap().roles, [Role::Author]);
     let claims = idp.claims(&json!({"tenant": "nobody"}));
-    assert!(matches!(issuers.authenticate(&key.sign(&claims)).await, Err(Denied::Invalid)));
+    assert!(matches!(issuers.authenticate(&key.sign(&claims), At::now()).await, Err(Denied::Invalid)));
 }
 
 #[tokio::test]
@@ -258,7 +265,7 @@ async fn an_issuer_that_is_away_is_no_fault_of_the_callers() {
     let issuers = Issuers::new(std::slice::from_ref(&settings), store.clone()).unwrap();
     let token = key.sign(&idp.claims(&json!({ "iss": settings.issuer })));
     for _ in 0..3 {
-        assert!(matches!(issuers.authenticate(&token).await, Err(Denied::Issuer(_))));
+        assert!(matches!(issuers.authenticate(&token, At::now()).await, Err(Denied::Issuer(_))));
     }
     for (change, said) in [
         (config::Issuer { audience: Vec::new(), ..settings.clone() }, "`audience` names at least one"),

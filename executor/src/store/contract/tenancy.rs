@@ -172,7 +172,9 @@ async fn a_request_is_done_once(store: &dyn Store, a: TenantId, b: TenantId) {
     // What made nothing is forgotten, and may be sent again.
     store.abandon_request(claim).await.unwrap();
     let lost = claimed(begin(owner, request, Duration::ZERO).await);
-    // Its lease is over: another try takes its place, and the first may no longer end it.
+    // Its lease is over: another try takes its place, and the first may no longer end it. So is one that ends later than
+    // any that begins now: the clock was set back.
+    claimed(begin(owner, request, 60 * LEASE).await);
     let claim = claimed(begin(owner, request, LEASE).await);
     let by = |claim| Change { claim: Some(claim), ..change() };
     let late = store.create_rule(a, &rule, &version(1), 1_000, "{}", &by(lost)).await;
@@ -249,15 +251,17 @@ async fn old_entries_are_removed_with_a_proof(store: &dyn Store) {
 
 async fn changes_are_told(store: &dyn Store, a: TenantId, b: TenantId) {
     let number = |changes: &[(Chain, i64)]| changes.iter().map(|(_, number)| *number).max().unwrap_or(0);
-    let before = number(&store.changed_since(0).await.unwrap());
-    assert_eq!(store.changed_since(before).await.unwrap(), []);
+    let (changed, at) = store.changed_since(0).await.unwrap();
+    let before = number(&changed);
+    assert!(at <= store.now().await.unwrap(), "one clock tells both");
+    assert_eq!(store.changed_since(before).await.unwrap().0, []);
     store.create_rule(a, &name("told"), &version(1), 1_000, "{}", &change()).await.unwrap();
-    let told = store.changed_since(before).await.unwrap();
+    let (told, _) = store.changed_since(before).await.unwrap();
     assert_eq!(told.iter().map(|(chain, _)| *chain).collect::<Vec<_>>(), [Chain(Some(a))]);
     let after = number(&told);
     assert!(after > before);
     store.create_key(Chain(Some(b)), &new_key("rbx_live_told0000", [60; 32]), "{}", &change()).await.unwrap();
-    let told = store.changed_since(after).await.unwrap();
+    let (told, _) = store.changed_since(after).await.unwrap();
     assert_eq!(told.iter().map(|(chain, _)| *chain).collect::<Vec<_>>(), [Chain(Some(b))]);
 }
 

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::PostgresStore;
-use crate::domain::at::At;
+use super::{PostgresStore, dialect};
 use crate::store::scope::Scope;
 use crate::store::{StoreError, Unavailable};
 
@@ -27,7 +26,8 @@ impl PostgresStore {
             return Ok(());
         }
         let mut tx = self.write(Scope::Nobody).await?;
-        let beat = sqlx::query("update service set heartbeat_at = $1 where id = 1").persistent(false).bind(At::now().0);
+        let now = dialect::now(tx.db()).await?;
+        let beat = sqlx::query("update service set heartbeat_at = $1 where id = 1").persistent(false).bind(now.0);
         let done = beat.execute(tx.db()).await;
         tx.end(done.map_err(StoreError::from)).await?;
         // That it begins is the answer.

@@ -2,6 +2,7 @@
 
 use sqlx::PgConnection;
 
+use crate::domain::at::At;
 use crate::domain::audit::Chain;
 use crate::domain::caller::TenantId;
 use crate::domain::rule::RuleName;
@@ -45,4 +46,10 @@ pub(super) async fn lock_chain(db: &mut Connection, chain: Chain) -> Result<(), 
 /// A number that is larger than every one before it.
 pub(super) async fn next_change(db: &mut Connection) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar("select nextval('audit_changes')").persistent(PERSISTENT).fetch_one(db).await?)
+}
+
+/// Now, by the clock that all replicas share: their own may differ, and be set back.
+pub(super) async fn now(db: &mut Connection) -> Result<At, StoreError> {
+    let now = sqlx::query_scalar("select (extract(epoch from clock_timestamp()) * 1000)::bigint");
+    Ok(At(now.persistent(PERSISTENT).fetch_one(db).await?))
 }

@@ -95,7 +95,7 @@ pub(super) async fn write(
     .fetch_one(&mut *db)
     .await?;
     // A clock that was set back does not turn the log around.
-    let at = At::now().max(At(head.at));
+    let at = dialect::now(db).await?.max(At(head.at));
     let head = Head::try_from(head)?;
     let mut new = Entry {
         chain,
@@ -150,12 +150,13 @@ pub(super) async fn list(db: &mut Connection, chain: Chain, after: u64, limit: u
     rows.into_iter().map(|row| Ok(row.entry(chain)?)).collect()
 }
 
-pub(super) async fn changed_since(db: &mut Connection, number: i64) -> Result<Vec<(Chain, i64)>, StoreError> {
+pub(super) async fn changed_since(db: &mut Connection, number: i64) -> Result<(Vec<(Chain, i64)>, At), StoreError> {
     let rows: Vec<(Uuid, i64)> = query_as("select chain, change from audit_heads where change > $1 order by change")
         .bind(number)
-        .fetch_all(db)
+        .fetch_all(&mut *db)
         .await?;
-    Ok(rows.into_iter().map(|(chain, change)| (Chain::from_store(chain), change)).collect())
+    let changed = rows.into_iter().map(|(chain, change)| (Chain::from_store(chain), change)).collect();
+    Ok((changed, dialect::now(db).await?))
 }
 
 pub(super) async fn heads(db: &mut Connection, after: Option<Chain>, limit: u32) -> Result<Vec<Head>, StoreError> {

@@ -75,6 +75,7 @@ pub(super) async fn create(
         }
     }
     let roles: Vec<_> = key.roles.iter().map(|role| role.name()).collect();
+    let now = dialect::now(db).await?;
     query(
         "insert into api_keys (id, tenant_id, name, prefix, hash, roles, created_at, created_by, expires_at)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -85,7 +86,7 @@ pub(super) async fn create(
     .bind(&key.prefix)
     .bind(key.hash.as_slice())
     .bind(roles.join(" "))
-    .bind(At::now().0)
+    .bind(now.0)
     .bind(change.actor.id.0)
     .bind(key.expires_at.map(|at| at.0))
     .execute(&mut *db)
@@ -139,7 +140,8 @@ pub(super) async fn revoke(
     if found.revoked_at.is_some() {
         return Ok(found);
     }
-    query("update api_keys set revoked_at = $2 where id = $1").bind(id.0).bind(At::now().0).execute(&mut *db).await?;
+    let now = dialect::now(db).await?;
+    query("update api_keys set revoked_at = $2 where id = $1").bind(id.0).bind(now.0).execute(&mut *db).await?;
     let revoked = find(db, chain, id).await?;
     audit::write(db, chain, &entry(Action::KeyRevoke, &revoked), change).await?;
     Ok(revoked)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::dialect::Store;
+use super::dialect::{self, Store};
 use super::{audit, keys, retention, service, tenants, usage};
 use crate::domain::at::At;
 use crate::domain::audit::{Chain, Head, Seal};
@@ -88,7 +88,13 @@ impl PlatformStore for Store {
         tx.end(done).await
     }
 
-    async fn changed_since(&self, number: i64) -> Result<Vec<(Chain, i64)>, StoreError> {
+    async fn now(&self) -> Result<At, StoreError> {
+        let mut tx = self.read(Scope::Platform).await?;
+        let done = dialect::now(tx.db()).await;
+        tx.end(done).await
+    }
+
+    async fn changed_since(&self, number: i64) -> Result<(Vec<(Chain, i64)>, At), StoreError> {
         let mut tx = self.read(Scope::Platform).await?;
         let done = audit::changed_since(tx.db(), number).await;
         tx.end(done).await

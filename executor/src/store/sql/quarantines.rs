@@ -5,7 +5,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::row::{digest, name as rule_name, number};
-use super::{Connection, audit, query, query_as, query_scalar, rules, versions};
+use super::{Connection, audit, dialect, query, query_as, query_scalar, rules, versions};
 use crate::domain::at::At;
 use crate::domain::audit::{Action, Chain};
 use crate::domain::caller::{ActorId, TenantId};
@@ -73,7 +73,7 @@ pub(super) async fn add(
         rule: name.clone(),
         version,
         reason: reason.to_owned(),
-        at: At::now(),
+        at: dialect::now(db).await?,
         by: change.actor.id,
     };
     query(

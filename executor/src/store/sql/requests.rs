@@ -6,8 +6,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::row::{number, signed};
-use super::{Connection, query, query_as};
-use crate::domain::at::At;
+use super::{Connection, dialect, query, query_as};
 use crate::domain::audit::Chain;
 use crate::domain::idempotency::{Begun, Claim, IdempotentRequest, Made};
 use crate::store::{Change, StoreError};
@@ -28,8 +27,9 @@ pub(super) async fn begin(
     lease: Duration,
 ) -> Result<Begun, StoreError> {
     let claim = Claim { owner, request, token: Uuid::now_v7() };
-    let now = At::now().0;
-    let until = now.saturating_add(signed(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)));
+    let now = dialect::now(db).await?.0;
+    let lease = signed(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
+    let until = now.saturating_add(lease);
     let inserted = query(
         "insert into requests (owner, key, request, token, begun_at, lease_until) values ($1, $2, $3, $4, $5, $6)
          on conflict (owner, key) do nothing",
@@ -60,7 +60,8 @@ pub(super) async fn begin(
         let number = row.number.map(|n| number(n, "requests.number")).transpose()?;
         return Ok(Begun::Done(Made { subject, number, detail: row.detail.unwrap_or_default() }));
     }
-    if row.lease_until > now {
+    // One that ends later than a lease can was begun before the clock was set back.
+    if row.lease_until > now && row.lease_until <= until {
         return Ok(Begun::InFlight);
     }
     // Whoever began it is gone.

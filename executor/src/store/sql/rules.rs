@@ -72,7 +72,7 @@ pub(super) async fn create(
     if count >= signed(most) {
         return Err(StoreError::RulesLimit { limit: most });
     }
-    let now = At::now();
+    let now = dialect::now(db).await?;
     let id: i64 = query_scalar(
         "insert into rules (tenant_id, name, created_at, latest_version) values ($1, $2, $3, 1) returning id",
     )
@@ -128,13 +128,14 @@ pub(super) async fn archive(
     if rule.archived_at.is_some() {
         return Ok(rule);
     }
+    let now = dialect::now(db).await?;
     query(
         "update rules set archived_at = $3, active_version = null, revision = revision + 1
          where tenant_id = $1 and id = $2",
     )
     .bind(tenant.uuid())
     .bind(id)
-    .bind(At::now().0)
+    .bind(now.0)
     .execute(&mut *db)
     .await?;
     let detail = serde_json::json!({"active_version": rule.active_version});
@@ -162,7 +163,8 @@ pub(super) async fn activate(
         .bind(id)
         .execute(&mut *db)
         .await?;
-    set_active(db, tenant, id, version, change.actor.id, At::now()).await?;
+    let now = dialect::now(db).await?;
+    set_active(db, tenant, id, version, change.actor.id, now).await?;
     let detail = serde_json::json!({"version": version, "before": rule.active_version});
     audit::write(db, Chain(Some(tenant)), &entry(Action::RuleActivate, name, detail), change).await?;
     Ok(find(db, tenant, name).await?.rule)

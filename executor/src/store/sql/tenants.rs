@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::row::json;
-use super::{Connection, audit, keys, query, query_as, query_scalar, requests};
+use super::{Connection, audit, dialect, keys, query, query_as, query_scalar, requests};
 use crate::domain::at::At;
 use crate::domain::audit::{Action, Chain, NewEntry};
 use crate::domain::caller::TenantId;
@@ -66,11 +66,11 @@ pub(super) async fn create(
     if find_named_maybe(db, name).await?.is_some() {
         return Err(StoreError::TenantTaken(name.clone()));
     }
-    let id = Uuid::now_v7();
+    let (id, now) = (Uuid::now_v7(), dialect::now(db).await?);
     query("insert into tenants (id, name, created_at, limits) values ($1, $2, $3, $4)")
         .bind(id)
         .bind(name.as_str())
-        .bind(At::now().0)
+        .bind(now.0)
         .bind(json(limits, "tenants.limits")?)
         .execute(&mut *db)
         .await?;
@@ -160,9 +160,10 @@ pub(super) async fn set_suspended(
     if before.suspended_at.is_some() == suspended {
         return Ok(before);
     }
+    let now = dialect::now(db).await?;
     query("update tenants set suspended_at = $2 where id = $1")
         .bind(id.uuid())
-        .bind(suspended.then(|| At::now().0))
+        .bind(suspended.then_some(now.0))
         .execute(&mut *db)
         .await?;
     let action = if suspended { Action::TenantSuspend } else { Action::TenantResume };

@@ -1,7 +1,7 @@
 //! Versions: made once, never changed.
 
 use super::row::{self, FoundRule, RunnableRow, VersionRow, signed};
-use super::{Connection, audit, query, query_as, query_scalar, requests, rules};
+use super::{Connection, audit, dialect, query, query_as, query_scalar, requests, rules};
 use crate::domain::at::At;
 use crate::domain::audit::{Action, Chain};
 use crate::domain::caller::{ActorId, TenantId};
@@ -23,7 +23,8 @@ pub(super) async fn add(
         return Err(StoreError::Archived(name.clone()));
     }
     let number = rule.latest_version + 1;
-    insert(db, tenant, id, number, version, change.actor.id, At::now()).await?;
+    let now = dialect::now(db).await?;
+    insert(db, tenant, id, number, version, change.actor.id, now).await?;
     query("update rules set latest_version = $3, revision = revision + 1 where tenant_id = $1 and id = $2")
         .bind(tenant.uuid())
         .bind(id)

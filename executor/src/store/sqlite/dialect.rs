@@ -2,6 +2,7 @@
 
 use sqlx::SqliteConnection;
 
+use crate::domain::at::At;
 use crate::domain::audit::Chain;
 use crate::domain::caller::TenantId;
 use crate::domain::rule::RuleName;
@@ -35,4 +36,10 @@ pub(super) async fn lock_chain(_: &mut Connection, _: Chain) -> Result<(), Store
 /// A number that is larger than every one before it.
 pub(super) async fn next_change(db: &mut Connection) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar("select coalesce(max(change), 0) + 1 from audit_heads").fetch_one(db).await?)
+}
+
+/// Now: there is one machine, and its clock.
+#[expect(clippy::unused_async, reason = "the other dialect asks the database")]
+pub(super) async fn now(_: &mut Connection) -> Result<At, StoreError> {
+    Ok(At::now())
 }

@@ -20,7 +20,7 @@ async fn what_is_counted_while_the_store_fails_is_kept_once() {
     let options = OpenOptions { busy: Duration::from_millis(20), connections: 2, ..options(directory.path()) };
     let store = Arc::new(SqliteStore::open(&options).await.unwrap());
     let tenants = [first_tenant(&store).await, second_tenant(&store).await];
-    let meter = Arc::new(Meter::new());
+    let meter = Arc::new(Meter::default());
     let other = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.path().join(SqliteStore::FILE));
     let mut other = sqlx::ConnectOptions::connect(&other).await.unwrap();
 
