@@ -276,7 +276,7 @@ impl App {
         // What still runs has nobody left to answer; what it tried is recorded all the same.
         self.service.stop().await;
         background_stopping.cancel();
-        // It writes what has been used, nothing of which is counted any more, and ends; if it panicked, it has said so.
+        // Nothing is counted any more: it writes what was used, and ends. If it panicked, it has said so.
         let _ = background.await;
         self.store.close().await;
         tracing::info!("stopped");

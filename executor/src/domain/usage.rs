@@ -172,8 +172,8 @@ pub enum BadSpan {
 const END_OF_TIME: At = At(253_402_214_400_000);
 
 impl Span {
-    /// The periods that these times touch. Without `to`, they end with the one that is now; without `from`, there are as
-    /// many as [`Period::usual`].
+    /// The periods that these times touch. Without `to`, they end with the one that is now; without `from`, there are
+    /// as many as [`Period::usual`].
     ///
     /// # Errors
     /// [`BadSpan`].

@@ -105,3 +105,51 @@ impl Retention {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::domain::tenant::{TenantLimits, TenantName};
+    use crate::domain::usage::{Period, Reading, Span, Usage};
+    use crate::store::TenantStore;
+    use crate::store::contract::{NoSecret, change};
+    use crate::store::sqlite::{OpenOptions, SqliteStore};
+
+    #[tokio::test]
+    async fn usage_is_kept_for_its_days() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = OpenOptions {
+            directory: directory.path().to_path_buf(),
+            connections: 1,
+            busy: Duration::from_secs(5),
+            survives_power_loss: false,
+        };
+        let store = Arc::new(SqliteStore::open(&options).await.unwrap());
+        let (name, limits) = (TenantName::new("acme").unwrap(), TenantLimits::default());
+        let tenant = store.create_tenant(&name, &limits, &change()).await.unwrap().id;
+        let settings =
+            config::Retention { usage_days: 10, ..Config::on_free_ports(directory.path()).unwrap().retention };
+        let now = Period::Hour.start(At::now());
+        // Far enough from the end on both sides that the hour may end meanwhile.
+        for days_and_hours in [(11, 0), (10, 2), (9, 20), (0, 0)] {
+            let hours = days_and_hours.0 * 24 + days_and_hours.1;
+            let hour = At(now.0 - hours * HOUR_MS);
+            let reading = Reading { tenant, hour, counter: Uuid::now_v7(), used: Usage::REQUEST };
+            store.keep_usage(&[reading]).await.unwrap();
+        }
+        let span = Span::new(Period::Day, Some(At(now.0 - 20 * 24 * HOUR_MS)), None, now).unwrap();
+        let kept = async || {
+            let sums = store.usage(tenant, &span, &[]).await.unwrap();
+            sums.iter().map(|sum| sum.used.requests).sum::<u64>()
+        };
+        assert_eq!(kept().await, 4);
+        let mut job = Retention::new(store.clone(), Arc::new(NoSecret), &settings);
+        for _ in 0..2 {
+            job.once().await.unwrap();
+            assert_eq!(kept().await, 2);
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Float64Array};
 use reqwest::Method;
+use rulebox::config::Config;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -24,6 +25,17 @@ fn counts(used: &Value) -> Counts {
     ["requests", "refused", "evaluations", "bars", "fuel"].map(|name| used[name].as_u64().unwrap())
 }
 
+/// How often usage is written, by itself; and patience with a busy machine, where the harness has little.
+fn settings(config: &mut Config, seconds: u64) {
+    config.usage.flush_seconds = seconds;
+    config.store.busy_ms = 10_000;
+}
+
+/// A server that writes nothing by itself, and the keys of `admin` and `security`.
+async fn start() -> (Server, String, String) {
+    Server::with_platform_keys(|config| settings(config, 3_600)).await
+}
+
 /// A server that writes nothing by itself, and what its first tenant has used so far.
 struct Metered {
     server: Server,
@@ -33,7 +45,7 @@ struct Metered {
 
 impl Metered {
     async fn start() -> Self {
-        let (server, admin, _) = Server::with_platform_keys(|config| config.usage.flush_seconds = 3_600).await;
+        let (server, admin, _) = start().await;
         Self { server, admin, before: [0; 5] }
     }
 
@@ -149,7 +161,7 @@ async fn streams_are_counted_batch_by_batch() {
 
 #[tokio::test]
 async fn refused_requests_are_counted_as_such() {
-    let (server, admin, _) = Server::with_platform_keys(|_| {}).await;
+    let (server, admin, _) = start().await;
     let slow = json!({"name": "slow", "limits": {"requests_per_second": 2}});
     server.post_by(&admin, "/v1/tenants", &slow).await.ok();
     let key = server.tenant_key(&admin, "slow", &["engine"]).await;
@@ -191,7 +203,7 @@ async fn refused_requests_are_counted_as_such() {
 
 #[tokio::test]
 async fn tenants_see_their_own_use_and_the_platform_sees_any() {
-    let (server, admin, security) = Server::with_platform_keys(|_| {}).await;
+    let (server, admin, security) = start().await;
     let key = server.tenant(&admin, "stranger", &["tenant-admin", "engine"]).await;
     for _ in 0..3 {
         server.get("/v1/rules").await.ok();
@@ -218,7 +230,7 @@ async fn tenants_see_their_own_use_and_the_platform_sees_any() {
 
 #[tokio::test]
 async fn periods_are_those_that_were_asked_for() {
-    let server = Server::start().await;
+    let (server, ..) = start().await;
     let hours = server.get("/v1/usage").await.ok();
     assert_eq!((&hours["by"], hours["periods"].as_array().unwrap().len()), (&json!("hour"), 24));
     assert_eq!(hours["from"], hours["periods"][0]["from"]);
@@ -238,7 +250,7 @@ async fn periods_are_those_that_were_asked_for() {
 
 #[tokio::test]
 async fn what_cannot_be_asked_for_is_refused() {
-    let (server, admin, _) = Server::with_platform_keys(|_| {}).await;
+    let (server, admin, _) = start().await;
     for (query, said, path) in [
         ("bogus=1", "there are: `from`, `to`, `by`", None),
         ("from=2026-01-01T00:00:00Z&from=2026-01-01T00:00:00Z", "is there twice", None),
@@ -271,9 +283,11 @@ async fn what_cannot_be_asked_for_is_refused() {
 #[tokio::test]
 async fn usage_is_written_every_so_often_and_when_the_service_stops() {
     let directory = tempfile::tempdir().unwrap();
-    let mut settings = config(directory.path());
-    settings.usage.flush_seconds = 1;
-    let server = Server::over(directory, settings.clone(), None).await;
+    let mut often = config(directory.path());
+    settings(&mut often, 1);
+    let mut seldom = often.clone();
+    settings(&mut seldom, 3_600);
+    let server = Server::over(directory, often, None).await;
     server.get("/v1/rules").await.ok();
     // As somebody else would read it, beside the service.
     let file = SqliteConnectOptions::new().filename(server.directory.path().join("rulebox.db")).read_only(true);
@@ -292,17 +306,21 @@ async fn usage_is_written_every_so_often_and_when_the_service_stops() {
     db.close().await.unwrap();
     let (directory, key) = server.stop().await;
 
-    settings.usage.flush_seconds = 3_600;
-    let server = Server::over(directory, settings.clone(), Some(key)).await;
+    let server = Server::over(directory, seldom.clone(), Some(key)).await;
     server.get("/v1/rules").await.ok();
     let (directory, key) = server.stop().await;
-    let server = Server::over(directory, settings, Some(key)).await;
+    let server = Server::over(directory, seldom, Some(key)).await;
     assert_eq!(counts(&server.get("/v1/usage").await.ok()["total"]), [3, 0, 0, 0, 0]);
 }
 
 #[tokio::test]
 async fn usage_that_cannot_be_written_is_shown_all_the_same() {
-    let server = Server::with(|config| config.usage.flush_seconds = 1).await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut often = config(directory.path());
+    settings(&mut often, 1);
+    // Each try gives up before the next is due.
+    often.store.busy_ms = 500;
+    let server = Server::over(directory, often.clone(), None).await;
     let file = SqliteConnectOptions::new().filename(server.directory.path().join("rulebox.db"));
     let mut other = file.connect().await.unwrap();
     sqlx::query("begin immediate").execute(&mut other).await.unwrap();
@@ -316,7 +334,6 @@ async fn usage_that_cannot_be_written_is_shown_all_the_same() {
     sqlx::query("rollback").execute(&mut other).await.unwrap();
     other.close().await.unwrap();
     let (directory, key) = server.stop().await;
-    let settings = config(directory.path());
-    let server = Server::over(directory, settings, Some(key)).await;
+    let server = Server::over(directory, often, Some(key)).await;
     assert_eq!(counts(&server.get("/v1/usage").await.ok()["total"]), [26, 0, 0, 0, 0]);
 }
