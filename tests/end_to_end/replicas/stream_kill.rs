@@ -22,7 +22,7 @@ const RULE: &str = "rule tally(equity: num, drawdown: num) {\n let n = cum_sum(1
                     if drawdown >= 12% { breach liquidate \"drawdown {drawdown:.2%} at {equity:.2}\" }\n \
                     else if equity < mean { warn \"{equity:.2} under {mean:.2}\" }\n}";
 
-/// Bars of a series: the answer to them is far more than waits in buffers.
+/// Bars of a series: nine tenths of the answer to them are more than waits in buffers.
 const BARS: u32 = 150_000;
 
 /// When a replica is killed.
@@ -44,12 +44,12 @@ fn moments() -> Vec<Moment> {
         Moment::Sending { sent: BARS / 2, answered: BARS / 4 },
         Moment::Sending { sent: BARS - 1, answered: BARS / 10 * 9 },
         Moment::Sent { answered: 1 },
-        Moment::Sent { answered: BARS / 3 },
+        Moment::Sent { answered: BARS / 10 },
     ];
     if full {
         for part in 1..20 {
             moments.push(Moment::Sending { sent: BARS / 20 * part + 1, answered: BARS / 20 * part - part * 311 });
-            moments.push(Moment::Sent { answered: BARS / 25 * part });
+            moments.push(Moment::Sent { answered: BARS / 200 * part });
         }
     }
     moments
