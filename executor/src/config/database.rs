@@ -25,7 +25,7 @@ pub struct Database {
     pub platform_connections: u32,
     /// Milliseconds that an operation may wait until it begins, and then for a lock of another.
     pub acquire_ms: u64,
-    /// Milliseconds that a statement may take.
+    /// Milliseconds that a statement may take. A whole operation may take both and a second, also if the server hangs.
     pub statement_ms: u64,
 }
 

@@ -17,6 +17,8 @@ use crate::store::{PlatformStore, StoreError};
 const EVERY: Duration = Duration::from_millis(500);
 /// How far back it is asked each time: a change that was under way gets its number before it can be seen.
 const OVERLAP: i64 = 1_000;
+/// How long the store may take to tell.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Chains that are known before the oldest are forgotten.
 const KNOWN: usize = 10_000;
 
@@ -52,11 +54,17 @@ async fn poll(store: Arc<dyn PlatformStore>, generations: Arc<Generations>) {
     let mut watcher = Watcher { store, generations, last: None, known: HashMap::new() };
     let mut failing = false;
     loop {
-        match watcher.ask().await {
-            Ok(()) if failing => tracing::info!("the store tells of changes again"),
-            Ok(()) => {}
-            Err(error) if failing => tracing::debug!(%error, "the store does not tell of changes"),
-            Err(error) => tracing::warn!(%error, "the store does not tell of changes: nothing is remembered"),
+        // An answer that is lost on its way must not be waited for.
+        let asked = tokio::time::timeout(PATIENCE, watcher.ask()).await;
+        let error = match asked {
+            Ok(told) => told.err().map(|error| error.to_string()),
+            Err(_) => Some(format!("there was no answer in {PATIENCE:?}")),
+        };
+        match error {
+            None if failing => tracing::info!("the store tells of changes again"),
+            None => {}
+            Some(error) if failing => tracing::debug!(error, "the store does not tell of changes"),
+            Some(error) => tracing::warn!(error, "the store does not tell of changes: nothing is remembered"),
         }
         failing = !watcher.generations.is_trusted();
         tokio::time::sleep(EVERY).await;

@@ -11,6 +11,7 @@
 #[cfg(test)]
 pub(crate) mod contract;
 mod error;
+mod limit;
 mod migrations;
 mod platform;
 pub mod postgres;

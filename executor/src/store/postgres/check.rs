@@ -26,10 +26,11 @@ impl PostgresStore {
             return Ok(());
         }
         let mut tx = self.write(Scope::Nobody).await?;
-        let now = dialect::now(tx.db()).await?;
+        let limit = tx.limit();
+        let now = limit.hold(dialect::now(tx.db())).await?;
         let beat = sqlx::query("update service set heartbeat_at = $1 where id = 1").persistent(false).bind(now.0);
-        let done = beat.execute(tx.db()).await;
-        tx.end(done.map_err(StoreError::from)).await?;
+        let done = limit.hold(beat.execute(tx.db())).await;
+        tx.end(done.map(|_| ())).await?;
         // That it begins is the answer.
         let tx = self.read(Scope::Platform).await?;
         tx.end(Ok(())).await?;

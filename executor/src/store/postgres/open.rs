@@ -185,18 +185,16 @@ type Rights = (bool, bool, bool, bool, bool);
 
 async fn look(of: &Connections, login: Login, times: Times) -> Result<(), Look> {
     let mut tx = Transaction::begin(of, Kind::Read, None, times).await?;
+    let limit = tx.limit();
     let done =
         sqlx::query_as::<Postgres, (i64, Vec<u8>)>("select version, checksum from _sqlx_migrations order by version")
             .persistent(false)
-            .fetch_all(tx.db())
-            .await;
+            .fetch_all(tx.db());
+    let done = limit.hold(done).await;
     let done = match done {
         Ok(done) => done,
-        // Undefined table, or one that may not be seen.
-        Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some("42P01" | "42501")) => {
-            return Err(Look::Open(OpenError::NoTables(login.setting())));
-        }
-        Err(error) => return Err(Look::Store(error.into())),
+        Err(error) if not_seen(&error) => return Err(Look::Open(OpenError::NoTables(login.setting()))),
+        Err(error) => return Err(error.into()),
     };
     let missing = missing(&MIGRATOR, &done).map_err(|misfit| Look::Open(misfit.into()))?;
     if let Some(first) = missing.first() {
@@ -212,13 +210,19 @@ async fn look(of: &Connections, login: Login, times: Times) -> Result<(), Look> 
          from pg_roles where rolname = current_user",
     )
     .persistent(false)
-    .fetch_one(tx.db())
-    .await;
-    let row = tx.end(row.map_err(StoreError::from)).await?;
+    .fetch_one(tx.db());
+    let row = limit.hold(row).await;
+    let row = tx.end(row).await?;
     match fault(row, login) {
         None => Ok(()),
         Some(fault) => Err(Look::Open(OpenError::Login { setting: login.setting(), fault })),
     }
+}
+
+/// A table that is not there, or may not be seen.
+fn not_seen(error: &StoreError) -> bool {
+    let StoreError::Unavailable(Unavailable::Other(sqlx::Error::Database(error))) = error else { return false };
+    matches!(error.code().as_deref(), Some("42P01" | "42501"))
 }
 
 /// What is wrong with a login. Row-level security stops neither a superuser nor who may lift it.

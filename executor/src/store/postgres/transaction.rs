@@ -13,10 +13,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use crate::store::limit::Limit;
 use crate::store::{StoreError, Unavailable};
 
 /// Between two tries to begin: a pooler without a server refuses at once, again and again.
 const PAUSE: Duration = Duration::from_millis(10);
+/// To end what went on until its limit.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What is asked of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,14 @@ pub(super) struct Times {
     pub(super) statement: Duration,
 }
 
+impl Times {
+    /// To the end of a transaction: a wait for a lock and a statement that takes its time, and as much more as the
+    /// server needs to say itself that one of them took too long.
+    fn whole(self) -> Duration {
+        self.acquire.saturating_add(self.statement).saturating_add(GRACE)
+    }
+}
+
 /// A login's connections, and the turns to use one.
 pub(super) struct Connections {
     pool: PgPool,
@@ -69,6 +80,7 @@ impl Connections {
 pub(super) struct Transaction {
     connection: PoolConnection<Postgres>,
     ended: bool,
+    limit: Instant,
     /// Held until the connection is on its way back.
     _turn: OwnedSemaphorePermit,
 }
@@ -90,7 +102,8 @@ impl Transaction {
             let turn = timeout_at(deadline, Arc::clone(&of.turns).acquire_owned()).await;
             let turn = turn.map_err(|_| Unavailable::Busy)?.map_err(|_| not_had(sqlx::Error::PoolClosed))?;
             let connection = timeout_at(deadline, of.pool.acquire()).await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-            let mut tx = Self { connection: connection.map_err(not_had)?, ended: false, _turn: turn };
+            let limit = Instant::now() + times.whole();
+            let mut tx = Self { connection: connection.map_err(not_had)?, ended: false, limit, _turn: turn };
             let begun = timeout_at(deadline, sqlx::raw_sql(AssertSqlSafe(text.clone())).execute(tx.db())).await;
             match begun.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(not_had) {
                 Ok(_) => return Ok(tx),
@@ -108,15 +121,21 @@ impl Transaction {
         &mut self.connection
     }
 
+    /// Until when it may go on.
+    pub(super) const fn limit(&self) -> Limit {
+        Limit::until(self.limit)
+    }
+
     /// Keeps what was done if the result is one, and takes it back if it is an error.
     pub(super) async fn end<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         let word = if result.is_ok() { "commit" } else { "rollback" };
-        let ended = sqlx::raw_sql(word).execute(self.db()).await;
+        let limit = Limit::until(self.limit.max(Instant::now() + GRACE));
+        let ended = limit.hold(sqlx::raw_sql(word).execute(self.db())).await;
         self.ended = ended.is_ok();
         match result {
             // What could not be taken back goes with its connection.
             Err(error) => Err(error),
-            Ok(value) => ended.map(|_| value).map_err(StoreError::from),
+            Ok(value) => ended.map(|_| value),
         }
     }
 }

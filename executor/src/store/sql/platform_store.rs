@@ -19,25 +19,25 @@ use crate::store::{Change, Old, PlatformStore, Removed, StoreError};
 impl PlatformStore for Store {
     async fn has_tenant(&self) -> Result<bool, StoreError> {
         let mut tx = self.read(Scope::Platform).await?;
-        let done = tenants::any(tx.db()).await;
+        let done = tx.limit().hold(tenants::any(tx.db())).await;
         tx.end(done).await
     }
 
     async fn secret_check(&self) -> Result<Option<[u8; 32]>, StoreError> {
         let mut tx = self.read(Scope::Nobody).await?;
-        let done = service::secret_check(tx.db()).await;
+        let done = tx.limit().hold(service::secret_check(tx.db())).await;
         tx.end(done).await
     }
 
     async fn keep_secret_check(&self, old: Option<&[u8; 32]>, new: &[u8; 32]) -> Result<bool, StoreError> {
         let mut tx = self.write(Scope::Nobody).await?;
-        let done = service::keep_secret_check(tx.db(), old, new).await;
+        let done = tx.limit().hold(service::keep_secret_check(tx.db(), old, new)).await;
         tx.end(done).await
     }
 
     async fn create_first_tenant(&self, name: &TenantName, key: &NewKey, change: &Change) -> Result<bool, StoreError> {
         let mut tx = self.write(Scope::Platform).await?;
-        let done = tenants::create_first(tx.db(), name, key, change).await;
+        let done = tx.limit().hold(tenants::create_first(tx.db(), name, key, change)).await;
         tx.end(done).await
     }
 
@@ -48,43 +48,43 @@ impl PlatformStore for Store {
         change: &Change,
     ) -> Result<Tenant, StoreError> {
         let mut tx = self.write(Scope::Platform).await?;
-        let done = tenants::create(tx.db(), name, limits, change).await;
+        let done = tx.limit().hold(tenants::create(tx.db(), name, limits, change)).await;
         tx.end(done).await
     }
 
     async fn tenant(&self, id: TenantId) -> Result<Tenant, StoreError> {
         let mut tx = self.read(Scope::Tenant(id)).await?;
-        let done = tenants::find(tx.db(), id).await;
+        let done = tx.limit().hold(tenants::find(tx.db(), id)).await;
         tx.end(done).await
     }
 
     async fn tenant_named(&self, name: &TenantName) -> Result<Tenant, StoreError> {
         let mut tx = self.read(Scope::Platform).await?;
-        let done = tenants::find_named(tx.db(), name).await;
+        let done = tx.limit().hold(tenants::find_named(tx.db(), name)).await;
         tx.end(done).await
     }
 
     async fn tenants(&self, after: Option<&TenantName>, limit: u32) -> Result<Vec<Tenant>, StoreError> {
         let mut tx = self.read(Scope::Platform).await?;
-        let done = tenants::list(tx.db(), after, limit).await;
+        let done = tx.limit().hold(tenants::list(tx.db(), after, limit)).await;
         tx.end(done).await
     }
 
     async fn set_limits(&self, id: TenantId, limits: &TenantLimits, change: &Change) -> Result<Tenant, StoreError> {
         let mut tx = self.write(Scope::Platform).await?;
-        let done = tenants::set_limits(tx.db(), id, limits, change).await;
+        let done = tx.limit().hold(tenants::set_limits(tx.db(), id, limits, change)).await;
         tx.end(done).await
     }
 
     async fn set_suspended(&self, id: TenantId, suspended: bool, change: &Change) -> Result<Tenant, StoreError> {
         let mut tx = self.write(Scope::Platform).await?;
-        let done = tenants::set_suspended(tx.db(), id, suspended, change).await;
+        let done = tx.limit().hold(tenants::set_suspended(tx.db(), id, suspended, change)).await;
         tx.end(done).await
     }
 
     async fn keys(&self, prefix: &str) -> Result<Vec<KeyRecord>, StoreError> {
         let mut tx = self.read(Scope::Nobody).await?;
-        let done = keys::by_prefix(tx.db(), prefix).await;
+        let done = tx.limit().hold(keys::by_prefix(tx.db(), prefix)).await;
         tx.end(done).await
     }
 
@@ -96,37 +96,37 @@ impl PlatformStore for Store {
 
     async fn changed_since(&self, number: i64) -> Result<(Vec<(Chain, i64)>, At), StoreError> {
         let mut tx = self.read(Scope::Platform).await?;
-        let done = audit::changed_since(tx.db(), number).await;
+        let done = tx.limit().hold(audit::changed_since(tx.db(), number)).await;
         tx.end(done).await
     }
 
     async fn audit_heads(&self, after: Option<Chain>, limit: u32) -> Result<Vec<Head>, StoreError> {
         let mut tx = self.read(Scope::Platform).await?;
-        let done = audit::heads(tx.db(), after, limit).await;
+        let done = tx.limit().hold(audit::heads(tx.db(), after, limit)).await;
         tx.end(done).await
     }
 
     async fn audit_before(&self, chain: Chain, time: At) -> Result<Option<(u64, Seal)>, StoreError> {
         let mut tx = self.read(Scope::Platform).await?;
-        let done = audit::before(tx.db(), chain, time).await;
+        let done = tx.limit().hold(audit::before(tx.db(), chain, time)).await;
         tx.end(done).await
     }
 
     async fn remove_audit(&self, chain: Chain, seq: u64, seal: &Seal, proof: &Seal) -> Result<u64, StoreError> {
         let mut tx = self.write(Scope::Platform).await?;
-        let done = audit::remove(tx.db(), chain, seq, seal, proof).await;
+        let done = tx.limit().hold(audit::remove(tx.db(), chain, seq, seal, proof)).await;
         tx.end(done).await
     }
 
     async fn keep_usage(&self, readings: &[Reading]) -> Result<(), StoreError> {
         let mut tx = self.write(Scope::Platform).await?;
-        let done = usage::keep(tx.db(), readings).await;
+        let done = tx.limit().hold(usage::keep(tx.db(), readings)).await;
         tx.end(done).await
     }
 
     async fn remove_old(&self, old: &Old) -> Result<Removed, StoreError> {
         let mut tx = self.write(Scope::Platform).await?;
-        let done = retention::remove(tx.db(), old).await;
+        let done = tx.limit().hold(retention::remove(tx.db(), old)).await;
         tx.end(done).await
     }
 

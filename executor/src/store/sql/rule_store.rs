@@ -23,7 +23,7 @@ impl RuleStore for Store {
         change: &Change,
     ) -> Result<Version, StoreError> {
         let mut tx = self.write(Scope::Tenant(tenant)).await?;
-        let done = rules::create(tx.db(), tenant, name, version, most, detail, change).await;
+        let done = tx.limit().hold(rules::create(tx.db(), tenant, name, version, most, detail, change)).await;
         tx.end(done).await
     }
 
@@ -37,13 +37,13 @@ impl RuleStore for Store {
         change: &Change,
     ) -> Result<Version, StoreError> {
         let mut tx = self.write(Scope::Tenant(tenant)).await?;
-        let done = versions::add(tx.db(), tenant, name, version, precondition, detail, change).await;
+        let done = tx.limit().hold(versions::add(tx.db(), tenant, name, version, precondition, detail, change)).await;
         tx.end(done).await
     }
 
     async fn rule(&self, tenant: TenantId, name: &RuleName) -> Result<Rule, StoreError> {
         let mut tx = self.read(Scope::Tenant(tenant)).await?;
-        let done = rules::get(tx.db(), tenant, name).await;
+        let done = tx.limit().hold(rules::get(tx.db(), tenant, name)).await;
         tx.end(done).await
     }
 
@@ -55,7 +55,7 @@ impl RuleStore for Store {
         archived: bool,
     ) -> Result<Vec<Rule>, StoreError> {
         let mut tx = self.read(Scope::Tenant(tenant)).await?;
-        let done = rules::list(tx.db(), tenant, after, limit, archived).await;
+        let done = tx.limit().hold(rules::list(tx.db(), tenant, after, limit, archived)).await;
         tx.end(done).await
     }
 
@@ -67,7 +67,7 @@ impl RuleStore for Store {
         change: &Change,
     ) -> Result<Rule, StoreError> {
         let mut tx = self.write(Scope::Tenant(tenant)).await?;
-        let done = rules::archive(tx.db(), tenant, name, precondition, change).await;
+        let done = tx.limit().hold(rules::archive(tx.db(), tenant, name, precondition, change)).await;
         tx.end(done).await
     }
 
@@ -80,13 +80,13 @@ impl RuleStore for Store {
         change: &Change,
     ) -> Result<Rule, StoreError> {
         let mut tx = self.write(Scope::Tenant(tenant)).await?;
-        let done = rules::activate(tx.db(), tenant, name, version, precondition, change).await;
+        let done = tx.limit().hold(rules::activate(tx.db(), tenant, name, version, precondition, change)).await;
         tx.end(done).await
     }
 
     async fn version(&self, tenant: TenantId, name: &RuleName, number: u32) -> Result<Version, StoreError> {
         let mut tx = self.read(Scope::Tenant(tenant)).await?;
-        let done = versions::find(tx.db(), tenant, name, number).await;
+        let done = tx.limit().hold(versions::find(tx.db(), tenant, name, number)).await;
         tx.end(done).await
     }
 
@@ -98,31 +98,31 @@ impl RuleStore for Store {
         limit: u32,
     ) -> Result<Vec<Version>, StoreError> {
         let mut tx = self.read(Scope::Tenant(tenant)).await?;
-        let done = versions::list(tx.db(), tenant, name, after, limit).await;
+        let done = tx.limit().hold(versions::list(tx.db(), tenant, name, after, limit)).await;
         tx.end(done).await
     }
 
     async fn source(&self, tenant: TenantId, name: &RuleName, number: u32) -> Result<Option<String>, StoreError> {
         let mut tx = self.read(Scope::Tenant(tenant)).await?;
-        let done = versions::source(tx.db(), tenant, name, number).await;
+        let done = tx.limit().hold(versions::source(tx.db(), tenant, name, number)).await;
         tx.end(done).await
     }
 
     async fn module(&self, tenant: TenantId, name: &RuleName, number: u32) -> Result<StoredModule, StoreError> {
         let mut tx = self.read(Scope::Tenant(tenant)).await?;
-        let done = versions::module(tx.db(), tenant, name, number).await;
+        let done = tx.limit().hold(versions::module(tx.db(), tenant, name, number)).await;
         tx.end(done).await
     }
 
     async fn runnable(&self, tenant: TenantId, selection: &Selection) -> Result<Vec<Runnable>, StoreError> {
         let mut tx = self.read(Scope::Tenant(tenant)).await?;
-        let done = versions::runnable(tx.db(), tenant, selection).await;
+        let done = tx.limit().hold(versions::runnable(tx.db(), tenant, selection)).await;
         tx.end(done).await
     }
 
     async fn record_violation(&self, tenant: TenantId, violation: &NewViolation) -> Result<Uuid, StoreError> {
         let mut tx = self.write(Scope::Tenant(tenant)).await?;
-        let done = violations::record(tx.db(), tenant, violation).await;
+        let done = tx.limit().hold(violations::record(tx.db(), tenant, violation)).await;
         tx.end(done).await
     }
 }

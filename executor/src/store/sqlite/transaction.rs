@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 use super::condition::Condition;
+use crate::store::limit::Limit;
 use crate::store::{StoreError, Unavailable};
 
 /// A transaction. Dropped before its end (a caller who went away), it is taken back with its connection.
@@ -73,6 +74,12 @@ impl Transaction {
     /// The connection.
     pub(super) fn db(&mut self) -> &mut SqliteConnection {
         &mut self.connection
+    }
+
+    /// Until when it may go on.
+    #[expect(clippy::unused_self, reason = "the other store's depends on when it began")]
+    pub(super) const fn limit(&self) -> Limit {
+        Limit::NONE
     }
 
     /// Keeps what was done if the result is one, and takes it back if it is an error.

@@ -60,3 +60,32 @@ async fn a_caller_who_goes_away_leaves_neither_a_lock_nor_half_a_change() {
     let open = "select count(*) from pg_stat_activity where state like 'idle in transaction%'";
     assert_eq!(fixture.psql(open), "0");
 }
+
+#[tokio::test]
+async fn a_server_that_hangs_holds_nobody_for_ever() {
+    let fixture = Fixture::new().await;
+    let (tenant, mut db) = held(&fixture).await;
+    let short = Duration::from_secs(2);
+    let quick = OpenOptions { acquire: short, statement: short, ..options(&fixture.database) };
+    let store = PostgresStore::open(&quick).await.unwrap();
+    let (rule, new, change) = (name("held"), contract::version(2), change());
+    let waiting = "select coalesce(max(pid), 0) from pg_stat_activity where wait_event_type = 'Lock'";
+    let hang = async {
+        let pid = loop {
+            match fixture.psql(waiting).parse().unwrap() {
+                0 => tokio::task::yield_now().await,
+                pid => break pid,
+            }
+        };
+        // None of its own times wakes it any more.
+        rulebox_tests::signal(pid, "STOP");
+        pid
+    };
+    let adding = store.add_version(tenant, &rule, &new, &Precondition::None, "{}", &change);
+    let (refused, pid) = tokio::time::timeout(PATIENCE, async { tokio::join!(adding, hang) }).await.unwrap();
+    rulebox_tests::signal(pid, "CONT");
+    assert!(matches!(refused, Err(StoreError::Unavailable(Unavailable::Away(_)))), "{refused:?}");
+    sqlx::raw_sql("rollback").execute(&mut db).await.unwrap();
+    assert_eq!(store.rule(tenant, &rule).await.unwrap().latest_version, 1);
+    store.close().await;
+}
