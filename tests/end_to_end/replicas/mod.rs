@@ -13,6 +13,7 @@ mod redis_away;
 mod soak;
 mod stream_kill;
 mod stream_series;
+mod tls;
 mod usage;
 
 use std::collections::BTreeMap;

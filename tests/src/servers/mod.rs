@@ -1,5 +1,6 @@
 //! Real servers, each private to its test: on a free loopback port, in a temporary directory, stopped by process id.
 
+pub mod authority;
 pub mod clock;
 pub mod nginx;
 pub mod pgbouncer;

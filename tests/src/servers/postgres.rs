@@ -1,12 +1,13 @@
 //! A private `PostgreSQL`, and databases in it as an operator makes them.
 
 use std::fs::File;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
 
+use super::authority::Authority;
 use super::{Guarded, free_port, wait_until};
 use crate::{root, signal};
 
@@ -47,6 +48,24 @@ impl Postgres {
         let port = free_port();
         let process = start(port, sync, directory.path());
         Self { process, port, sync, directory }
+    }
+
+    /// Starts it again with TLS for those who ask for it, by a certificate of the authority.
+    pub fn start_again_with_tls(&mut self, authority: &Authority) {
+        let identity = authority.identify(self.directory.path());
+        for file in [&identity.certificate, &identity.key] {
+            own(file);
+            std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let settings = format!(
+            "ssl = on\nssl_cert_file = '{}'\nssl_key_file = '{}'\n",
+            identity.certificate.display(),
+            identity.key.display()
+        );
+        let file = self.directory.path().join("data/postgresql.auto.conf");
+        std::fs::write(file, settings).unwrap();
+        self.crash();
+        self.start_again();
     }
 
     /// Its port.

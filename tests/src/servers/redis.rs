@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::authority::Authority;
 use super::{Guarded, free_port, wait_until};
 use crate::signal;
 
@@ -23,6 +24,29 @@ impl Redis {
     pub fn start() -> Self {
         let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
         let process = start(port, &directory);
+        Self { process, port, directory }
+    }
+
+    /// Starts one that does not know a command.
+    pub fn start_without(command: &str) -> Self {
+        let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
+        let mut server = self::command(port, &directory);
+        server.args(["--rename-command", command, ""]);
+        let mut process = Guarded::spawn(&server);
+        wait_until(&mut process, "redis-server", || answers(port));
+        Self { process, port, directory }
+    }
+
+    /// Starts one that speaks TLS, by a certificate of the authority, and asks for a password.
+    pub fn start_with_tls(authority: &Authority, password: &str) -> Self {
+        let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
+        let identity = authority.identify(directory.path());
+        let mut command = command(0, &directory);
+        command.args(["--tls-port", &port.to_string(), "--tls-auth-clients", "no", "--requirepass", password]);
+        command.arg("--tls-cert-file").arg(identity.certificate).arg("--tls-key-file").arg(identity.key);
+        command.arg("--tls-ca-cert-file").arg(authority.certificate());
+        let mut process = Guarded::spawn(&command);
+        wait_until(&mut process, "redis-server", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
         Self { process, port, directory }
     }
 
@@ -59,12 +83,16 @@ impl Redis {
 }
 
 fn start(port: u16, directory: &TempDir) -> Guarded {
+    let mut process = Guarded::spawn(&command(port, directory));
+    wait_until(&mut process, "redis-server", || answers(port));
+    process
+}
+
+fn command(port: u16, directory: &TempDir) -> Command {
     let mut command = Command::new("redis-server");
     command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
     command.args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--dir"]).arg(directory.path());
-    let mut process = Guarded::spawn(&command);
-    wait_until(&mut process, "redis-server", || answers(port));
-    process
+    command
 }
 
 fn answers(port: u16) -> bool {
