@@ -45,6 +45,10 @@ impl Sealer for SealKeys {
         let keys = self.0.iter().filter(|(id, _)| id == by);
         keys.into_iter().any(|(_, key)| bool::from(tag(key, bytes).as_slice().ct_eq(given)))
     }
+
+    fn has_key_of(&self, seal: &Seal) -> bool {
+        seal.0.first().is_some_and(|by| self.0.iter().any(|(id, _)| id == by))
+    }
 }
 
 #[cfg(test)]
@@ -62,6 +66,7 @@ mod tests {
         let now = SealKeys::new(vec![key(2), key(1)]);
         assert!(now.is_sealed(b"bytes", &before) && now.is_sealed(b"bytes", &now.seal(b"bytes")));
         assert!(!now.is_sealed(b"bytes", &SealKeys::new(vec![key(3)]).seal(b"bytes")));
+        assert!(now.has_key_of(&before) && !SealKeys::new(vec![key(2)]).has_key_of(&before));
         assert!(!now.is_sealed(b"other", &before) && !now.is_sealed(b"bytes", &Seal::NONE));
         for at in 0..Seal::BYTES {
             let mut forged = before;

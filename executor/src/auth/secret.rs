@@ -70,16 +70,16 @@ pub enum SecretError {
     Store(#[from] StoreError),
 }
 
-/// The secret in force, and the one before it while it is being replaced: what was made with that one still holds.
+/// The secret in force, and those before it: what was made with them still holds.
 #[derive(Debug)]
 pub struct Secrets {
     current: MasterSecret,
-    previous: Option<MasterSecret>,
+    previous: Vec<MasterSecret>,
 }
 
 impl Secrets {
     /// The secrets of this store. The current one is the configured one, else that of the data directory, which is
-    /// made with a new store; without a directory it must be configured.
+    /// made with a new store; without a directory it must be configured. Each line of `previous` is one before it.
     ///
     /// # Errors
     /// If one is too short, a file cannot be used, or neither is the one that the store was made with.
@@ -92,7 +92,8 @@ impl Secrets {
         let kept = store.secret_check().await?;
         let is_new = kept.is_none() && !store.has_tenant().await?;
         let current = MasterSecret::load(configured, directory, is_new)?;
-        let previous = previous.map(|text| MasterSecret::from_bytes(text.expose_secret().as_bytes())).transpose()?;
+        let lines = previous.into_iter().flat_map(|text| text.expose_secret().lines()).filter(|line| !line.is_empty());
+        let previous = lines.map(|line| MasterSecret::from_bytes(line.as_bytes())).collect::<Result<_, _>>()?;
         let secrets = Self { current, previous };
         let check = secrets.current.check();
         // Another replica may start at the same time: who comes second finds what the first one kept.
@@ -105,7 +106,7 @@ impl Secrets {
         if is(&secrets.current) {
             return Ok(secrets);
         }
-        if secrets.previous.as_ref().is_some_and(is) {
+        if secrets.previous.iter().any(is) {
             // Lost by one of two replicas that are started together, and then the other has done it.
             store.keep_secret_check(Some(&kept), &check).await?;
             return Ok(secrets);
@@ -117,7 +118,7 @@ impl Secrets {
 
     /// One secret alone: tests, and tools beside the service.
     pub const fn only(current: MasterSecret) -> Self {
-        Self { current, previous: None }
+        Self { current, previous: Vec::new() }
     }
 
     /// The keys for a purpose: what is made uses the first.

@@ -177,6 +177,12 @@ impl Entry {
 }
 
 impl Head {
+    /// The head of a chain that has none.
+    pub const fn none(chain: Chain) -> Self {
+        let none = Seal::NONE;
+        Self { chain, seq: 0, seal: none, removed_seq: 0, removed_seal: none, removed_proof: none }
+    }
+
     /// What the proof of a removal is over.
     pub fn removal_bytes(chain: Chain, seq: u64, seal: &Seal) -> Vec<u8> {
         let mut bytes = b"rulebox audit removal 1".to_vec();
@@ -193,6 +199,8 @@ pub trait Sealer: Send + Sync + std::fmt::Debug {
     fn seal(&self, bytes: &[u8]) -> Seal;
     /// Whether a seal is of these bytes, by a key that is accepted.
     fn is_sealed(&self, bytes: &[u8], seal: &Seal) -> bool;
+    /// Whether there is a key that may have made it.
+    fn has_key_of(&self, seal: &Seal) -> bool;
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Reading the audit log, and finding out whether somebody changed it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{Service, ServiceError};
@@ -18,6 +19,15 @@ pub enum Broken {
         /// Its number.
         seq: u64,
     },
+    /// An entry has the seal of a key that is not there.
+    #[error(
+        "entry {seq} was sealed with a master secret that is not given, if its seal was not changed: \
+         RULEBOX_PREVIOUS_MASTER_SECRET takes those of before, one a line"
+    )]
+    Stranger {
+        /// Its number.
+        seq: u64,
+    },
     /// Entries are missing.
     #[error("entry {expected} is missing: the next is {found}")]
     Missing {
@@ -26,7 +36,7 @@ pub enum Broken {
         /// The number that is.
         found: u64,
     },
-    /// The end is missing, or there is more than the end.
+    /// The end is missing.
     #[error("the log ends at entry {last}, and should end at {head}")]
     End {
         /// The last entry that is there.
@@ -34,12 +44,15 @@ pub enum Broken {
         /// Where the head says that it ends.
         head: u64,
     },
-    /// The head's seal is not that of the last entry.
-    #[error("the seal of the last entry {seq} is not the one that the head has")]
+    /// The head's seal is not that of the entry where it says that the log ended.
+    #[error("the seal of entry {seq}, the last, is not the one that the head has")]
     Head {
-        /// The last entry.
+        /// The entry.
         seq: u64,
     },
+    /// Nothing says where the log ends.
+    #[error("the log has no head: it, or all of the log, was removed")]
+    NoHead,
     /// Entries before this were removed by somebody else than the service.
     #[error("the entries up to {seq} were not removed by the service")]
     Removal {
@@ -82,14 +95,37 @@ pub async fn verify(
     mut found: impl FnMut(Verified),
 ) -> Result<(), StoreError> {
     let mut after = None;
+    let mut seen = HashSet::new();
+    // Before the heads are read: whoever is made later has one, or will be looked at the next time.
+    let expected = chains(store).await?;
     loop {
         let heads = store.audit_heads(after, PAGE).await?;
-        let Some(last) = heads.last() else { return Ok(()) };
+        let Some(last) = heads.last() else { break };
         after = Some(last.chain);
         for head in heads {
+            seen.insert(head.chain);
             found(verify_chain(store, sealer, head).await?);
         }
     }
+    for chain in expected.into_iter().filter(|chain| !seen.contains(chain)) {
+        found(Verified { chain, entries: 0, head: Head::none(chain), broken: Some(Broken::NoHead) });
+    }
+    Ok(())
+}
+
+/// The logs that there must be: making a tenant is the first entry of its own log, and one of the platform's.
+async fn chains(store: &Arc<dyn Store>) -> Result<Vec<Chain>, StoreError> {
+    let (mut chains, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.tenants(after.as_ref(), PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.name.clone());
+        chains.extend(page.iter().map(|tenant| Chain(Some(tenant.id))));
+    }
+    if !chains.is_empty() {
+        chains.push(Chain(None));
+    }
+    Ok(chains)
 }
 
 async fn verify_chain(store: &Arc<dyn Store>, sealer: &dyn Sealer, head: Head) -> Result<Verified, StoreError> {
@@ -100,19 +136,13 @@ async fn verify_chain(store: &Arc<dyn Store>, sealer: &dyn Sealer, head: Head) -
         broken = Some(Broken::Removal { seq: head.removed_seq });
     }
     while broken.is_none() {
+        // What is written meanwhile is past the head that was read, and has its seal too.
         let page = store.audit(head.chain, walk.last, PAGE).await?;
         if page.is_empty() {
             broken = walk.end(&head).err();
             break;
         }
-        // What is written meanwhile is past the head that was read.
-        let done = page.last().is_some_and(|entry| entry.seq >= head.seq);
-        let within = page.iter().filter(|entry| entry.seq <= head.seq);
-        broken = within.into_iter().find_map(|entry| walk.step(sealer, entry).err());
-        if done && broken.is_none() {
-            broken = walk.end(&head).err();
-            break;
-        }
+        broken = page.iter().find_map(|entry| walk.step(sealer, entry, &head).err());
     }
     Ok(Verified { chain: head.chain, entries: walk.entries, head, broken })
 }
@@ -124,23 +154,30 @@ struct Walk {
 }
 
 impl Walk {
-    fn step(&mut self, sealer: &dyn Sealer, entry: &Entry) -> Result<(), Broken> {
+    fn step(&mut self, sealer: &dyn Sealer, entry: &Entry, head: &Head) -> Result<(), Broken> {
         let expected = self.last + 1;
         if entry.seq != expected {
             return Err(Broken::Missing { expected, found: entry.seq });
         }
+        if !sealer.has_key_of(&entry.seal) {
+            return Err(Broken::Stranger { seq: entry.seq });
+        }
         if !sealer.is_sealed(&entry.sealed_bytes(&self.seal), &entry.seal) {
             return Err(Broken::Entry { seq: entry.seq });
+        }
+        if entry.seq == head.seq && entry.seal != head.seal {
+            return Err(Broken::Head { seq: head.seq });
         }
         *self = Self { last: entry.seq, seal: entry.seal, entries: self.entries + 1 };
         Ok(())
     }
 
     fn end(&self, head: &Head) -> Result<(), Broken> {
-        if self.last != head.seq {
+        if self.last < head.seq {
             return Err(Broken::End { last: self.last, head: head.seq });
         }
-        if self.seal != head.seal {
+        // Of a log whose every entry has been removed as too old.
+        if self.last == head.seq && self.seal != head.seal {
             return Err(Broken::Head { seq: head.seq });
         }
         Ok(())

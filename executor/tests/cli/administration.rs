@@ -110,6 +110,17 @@ fn an_entry_that_was_changed_removed_or_swapped_is_found() {
         (format!("delete from audit where {TENANT} and seq = 2;"), "entry 2 is missing: the next is 3"),
         (format!("delete from audit where {TENANT} and seq = 3;"), "the log ends at entry 2, and should end at 3"),
         (format!("delete from audit where {TENANT};"), "the log ends at entry 0"),
+        (format!("delete from audit_heads where {TENANT};"), "the log has no head"),
+        (format!("delete from audit where {TENANT}; delete from audit_heads where {TENANT};"), "the log has no head"),
+        ("delete from audit_heads where not chain <> zeroblob(16);".to_owned(), "the log has no head"),
+        (
+            format!(
+                "insert into audit select chain, seq + 1, at, actor_id, actor, action, object, detail, request_id, \
+                 seal from audit where {TENANT} and seq = 3;"
+            ),
+            "entry 4 was changed",
+        ),
+        (format!("update audit_heads set seal = zeroblob(33) where {TENANT};"), "is not the one that the head has"),
         (
             format!(
                 "update audit set seq = 9 where {TENANT} and seq = 2; update audit set seq = 2 where {TENANT} and \
@@ -168,10 +179,29 @@ fn secrets_may_be_in_files() {
     assert!(refused.contains("set one of them") && !refused.contains(secret), "{refused}");
     let missing = run(&[("RULEBOX_MASTER_SECRET_FILE", "nowhere")]).refused(2);
     assert!(missing.contains("RULEBOX_MASTER_SECRET_FILE: cannot read nowhere"), "{missing}");
+    let first = [("RULEBOX_MASTER_SECRET", secret)];
+    said(&room.command(&["tenant", "create", "of-the-first"]).envs(first).output().unwrap()).ok();
     // The next secret is taken beside the one before, and alone from then on.
     let next = "the next secret, which is as long as that";
     let rotated = [("RULEBOX_MASTER_SECRET", next), ("RULEBOX_PREVIOUS_MASTER_SECRET", secret)];
     run(&rotated).ok();
     run(&[("RULEBOX_MASTER_SECRET", next)]).ok();
     run(&[("RULEBOX_MASTER_SECRET", secret)]).refused(2);
+    // What was sealed with those before holds for as long as they are given, each on a line.
+    let create = |name: &str, secret: &str, before: &str| {
+        let settings = [("RULEBOX_MASTER_SECRET", secret), ("RULEBOX_PREVIOUS_MASTER_SECRET", before)];
+        said(&room.command(&["tenant", "create", name]).envs(settings).output().unwrap()).ok();
+    };
+    let last = "the last secret of all, of 32 bytes or more";
+    create("of-the-second", next, secret);
+    create("of-the-third", last, next);
+    let two = format!("{next}\n{secret}\n");
+    for (before, missing) in
+        [(two.as_str(), None), (next, Some("entry 1 was sealed with a master secret that is not given"))]
+    {
+        let settings = [("RULEBOX_MASTER_SECRET", last), ("RULEBOX_PREVIOUS_MASTER_SECRET", before)];
+        let verified = said(&room.command(&["audit", "verify"]).envs(settings).output().unwrap());
+        assert_eq!(verified.code, Some(i32::from(missing.is_some())), "{verified:?}");
+        assert!(missing.is_none_or(|missing| verified.out.contains(missing)), "{verified:?}");
+    }
 }
