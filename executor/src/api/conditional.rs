@@ -59,7 +59,8 @@ fn read(headers: &HeaderMap) -> Result<Option<Precondition>, Problem> {
             }
             // A weak tag matches nothing, and neither does a tag of something else.
             let revision = inside.strip_prefix('r').and_then(|number| number.parse::<u64>().ok());
-            revisions.extend(revision.filter(|_| !tag.starts_with("W/")));
+            let as_given = |revision: &u64| tag == format!("\"r{revision}\"");
+            revisions.extend(revision.filter(as_given));
         }
     }
     Ok(Some(Precondition::Revisions(revisions)))
@@ -114,7 +115,9 @@ mod tests {
         assert_eq!(of(&["\"r7\""]), revisions(&[7]));
         assert_eq!(of(&["\"r7\", \"r8\"", "\"r9\""]), revisions(&[7, 8, 9]));
         assert_eq!(of(&["W/\"r7\""]), revisions(&[]));
-        assert_eq!(of(&["\"abc\""]), revisions(&[]));
+        for other in ["\"abc\"", "\"r+7\"", "\"r07\"", "\"R7\"", "\"r\""] {
+            assert_eq!(of(&[other]), revisions(&[]), "{other}");
+        }
         for bad in ["", "r7", "\"r7", "\"a\"b\"", "\"r7\",", "*, \"r7\""] {
             assert_eq!(of(&[bad]), Err(()), "{bad}");
         }

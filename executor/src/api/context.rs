@@ -42,7 +42,7 @@ pub async fn wrap(State(service): State<Service>, mut request: Request, next: Ne
     let _active = Active::new(metrics.http_active.clone());
     let marks = RequestMarks { request_id: Uuid::now_v7().to_string(), trace_id: trace_id(request.headers()) };
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
-    let method = request.method().clone();
+    let method = known_method(request.method());
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!(
         "request",
@@ -57,7 +57,7 @@ pub async fn wrap(State(service): State<Service>, mut request: Request, next: Ne
         let (response, code) = finish(next.run(request).await, &marks, &path);
         let status = response.status();
         let milliseconds = began.elapsed().as_secs_f64() * 1e3;
-        tracing::info!(method = %method, route, status = status.as_u16(), code, milliseconds, "answered");
+        tracing::info!(method, route, status = status.as_u16(), code, milliseconds, "answered");
         response
     };
     let mut response = handled.instrument(span).await;
@@ -66,10 +66,7 @@ pub async fn wrap(State(service): State<Service>, mut request: Request, next: Ne
         response.headers_mut().insert(REQUEST_ID, id);
     }
     let status = response.status();
-    metrics
-        .http_duration
-        .with_label_values(&[known_method(&method), &route, status.as_str()])
-        .observe(began.elapsed().as_secs_f64());
+    metrics.http_duration.with_label_values(&[method, &route, status.as_str()]).observe(began.elapsed().as_secs_f64());
     response
 }
 
@@ -112,11 +109,9 @@ impl Drop for Active {
 }
 
 /// A caller may invent methods; a label may not.
-fn known_method(method: &axum::http::Method) -> &str {
-    match method.as_str() {
-        known @ ("GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS") => known,
-        _ => "_OTHER",
-    }
+fn known_method(method: &axum::http::Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
 }
 
 /// The trace id of a W3C `traceparent` (version 00 or later), or a new one.

@@ -124,9 +124,17 @@ impl Keyring {
         self.store.has_tenant().await
     }
 
-    /// A key that a seed makes, the same each time.
+    /// A key that a seed makes, the same each time under one master secret.
     pub fn from_seed(&self, seed: &KeySeed) -> ApiKey {
         self.peppers.first().map_or_else(ApiKey::generate, |pepper| ApiKey::derived(pepper, seed.0.expose_secret()))
+    }
+
+    /// The key that a seed made before, by its record: also if the master secret has been replaced since.
+    pub fn made_from(&self, seed: &KeySeed, record: &KeyRecord) -> Option<ApiKey> {
+        self.peppers.iter().find_map(|pepper| {
+            let key = ApiKey::derived(pepper, seed.0.expose_secret());
+            bool::from(key.hash(pepper).ct_eq(&record.hash)).then_some(key)
+        })
     }
 
     /// What is kept of a key.

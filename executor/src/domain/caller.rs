@@ -50,6 +50,13 @@ pub struct Actor {
     pub name: Arc<str>,
 }
 
+/// Whether a character is not seen, or turns those around it: no name has one.
+pub fn is_hidden(c: char) -> bool {
+    // Of the format characters (Unicode, category Cf) those that break, join or turn text.
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
 impl Actor {
     /// A key, by its id and what lists show of it.
     pub fn key(id: KeyId, prefix: &str) -> Self {
@@ -69,7 +76,7 @@ impl Actor {
         Self {
             id: ActorId(uuid::Builder::from_custom_bytes(id).into_uuid()),
             // An issuer may put anything into a subject; a database takes no NUL, and a log no new line.
-            name: format!("user {issuer} {subject}").replace(char::is_control, "\u{fffd}").into(),
+            name: format!("user {issuer} {subject}").replace(is_hidden, "\u{fffd}").into(),
         }
     }
 

@@ -102,7 +102,7 @@ limits! {
     fuel_per_second;
     /// Units of fuel of a request, all its rules together.
     fuel_per_call;
-    /// Bytes of a module's memory.
+    /// Bytes of a module's memory; at least 1 MiB.
     memory_bytes;
     /// Rules that are not archived.
     rules;

@@ -4,11 +4,10 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{Operator, Service, ServiceError};
-use crate::auth::key::ApiKey;
 use crate::auth::keyring::KeySeed;
 use crate::domain::at::At;
 use crate::domain::audit::Chain;
-use crate::domain::caller::{KeyId, Role};
+use crate::domain::caller::{KeyId, Role, is_hidden};
 use crate::domain::idempotency::IdempotentRequest;
 use crate::domain::key::KeyRecord;
 
@@ -67,7 +66,8 @@ impl Service {
             let id = made.subject.parse().map(KeyId).map_err(|_| lost())?;
             let record = self.store.key(owner, id).await?;
             let again: Again = serde_json::from_str(&made.detail).map_err(|_| lost())?;
-            let key: ApiKey = self.keyring.from_seed(&KeySeed::from_text(&again.seed).ok_or_else(lost)?);
+            let seed = KeySeed::from_text(&again.seed).ok_or_else(lost)?;
+            let key = self.keyring.made_from(&seed, &record).ok_or_else(lost)?;
             Ok(MadeKey { record, text: key.text().clone() })
         };
         self.once(by, request, work, again).await
@@ -116,7 +116,7 @@ impl KeyRequest {
             return Err(ServiceError::BadRoles { owner, roles });
         }
         let chars = self.name.chars().count();
-        if chars > KeyRecord::NAME_CHARS || self.name.chars().any(char::is_control) {
+        if chars > KeyRecord::NAME_CHARS || self.name.chars().any(is_hidden) {
             let most = KeyRecord::NAME_CHARS;
             return Err(ServiceError::BadText(format!("the name of a key has at most {most} characters, in one line")));
         }

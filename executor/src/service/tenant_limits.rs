@@ -27,6 +27,9 @@ pub struct InForce {
     pub upload_bytes: usize,
 }
 
+/// Less has no room for the columns of one call: every run would break a limit that no rule could keep.
+const LEAST_MEMORY: usize = 1 << 20;
+
 impl Service {
     /// The limits in force for a tenant.
     ///
@@ -50,7 +53,8 @@ impl Service {
             requests_per_second: own.requests_per_second.unwrap_or(defaults.requests_per_second),
             fuel_per_second: own.fuel_per_second.unwrap_or(defaults.fuel_per_second),
             fuel_per_call: own.fuel_per_call.unwrap_or(u64::MAX).min(self.limits.fuel),
-            memory_bytes: size(own.memory_bytes, self.limits.memory_bytes),
+            memory_bytes: size(own.memory_bytes, self.limits.memory_bytes)
+                .max(LEAST_MEMORY.min(self.limits.memory_bytes)),
             rules: own.rules.unwrap_or(defaults.rules),
             state_bytes: size(own.state_bytes, compiler.state_bytes),
             rows_per_call: size(own.rows_per_call, self.settings.evaluation.rows),

@@ -89,6 +89,12 @@ async fn a_request_with_a_key_is_done_once_and_answered_the_same() {
     assert_eq!(keys("five").await.ok(), made, "the key is the same");
     server.get_by(made["key"].as_str().unwrap(), "/v1/rules").await.ok();
     assert_ne!(keys("six").await.ok()["key"], made["key"]);
+    // Another of the tenant's administrators is not told what was for the first one alone.
+    let other = server.post("/v1/keys", &json!({"roles": ["tenant-admin"]})).await.ok();
+    let request = server.request_by(other["key"].as_str().unwrap(), Method::POST, "/v1/keys");
+    send(request.header("idempotency-key", "five").json(&json!({"roles": ["engine"]})))
+        .await
+        .problem(422, "idempotency_key_reused");
 }
 
 #[tokio::test]

@@ -37,9 +37,10 @@ pub async fn handle(
     marks: Marks,
     body::Json(asked): body::Json<NewKeyRequest>,
 ) -> Result<impl IntoResponse, Problem> {
-    let request = key.of("create_key", &[asked.marks().as_bytes()]);
-    let chain = member.chain();
-    let made = service.create_key(&member.operator(marks), chain, chain, &asked.try_into()?, request).await?;
+    let (chain, operator) = (member.chain(), member.operator(marks));
+    // The answer has a secret in it, which is for who asked first and nobody else.
+    let request = key.of("create_key", &[operator.actor.id.0.as_bytes(), asked.marks().as_bytes()]);
+    let made = service.create_key(&operator, chain, chain, &asked.try_into()?, request).await?;
     let location = format!("/v1/keys/{}", made.record.id);
     // Nothing between here and the caller may keep it.
     let headers = [(LOCATION, location), (CACHE_CONTROL, "no-store".to_owned())];

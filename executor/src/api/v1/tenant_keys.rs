@@ -41,8 +41,10 @@ pub async fn create(
     body::Json(asked): body::Json<NewKeyRequest>,
 ) -> Result<impl IntoResponse, Problem> {
     let owner = Chain(Some(service.tenant_named(&name).await?.id));
-    let request = key.of("create_tenant_key", &[name.as_str().as_bytes(), asked.marks().as_bytes()]);
     let operator = platform.operator(marks);
+    let (tenant, asked_for) = (name.as_str().as_bytes(), asked.marks());
+    // The answer has a secret in it, which is for who asked first and nobody else.
+    let request = key.of("create_tenant_key", &[tenant, operator.actor.id.0.as_bytes(), asked_for.as_bytes()]);
     let made = service.create_key(&operator, owner, Chain(None), &asked.try_into()?, request).await?;
     let location = format!("/v1/tenants/{name}/keys/{}", made.record.id);
     let headers = [(LOCATION, location), (CACHE_CONTROL, "no-store".to_owned())];
