@@ -149,7 +149,7 @@ impl App {
         let keyring = if config.oidc.is_empty() {
             keyring
         } else {
-            keyring.with_issuers(Issuers::new(&config.oidc, Arc::clone(&platform))?)
+            keyring.with_issuers(Issuers::new(&config.oidc, Arc::clone(&platform), Arc::clone(&generations))?)
         };
         let keyring = Arc::new(keyring);
         let sealer: Arc<dyn Sealer> = Arc::new(secrets.sealer("audit"));
@@ -157,6 +157,7 @@ impl App {
         let limits = server::Limits {
             connections: config.api.connections,
             header_time: config.api.header_time(),
+            untaken_time: config.api.body_time(),
             unwanted_bytes: config.api.body_bytes.saturating_mul(2),
         };
         let metrics = Metrics::new()?;
@@ -286,14 +287,18 @@ impl App {
 /// Through Redis if there is an address of it, else within this process.
 fn share(config: &Config) -> Result<Shared, RedisError> {
     if let Some(url) = &config.redis.url {
-        return Ok(Shared::of(&Arc::new(RedisShared::open(&config.redis, url.expose_secret())?)));
+        return Ok(Shared::of(&Arc::new(RedisShared::open(
+            &config.redis,
+            url.expose_secret(),
+            config.sessions.tenant_bytes,
+        )?)));
     }
     if config.database.url.is_some() {
         tracing::warn!(
             "without RULEBOX_REDIS__URL, sessions and limits are those of this process: run no other beside it"
         );
     }
-    Ok(Shared::of(&Arc::new(InProcess::new(config.sessions.in_process_bytes))))
+    Ok(Shared::of(&Arc::new(InProcess::new(config.sessions.in_process_bytes, config.sessions.tenant_bytes))))
 }
 
 async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {

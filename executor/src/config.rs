@@ -38,7 +38,8 @@ pub struct Config {
     /// and kept in the data directory if it is not set.
     #[serde(default)]
     pub master_secret: Option<SecretString>,
-    /// The secret before that, while it is being replaced: what was made with it still holds.
+    /// The secrets before that, one a line: keys, and entries of the audit log, that were made with one hold for as
+    /// long as it is given.
     #[serde(default)]
     pub previous_master_secret: Option<SecretString>,
     /// What a tenant may use, unless it has limits of its own.
@@ -171,6 +172,8 @@ pub struct Evaluation {
     pub loaded_modules: usize,
     /// Streams at a time, each with an instance of its own; past them the answer is 503.
     pub streams: usize,
+    /// Of these, those of one tenant, so that no tenant takes the places of the others.
+    pub tenant_streams: usize,
     /// Rows of a stream.
     pub stream_rows: usize,
     /// Bytes of a record batch of a stream. (A line of JSON may have as many as [`Api::small_body_bytes`].)
@@ -322,6 +325,7 @@ impl Default for Defaults {
                 events: 1_000,
                 loaded_modules: 1_000,
                 streams: 64,
+                tenant_streams: 16,
                 stream_rows: 100_000_000,
                 stream_batch_bytes: 32 << 20,
             },

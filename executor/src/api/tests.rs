@@ -56,7 +56,7 @@ async fn fixture(configure: impl FnOnce(&mut Config)) -> Fixture {
     configure(&mut config);
     let parts = Parts {
         store: store.clone(),
-        shared: Shared::of(&Arc::new(InProcess::new(1 << 20))),
+        shared: Shared::of(&Arc::new(InProcess::new(1 << 20, 1 << 20))),
         keyring,
         sealer,
         cursors: Arc::new(secrets.sealer("cursors")),

@@ -30,7 +30,8 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_CONFIG                       the settings file, if not --config
   RULEBOX_DATA_DIR                     directory of the store (rulebox-data)
   RULEBOX_MASTER_SECRET                32 bytes or more; made and kept in the directory if not set
-  RULEBOX_PREVIOUS_MASTER_SECRET       the one before, while it is being replaced
+  RULEBOX_PREVIOUS_MASTER_SECRET       those before it, one a line: keys and audit entries of their time
+                                       hold for as long as they are given
   RULEBOX_TENANT__REQUESTS_PER_SECOND  requests a second of a tenant, over all replicas
   RULEBOX_TENANT__FUEL_PER_SECOND      fuel a second of a tenant, over all replicas
   RULEBOX_TENANT__RULES                rules of a tenant
@@ -73,6 +74,7 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_EVALUATION__EVENTS           changes of verdict in an answer
   RULEBOX_EVALUATION__LOADED_MODULES   compiled modules kept in memory
   RULEBOX_EVALUATION__STREAMS          streams at a time
+  RULEBOX_EVALUATION__TENANT_STREAMS   streams of a tenant at a time
   RULEBOX_EVALUATION__STREAM_ROWS      bars of a stream
   RULEBOX_EVALUATION__STREAM_BATCH_BYTES  bytes of a record batch of a stream
   RULEBOX_SESSIONS__IDLE_SECONDS       time without a bar after which a session ends
@@ -80,7 +82,10 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_SESSIONS__STATE_BYTES        bytes of the states of a session's rules
   RULEBOX_SESSIONS__ANSWERS            bars whose answers are kept to be given again
   RULEBOX_SESSIONS__ANSWER_BYTES       bytes of these answers
+  RULEBOX_SESSIONS__TENANT_BYTES       bytes of all sessions of a tenant
   RULEBOX_SESSIONS__SOCKETS            WebSockets at a time
+  RULEBOX_SESSIONS__TENANT_SOCKETS     WebSockets of a tenant at a time
+  RULEBOX_SESSIONS__MESSAGE_BYTES      bytes of a message on a WebSocket
   RULEBOX_SESSIONS__PING_SECONDS       time between two pings on a WebSocket
   RULEBOX_SESSIONS__SOCKET_IDLE_SECONDS  time without a message after which one is closed
   RULEBOX_SESSIONS__SLOW_SECONDS       time to take an answer on a WebSocket

@@ -60,7 +60,10 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         ("sessions.state_bytes", sessions.state_bytes as u64, KIB..=64 * MIB),
         ("sessions.answers", sessions.answers as u64, 0..=10_000),
         ("sessions.answer_bytes", sessions.answer_bytes as u64, KIB..=64 * MIB),
+        ("sessions.tenant_bytes", sessions.tenant_bytes as u64, MIB..=1024 * GIB),
         ("sessions.sockets", sessions.sockets as u64, 1..=1_000_000),
+        ("sessions.tenant_sockets", sessions.tenant_sockets as u64, 1..=1_000_000),
+        ("sessions.message_bytes", sessions.message_bytes as u64, KIB..=64 * MIB),
         ("sessions.ping_seconds", sessions.ping_seconds, 1..=3_600),
         ("sessions.socket_idle_seconds", sessions.socket_idle_seconds, 1..=86_400),
         ("sessions.slow_seconds", sessions.slow_seconds, 1..=3_600),
@@ -79,6 +82,7 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         ("retention.usage_days", retention.usage_days, 1..=36_500),
         // Each has 4 GiB of address space for its module.
         ("evaluation.streams", evaluation.streams as u64, 1..=10_000),
+        ("evaluation.tenant_streams", evaluation.tenant_streams as u64, 1..=10_000),
         ("evaluation.stream_rows", evaluation.stream_rows as u64, 1..=1_000_000_000_000),
         ("evaluation.stream_batch_bytes", evaluation.stream_batch_bytes as u64, KIB..=GIB),
     ]

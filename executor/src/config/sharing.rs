@@ -20,8 +20,14 @@ pub struct Sessions {
     pub answers: usize,
     /// Bytes of these answers.
     pub answer_bytes: usize,
+    /// Bytes of all sessions of one tenant, so that no tenant takes the room of the others.
+    pub tenant_bytes: usize,
     /// WebSockets open at a time.
     pub sockets: usize,
+    /// Of these, those of one tenant.
+    pub tenant_sockets: usize,
+    /// Bytes of a message. A WebSocket may hold twice as many while one is coming in.
+    pub message_bytes: usize,
     /// Seconds between two pings on a WebSocket; one that says nothing for three times as long is closed.
     pub ping_seconds: u64,
     /// Seconds without a message after which a WebSocket is closed. Its session lives on.
@@ -40,7 +46,10 @@ impl Default for Sessions {
             state_bytes: 1 << 20,
             answers: 32,
             answer_bytes: 1 << 20,
+            tenant_bytes: 64 << 20,
             sockets: 4_096,
+            tenant_sockets: 1_024,
+            message_bytes: 128 << 10,
             ping_seconds: 20,
             socket_idle_seconds: 900,
             slow_seconds: 10,

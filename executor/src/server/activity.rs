@@ -1,4 +1,4 @@
-//! Whether a connection is good for something: it has a request in flight, or its client takes an answer.
+//! Whether a connection is good for something: a request of it is being worked on, or its client takes an answer.
 
 use std::io;
 use std::pin::Pin;
@@ -19,12 +19,16 @@ pub(super) struct Activity {
     opened: Instant,
     /// Milliseconds from then to when the last request ended or the last bytes were taken.
     last: AtomicU64,
+    /// Requests in flight.
     requests: AtomicUsize,
+    /// Of these, those that wait for us, and not for their client to take what there is of their answer.
+    worked_on: AtomicUsize,
 }
 
 impl Activity {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { opened: Instant::now(), last: AtomicU64::new(0), requests: AtomicUsize::new(0) })
+        let (last, requests, worked_on) = (AtomicU64::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { opened: Instant::now(), last, requests, worked_on })
     }
 
     pub(super) fn touch(&self) {
@@ -32,36 +36,66 @@ impl Activity {
         self.last.store(now, Ordering::Relaxed);
     }
 
-    /// When the connection is silent for this long; now counts as its last activity if a request is in flight.
-    pub(super) fn silent_at(&self, patience: Duration) -> Instant {
-        let busy = self.requests.load(Ordering::Acquire) > 0;
-        let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
-        if busy { Instant::now() + patience } else { self.opened + last + patience }
+    /// When the connection is silent for as long as it may be: without a request, or with an answer that is not taken.
+    /// Now counts as its last activity while a request is worked on.
+    pub(super) fn silent_at(&self, idle: Duration, untaken: Duration) -> Instant {
+        let last = self.opened + Duration::from_millis(self.last.load(Ordering::Relaxed));
+        match (self.worked_on.load(Ordering::Acquire), self.requests.load(Ordering::Acquire)) {
+            (0, 0) => last + idle,
+            (0, _) => last + untaken,
+            _ => Instant::now() + idle,
+        }
     }
 }
 
 /// A request in flight, until the last of its answer is handed over.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<Activity>);
+pub(super) struct InFlight {
+    activity: Arc<Activity>,
+    is_worked_on: bool,
+}
 
 impl InFlight {
     pub(super) fn new(activity: &Arc<Activity>) -> Self {
         activity.requests.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(activity))
+        activity.worked_on.fetch_add(1, Ordering::AcqRel);
+        Self { activity: Arc::clone(activity), is_worked_on: true }
+    }
+
+    /// Says whose turn it is.
+    fn is_worked_on(&mut self, now: bool) {
+        if std::mem::replace(&mut self.is_worked_on, now) == now {
+            return;
+        }
+        if now {
+            self.activity.worked_on.fetch_add(1, Ordering::AcqRel);
+        } else {
+            // The client's time begins here.
+            self.activity.touch();
+            self.activity.worked_on.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.touch();
-        self.0.requests.fetch_sub(1, Ordering::AcqRel);
+        self.is_worked_on(false);
+        self.activity.touch();
+        self.activity.requests.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// The body of an answer.
+/// The body of an answer. Its next piece is asked for when its client has room for it.
 pub(super) struct Answer {
-    pub(super) body: Body,
-    pub(super) _in_flight: InFlight,
+    body: Body,
+    in_flight: InFlight,
+}
+
+impl Answer {
+    pub(super) fn new(body: Body, mut in_flight: InFlight) -> Self {
+        in_flight.is_worked_on(false);
+        Self { body, in_flight }
+    }
 }
 
 impl HttpBody for Answer {
@@ -69,7 +103,9 @@ impl HttpBody for Answer {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.in_flight.is_worked_on(polled.is_pending());
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

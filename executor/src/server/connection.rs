@@ -61,8 +61,9 @@ pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, sto
     let mut waits_until: Option<Instant> = None;
     loop {
         let patience = if waits_until.is_some() { limits.header_time.min(STOP_PATIENCE) } else { limits.header_time };
-        let silent_at =
-            |activity: &Activity| activity.silent_at(patience).max(waits_until.unwrap_or_else(Instant::now));
+        let silent_at = |activity: &Activity| {
+            activity.silent_at(patience, limits.untaken_time).max(waits_until.unwrap_or_else(Instant::now))
+        };
         let wake_at = silent_at(&activity);
         tokio::select! {
             served = connection.as_mut() => {
@@ -109,6 +110,6 @@ fn answer(
         if is_http1 && stop.is_cancelled() && answered.status() != StatusCode::SWITCHING_PROTOCOLS {
             answered.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Ok(answered.map(|body| Answer { body, _in_flight: in_flight }))
+        Ok(answered.map(|body| Answer::new(body, in_flight)))
     }
 }

@@ -23,6 +23,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long a connection may be without a request: to send the head of one, or idle.
     pub header_time: Duration,
+    /// How long a client may take no byte of an answer that is there.
+    pub untaken_time: Duration,
     /// Bytes of a body that nobody wants that are still taken, so that a client who writes before it reads gets to its
     /// answer.
     pub unwanted_bytes: usize,

@@ -127,6 +127,17 @@ pub enum ServiceError {
         /// The version.
         version: u32,
     },
+    /// The tenant holds as many of something as it may.
+    #[error("the tenant has {limit} {what} open, and may have no more at a time")]
+    TooManyOpen {
+        /// Streams, WebSockets.
+        what: &'static str,
+        /// In force.
+        limit: usize,
+    },
+    /// As many WebSockets are open as there may be.
+    #[error("as many WebSockets are open as there may be")]
+    TooManySockets,
     /// The tenant may not be served.
     #[error("the tenant is suspended")]
     Suspended,

@@ -11,6 +11,7 @@ pub mod quarantine;
 pub mod rules;
 pub mod sessions;
 mod settle;
+mod shares;
 pub mod sockets;
 pub mod stream;
 pub mod tenant_limits;
@@ -44,6 +45,7 @@ use memory::Memory;
 
 pub use error::ServiceError;
 pub use sessions::keys::SessionKeys;
+use shares::Shares;
 use sockets::Sockets;
 
 /// On whose behalf something is done, and in which request.
@@ -112,6 +114,7 @@ pub struct Service {
     runs: Pool,
     bar_runs: Pool,
     stream_turns: Pool,
+    stream_shares: Shares,
     rooms: Rooms,
     stopping: CancellationToken,
     streams_ending: CancellationToken,
@@ -163,12 +166,13 @@ impl Service {
             remembered: Memory::new(&generations),
             generations,
             session_keys,
-            sockets: Sockets::new(settings.sessions.sockets),
+            sockets: Sockets::new(settings.sessions.sockets, settings.sessions.tenant_sockets),
             compiler: Compiler::new(&settings.compile, metrics.clone()),
             modules,
             runs,
             bar_runs,
             stream_turns,
+            stream_shares: Shares::new("streams", evaluation.tenant_streams),
             rooms: Rooms::new(evaluation.answers_in_flight_bytes),
             streams_ending: stopping.child_token(),
             stopping,

@@ -7,10 +7,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::ServiceError;
+use super::shares::{Share, Shares};
+use crate::domain::caller::TenantId;
+
 /// Those of this process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sockets {
     places: Arc<Semaphore>,
+    shares: Shares,
     draining: CancellationToken,
     open: TaskTracker,
 }
@@ -18,24 +23,30 @@ pub struct Sockets {
 /// The place of one, for as long as it is open.
 #[derive(Debug)]
 pub struct SocketPlace {
+    _share: Share,
     _permit: OwnedSemaphorePermit,
     _open: TaskTrackerToken,
 }
 
 impl Sockets {
-    /// At most so many.
-    pub fn new(most: usize) -> Self {
+    /// At most so many, and so many of one tenant.
+    pub fn new(most: usize, most_of_tenant: usize) -> Self {
         Self {
             places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            shares: Shares::new("WebSockets", most_of_tenant),
             draining: CancellationToken::new(),
             open: TaskTracker::new(),
         }
     }
 
-    /// A place, if there is one.
-    pub fn place(&self) -> Option<SocketPlace> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(SocketPlace { _permit: permit, _open: self.open.token() })
+    /// A place for a tenant.
+    ///
+    /// # Errors
+    /// [`ServiceError::TooManyOpen`], [`ServiceError::TooManySockets`].
+    pub fn place(&self, tenant: TenantId) -> Result<SocketPlace, ServiceError> {
+        let share = self.shares.take(tenant)?;
+        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ServiceError::TooManySockets)?;
+        Ok(SocketPlace { _share: share, _permit: permit, _open: self.open.token() })
     }
 
     /// Ready when sockets are to close.

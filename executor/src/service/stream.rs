@@ -10,6 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
 use super::admission::Reserved;
+use super::shares::Share;
 use super::{Caller, Service, ServiceError};
 use crate::domain::bars::Params;
 use crate::domain::evaluation::{Counts, RuleRun, Series};
@@ -54,7 +55,7 @@ pub struct Stream {
     tally: Tally,
     began: Instant,
     _gone: DropGuard,
-    _turn: Place,
+    _turn: (Share, Place),
 }
 
 /// A batch that may be run, and the fuel that was taken for it.
@@ -92,7 +93,8 @@ impl Service {
     /// module's setup; too many streams.
     pub async fn open_stream(&self, caller: &Caller, request: StreamRequest) -> Result<Stream, ServiceError> {
         let began = Instant::now();
-        let turn = self.stream_turns.place()?;
+        // Its own share first: who has used it up takes no turn from others.
+        let turn = (self.stream_shares.take(caller.tenant)?, self.stream_turns.place()?);
         let StreamRequest { rule, version, params, events } = request;
         let place = self.runs.place()?;
         let in_force = self.limits_of(caller.tenant).await?;

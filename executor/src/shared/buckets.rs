@@ -84,7 +84,7 @@ impl Buckets {
         let mut map = self.lock();
         if map.buckets.len() >= map.sweep_at {
             map.buckets.retain(|_, kept| {
-                kept.bucket.leak(now, Rate { per_second: kept.rate_per_second, burst: 0 });
+                kept.bucket.leak(now, Rate { per_second: kept.rate_per_second, burst: u64::MAX });
                 kept.bucket.level > 0.0
             });
             map.sweep_at = SWEEP.max(2 * map.buckets.len());

@@ -55,6 +55,8 @@ impl Bucket {
             self.level = (self.level - double(now - self.at) * double(rate.per_second) / 1e6).max(0.0);
         }
         self.at = now;
+        // The quota may have been lowered: what was taken under the one before is no debt.
+        self.level = self.level.min(double(rate.burst));
     }
 
     /// Pours `cost` in, if it does not run over.
@@ -107,6 +109,16 @@ mod tests {
     use super::*;
 
     const QUOTA: Quota = Quota { per_second: 10, burst: 20 };
+
+    #[test]
+    fn a_quota_that_is_lowered_makes_no_debt() {
+        let (high, low) = (Quota { per_second: 1_000, burst: 3_000 }.into(), Quota { per_second: 1, burst: 2 }.into());
+        let mut bucket = Bucket::default();
+        assert!(bucket.take(1, 3_000, high, Source::Local).allowed);
+        let refused = bucket.take(2, 1, low, Source::Local);
+        assert!(!refused.allowed && refused.retry_after <= Duration::from_secs(1), "{refused:?}");
+        assert!(bucket.take(1_000_002, 1, low, Source::Local).allowed);
+    }
 
     fn take(bucket: &mut Bucket, now: u64, cost: u64, quota: Quota) -> Decision {
         bucket.take(now, cost, quota.into(), Source::Shared)

@@ -97,6 +97,18 @@ pub enum SharedError {
         /// Bytes.
         limit: usize,
     },
+    /// What is shared has no room for more.
+    #[error("what keeps the shared state is out of memory")]
+    OutOfMemory {
+        /// What the client said.
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The tenant has no room for another state.
+    #[error("the sessions of the tenant fill its {limit} bytes")]
+    TenantFull {
+        /// Bytes.
+        limit: usize,
+    },
 }
 
 /// Limits what tenants take, over all replicas.
@@ -108,6 +120,15 @@ pub trait Limiter: Send + Sync {
 
     /// Gives back what was taken and not used. Never more than makes the bucket empty.
     async fn give_back(&self, tenant: TenantId, policy: Policy, cost: u64, quota: Quota);
+}
+
+/// A session, and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionId {
+    /// Its tenant: what it keeps is a part of what that may keep.
+    pub tenant: TenantId,
+    /// Which of its sessions.
+    pub id: Uuid,
 }
 
 /// A session's state as it was saved.
@@ -136,31 +157,38 @@ pub enum Saved {
 /// States of sessions. Opaque bytes here: whoever saves them sees to it that they cannot be forged.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Keeps the state of a new session, at revision 0.
+    /// Keeps the state of a new session, at revision 0: [`Saved::Done`], or [`Saved::Conflict`] if there is one of that
+    /// id, which stays as it is.
     ///
     /// # Errors
     /// If it is away or full.
-    async fn create(&self, id: Uuid, bytes: Bytes, ttl: Duration) -> Result<(), SharedError>;
+    async fn create(&self, id: SessionId, bytes: Bytes, ttl: Duration) -> Result<Saved, SharedError>;
 
     /// The state, or nothing if there is no such session any more.
     ///
     /// # Errors
     /// If it is away.
-    async fn load(&self, id: Uuid) -> Result<Option<Stored>, SharedError>;
+    async fn load(&self, id: SessionId) -> Result<Option<Stored>, SharedError>;
 
     /// Compares and sets: replaces the state if it is still at `expected`, and starts its time to live anew. After an
     /// error the state may have been saved or not.
     ///
     /// # Errors
     /// If it is away or full.
-    async fn save(&self, id: Uuid, expected: u64, next: u64, bytes: Bytes, ttl: Duration)
-    -> Result<Saved, SharedError>;
+    async fn save(
+        &self,
+        id: SessionId,
+        expected: u64,
+        next: u64,
+        bytes: Bytes,
+        ttl: Duration,
+    ) -> Result<Saved, SharedError>;
 
     /// Forgets a session; whether there was one.
     ///
     /// # Errors
     /// If it is away.
-    async fn delete(&self, id: Uuid) -> Result<bool, SharedError>;
+    async fn delete(&self, id: SessionId) -> Result<bool, SharedError>;
 }
 
 /// Something of a tenant's has changed in the store: what was read before must be read again.

@@ -94,7 +94,7 @@ impl Maker {
 
 impl Metrics {
     /// Why WebSockets end.
-    pub const WS_ENDS: [&str; 12] = [
+    pub const WS_ENDS: [&str; 13] = [
         "closed",
         "gone",
         "idle",
@@ -104,6 +104,7 @@ impl Metrics {
         "binary",
         "not_text",
         "too_large",
+        "flood",
         "revoked",
         "lost",
         "locked",

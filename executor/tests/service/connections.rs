@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -100,6 +101,39 @@ async fn a_connection_without_a_request_is_closed() {
     stream.write_all(b"GET /v1/limits HTTP/1.1\r\nhost: rulebox\r\n\r\n").await.unwrap();
     let text = timeout(Duration::from_secs(10), answer(&mut stream)).await.unwrap();
     assert!(text.starts_with("HTTP/1.1 401 "), "{text}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_taken_holds_no_connection() {
+    let server = Server::with(|config| (config.api.header_seconds, config.api.body_seconds) = (1, 1)).await;
+    // An HTTP/2 client that has room for no byte of an answer, and asks for one without a key.
+    let settings = [&[0, 0, 6, 4, 0, 0, 0, 0, 0][..], &[0, 4, 0, 0, 0, 0]].concat();
+    let path = b"/openapi.json";
+    let block = [&[0x82, 0x86, 0x04, 13][..], path, &[0x01, 1, b'x']].concat();
+    let head = [&[0, 0, u8::try_from(block.len()).unwrap(), 1, 5, 0, 0, 0, 1][..], &block].concat();
+    let mut http2 = connect(&server).await;
+    http2.write_all(&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &settings, &head].concat()).await.unwrap();
+    // And one of HTTP/1 that asks again and again, and reads nothing.
+    let mut http1 = connect(&server).await;
+    let request = b"GET /openapi.json HTTP/1.1\r\nhost: rulebox\r\n\r\n";
+    http1.write_all(&request.repeat(200)).await.unwrap();
+    let began = Instant::now();
+    let closed = timeout(Duration::from_secs(30), async {
+        let mut said = Vec::new();
+        // The head of an answer comes, and then no byte of its body.
+        while matches!(http2.read_buf(&mut said).await, Ok(1..)) {}
+        assert!(said.len() < 4_096, "{} bytes", said.len());
+    });
+    closed.await.unwrap();
+    println!("the connection of HTTP/2 is closed after {:?}", began.elapsed());
+    // What lies between is still read; then it ends, long before the last answer.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let whole = server.anonymous(Method::GET, "/openapi.json").send().await.unwrap().bytes().await.unwrap().len();
+    let mut rest = Vec::new();
+    let _ = timeout(Duration::from_secs(30), http1.read_to_end(&mut rest)).await.unwrap();
+    let answers = rest.len() / whole;
+    println!("{answers} of 200 answers lay between");
+    assert!(answers < 190);
 }
 
 #[tokio::test]

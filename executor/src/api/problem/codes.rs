@@ -109,6 +109,8 @@ codes! {
         "Activate a version, or name one with `?version=`.";
     RULES_LIMIT = "rules_limit", CONFLICT, "The tenant has as many rules as it may have",
         "Archive one that is not needed, or ask for a higher limit.";
+    SESSIONS_LIMIT = "sessions_limit", CONFLICT, "The sessions of the tenant fill their room",
+        "End some with `DELETE /v1/sessions/{id}`; those that are idle end by themselves. The bars were not counted.";
     TENANT_TAKEN = "tenant_taken", CONFLICT, "There is a tenant of that name",
         "Take another name. Names of tenants are never given again.";
     REQUEST_IN_FLIGHT = "request_in_flight", CONFLICT, "The same request is not over yet",
@@ -190,6 +192,9 @@ codes! {
         "`RateLimit-Policy` says how many requests and how much fuel a tenant may take a second, over all its callers. \
          Fuel is taken at its proved maximum before a run, and what was not used is given back. Nothing was done; try \
          again after `Retry-After` seconds.";
+    TOO_MANY_OPEN = "too_many_open", TOO_MANY_REQUESTS, "The tenant has too many open at a time",
+        "Streams and WebSockets are counted for each tenant, so that none takes the places of the others. Close one, or \
+         send the bars in larger requests.";
     OVERLOADED = "overloaded", SERVICE_UNAVAILABLE, "Too busy",
         "A queue is full, or too many bytes are being read. Nothing was done; try again after `Retry-After` seconds.";
     WEBSOCKET_REQUIRED = "websocket_required", UPGRADE_REQUIRED, "This address takes WebSockets",

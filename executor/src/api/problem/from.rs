@@ -99,9 +99,13 @@ impl From<SharedError> for Problem {
     fn from(error: SharedError) -> Self {
         tracing::warn!(error = chain(&error), "a session cannot be had");
         match error {
-            SharedError::Full { .. } => {
+            SharedError::Full { .. } | SharedError::OutOfMemory { .. } => {
                 let detail = "the sessions of this service fill their room; end some, or try again later";
                 Self { retry_after: Some(5), ..Self::new(Code::OVERLOADED, detail) }
+            }
+            SharedError::TenantFull { limit } => {
+                let detail = format!("the sessions of the tenant fill the {limit} bytes that they may have");
+                Self::new(Code::SESSIONS_LIMIT, detail)
             }
             SharedError::Unavailable { .. } | SharedError::Malformed { .. } => {
                 let detail = "sessions cannot be had now; send the same bars with the same `seq` again";
@@ -159,6 +163,8 @@ impl From<ServiceError> for Problem {
                 Self { retry_after: Some(seconds), ..Self::new(Code::RATE_LIMITED, detail) }
             }
             ServiceError::Quarantined { .. } => Self::new(Code::RULE_QUARANTINED, detail),
+            ServiceError::TooManyOpen { .. } => Self { retry_after: Some(5), ..Self::new(Code::TOO_MANY_OPEN, detail) },
+            ServiceError::TooManySockets => Self { retry_after: Some(5), ..Self::new(Code::OVERLOADED, detail) },
             ServiceError::Suspended => Self::new(Code::TENANT_SUSPENDED, detail),
             ServiceError::InFlight => Self { retry_after: Some(1), ..Self::new(Code::REQUEST_IN_FLIGHT, detail) },
             ServiceError::KeyReused => Self::new(Code::IDEMPOTENCY_KEY_REUSED, detail).at("Idempotency-Key"),

@@ -13,6 +13,7 @@ pub mod work;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
@@ -21,8 +22,6 @@ use super::body_room::BodyRoom;
 use super::encoding::{BodyBytes, Encoding};
 use super::problem::{Code, Problem};
 use super::state::ApiState;
-use crate::domain::bars::Params;
-use crate::domain::rule::RuleName;
 use crate::service::stream::StreamRequest;
 use crate::service::{Caller, Service};
 use arrow::ArrowInput;
@@ -69,22 +68,21 @@ impl FromRequest<ApiState> for SeriesBody {
     }
 }
 
-/// Runs a rule over a stream. Ready when the first of the answer is there; the rest follows as it is made.
+/// Runs a rule over a stream, for as long as the key of `headers` is valid. Ready when the first of the answer is there; the rest follows as it is made.
 ///
 /// # Errors
 /// Whatever is wrong before the first bar has been answered.
 pub async fn answer(
     service: &Service,
     caller: &Caller,
-    rule: RuleName,
-    version: Option<u32>,
-    params: Params,
+    headers: HeaderMap,
+    request: StreamRequest,
     body: StreamBody,
 ) -> Result<Response, Problem> {
     let StreamBody { sent, wanted, encoding, body, room } = body;
     let settings = service.shared_settings();
     let events = if wanted == Media::Json { settings.evaluation.events } else { 0 };
-    let stream = service.open_stream(caller, StreamRequest { rule, version, params, events }).await?;
+    let stream = service.open_stream(caller, StreamRequest { events, ..request }).await?;
     let (answering, begun, pieces) = channel(reader_patience(&settings));
     let output = Output::new(wanted, stream.manifest())?;
     let work = StreamWork {
@@ -102,6 +100,8 @@ pub async fn answer(
         rows_left: settings.evaluation.stream_rows,
         settings,
         stream,
+        service: service.clone(),
+        headers,
     };
     service.spawn_stream(work.run());
     match begun.await {

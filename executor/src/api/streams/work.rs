@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::http::HeaderMap;
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep_until};
 
@@ -16,15 +17,20 @@ use super::output::Output;
 use crate::api::body_room::BodyRoom;
 use crate::api::encoding::{BodyBytes, BodyError};
 use crate::api::problem::{Code, Problem};
+use crate::api::tenant::may_still;
+use crate::auth::permission::Evaluate;
 use crate::config::Config;
 use crate::domain::evaluation::Event;
-use crate::service::ServiceError;
 use crate::service::stream::{Stream, StreamEnd};
+use crate::service::{Service, ServiceError};
 
 /// Everything that a stream needs until its end.
 pub struct StreamWork {
     pub(super) settings: Arc<Config>,
     pub(super) stream: Stream,
+    pub(super) service: Service,
+    /// Of the request, with its key.
+    pub(super) headers: HeaderMap,
     pub(super) body: BodyBytes,
     /// Memory that decompressing takes.
     pub(super) decoder_bytes: usize,
@@ -217,8 +223,13 @@ impl StreamWork {
 
     /// Runs a batch and sends its answer; says how many bars it had.
     async fn batch(&mut self, batch: Batch) -> Result<usize, Over> {
+        let admitted = async {
+            // What a caller may not do any more, he may not go on with.
+            may_still::<Evaluate>(&self.headers, self.stream.caller().tenant, &self.service).await?;
+            Ok::<_, Over>(self.stream.admit(batch.most_rows()).await?)
+        };
         let admitted = tokio::select! {
-            admitted = self.stream.admit(batch.most_rows()) => admitted?,
+            admitted = admitted => admitted?,
             () = self.answering.gone() => return Err(Over::Gone),
         };
         let Some(mut output) = self.output.take() else { return Err(Over::Gone) };

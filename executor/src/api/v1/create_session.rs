@@ -11,6 +11,7 @@ use super::session_view::SessionView;
 use crate::api::bars_json::{self, Form, Rules};
 use crate::api::body::SmallBody;
 use crate::api::context::Marks;
+use crate::api::idempotency::IdempotencyKey;
 use crate::api::params::{NoQuery, QueryArgs, rule_at, shorten};
 use crate::api::problem::Problem;
 use crate::api::tenant::Tenant;
@@ -24,6 +25,7 @@ use crate::service::sessions::NewSession;
 /// `/v1/sessions/{id}/bars`, or over the WebSocket at `/v1/sessions/{id}/stream`.
 #[utoipa::path(
     post, path = "/v1/sessions", tag = "sessions", operation_id = "create_session",
+    params(IdempotencyKey),
     request_body = SessionRequest,
     responses(
         (status = 201, description = "The session", body = SessionView,
@@ -31,13 +33,15 @@ use crate::service::sessions::NewSession;
         (status = 404, description = "`rule_not_found` or `version_not_found`"),
         (status = 409, description = "`rule_archived` or `rule_not_active`"),
         (status = 423, description = "`rule_quarantined`"),
-        (status = 422, description = "The params do not fit, `module_without_state`, `state_too_large` or `too_many_rules`"),
+        (status = 422, description = "The params do not fit, `module_without_state`, `state_too_large`, \
+            `too_many_rules` or `idempotency_key_reused`"),
     )
 )]
 pub async fn handle(
     tenant: Tenant<Evaluate>,
     State(service): State<Service>,
     _: QueryArgs<NoQuery>,
+    key: IdempotencyKey,
     marks: Marks,
     SmallBody(body): SmallBody,
 ) -> Result<impl IntoResponse + use<>, Problem> {
@@ -59,7 +63,8 @@ pub async fn handle(
         Ok((named, params))
     });
     let params = params.collect::<Result<_, Problem>>()?;
-    let new = NewSession { rules, versions, params, place: service.bar_runs().place()? };
+    let request = key.of("create_session", &[&body.bytes]);
+    let new = NewSession { rules, versions, params, request, place: service.bar_runs().place()? };
     let info = service.create_session(&tenant.caller(marks), new).await?;
     let location = format!("/v1/sessions/{}", info.id);
     let view = SessionView::new(info, service.settings().sessions.idle_seconds);

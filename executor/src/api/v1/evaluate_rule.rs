@@ -1,6 +1,7 @@
 //! `POST /v1/rules/{name}/evaluate`
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -17,6 +18,7 @@ use crate::api::tenant::Tenant;
 use crate::auth::permission::Evaluate;
 use crate::service::Service;
 use crate::service::evaluate::Evaluation;
+use crate::service::stream::StreamRequest;
 
 /// How to run.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -73,6 +75,7 @@ pub async fn handle(
     RulePath(rule): RulePath,
     QueryArgs(query): QueryArgs<EvaluateQuery>,
     marks: Marks,
+    headers: HeaderMap,
     body: SeriesBody,
 ) -> Result<Response, Problem> {
     let body = match body {
@@ -83,7 +86,8 @@ pub async fn handle(
             }
             let params = query.params.as_deref().map(|text| read_params(text, &service.settings().evaluation));
             let params = params.transpose()?.unwrap_or_default();
-            return streams::answer(&service, &tenant.caller(marks), rule, query.version, params, *body).await;
+            let request = StreamRequest { rule, version: query.version, params, events: 0 };
+            return streams::answer(&service, &tenant.caller(marks), headers, request, *body).await;
         }
     };
     if query.params.is_some() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use axum::http::{HeaderMap, StatusCode};
+use futures_util::SinkExt;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -29,6 +30,8 @@ use crate::shared::Change;
 const RECHECK: Duration = Duration::from_secs(1);
 /// Pings without a word from the client after which it is gone.
 const PINGS: u32 = 3;
+/// Pings of the client between two of ours: more than anybody needs to know that we are here.
+const MOST_PINGS: u32 = 1_000;
 /// How long the client may take to close in turn.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -67,6 +70,8 @@ enum End {
     NotText,
     /// A message that is too large.
     TooLarge,
+    /// More pings than are of use.
+    Flood,
     /// The key is not valid any more, or does not permit this any more.
     Revoked,
     /// The session is not there any more.
@@ -87,6 +92,7 @@ impl End {
             Self::Protocol => ("protocol", Some((1002, "not as RFC 6455 says"))),
             Self::Binary => ("binary", Some((1003, "messages are text"))),
             Self::NotText => ("not_text", Some((1007, "not UTF-8"))),
+            Self::Flood => ("flood", Some((1008, "too many pings"))),
             Self::TooLarge => ("too_large", Some((1009, "the message is too large"))),
             Self::Revoked => ("revoked", Some((4401, "the key is not valid any more"))),
             Self::Lost => ("lost", Some((4410, "the session is lost"))),
@@ -137,8 +143,16 @@ impl Socket {
         if let Some((code, reason)) = close {
             let close = async {
                 let frame = CloseFrame { code, reason: reason.into() };
-                if stream.send(Message::Close(Some(frame))).await.is_ok() {
-                    while let Some(Ok(_)) = stream.recv().await {}
+                if stream.send(Message::Close(Some(frame))).await.is_err() {
+                    return;
+                }
+                loop {
+                    match stream.recv().await {
+                        Some(Ok(_)) => {}
+                        None => return,
+                        // It is not read any more. Cut off now, the client might never see why.
+                        Some(Err(_)) => std::future::pending().await,
+                    }
                 }
             };
             // Whoever does not close in turn is cut off.
@@ -160,7 +174,7 @@ impl Socket {
         let (mut recheck, mut ping) = (interval(RECHECK), interval(settings.ping()));
         recheck.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut heard, mut message_at) = (Instant::now(), Instant::now());
+        let (mut heard, mut message_at, mut pings) = (Instant::now(), Instant::now(), 0);
         loop {
             let received = tokio::select! {
                 biased;
@@ -179,6 +193,7 @@ impl Socket {
                     if heard.elapsed() > settings.ping() * PINGS || message_at.elapsed() > settings.socket_idle() {
                         return End::Idle;
                     }
+                    pings = 0;
                     if let Err(end) = send(stream, Message::Ping(Vec::new().into()), settings.slow()).await {
                         return end;
                     }
@@ -192,7 +207,18 @@ impl Socket {
                 Some(Err(error)) => return End::of(error),
                 Some(Ok(Message::Close(_))) => return End::Closed,
                 Some(Ok(Message::Binary(_))) => return End::Binary,
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                Some(Ok(Message::Pong(_))) => continue,
+                // The answer has been made, and leaves before the next is: who does not take it, waits.
+                Some(Ok(Message::Ping(_))) => {
+                    pings += 1;
+                    if pings > MOST_PINGS {
+                        return End::Flood;
+                    }
+                    match taken(stream.flush(), settings.slow()).await {
+                        Ok(()) => continue,
+                        Err(end) => return end,
+                    }
+                }
                 Some(Ok(Message::Text(text))) => text,
             };
             message_at = heard;
@@ -252,7 +278,12 @@ async fn change_of(changes: &mut Receiver<Change>, caller: &Caller) {
 }
 
 async fn send(stream: &mut WebSocket, message: Message, slow: Duration) -> Result<(), End> {
-    match timeout(slow, stream.send(message)).await {
+    taken(stream.send(message), slow).await
+}
+
+/// Whether the client takes what is sent.
+async fn taken(sent: impl Future<Output = Result<(), axum::Error>>, slow: Duration) -> Result<(), End> {
+    match timeout(slow, sent).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(End::Gone),
         Err(_) => Err(End::Slow),
@@ -276,6 +307,7 @@ mod tests {
             End::Binary,
             End::NotText,
             End::TooLarge,
+            End::Flood,
             End::Revoked,
             End::Lost,
             End::Locked,

@@ -55,6 +55,9 @@ pub(super) struct Issuer {
     keys: Keys,
 }
 
+/// Types of tokens: of any, and of OAuth access tokens (RFC 9068).
+const KINDS: [&str; 4] = ["JWT", "application/jwt", "at+jwt", "application/at+jwt"];
+
 impl Issuer {
     pub(super) fn new(settings: &config::Issuer) -> Result<Self, IssuerError> {
         let wrong = |reason: String| IssuerError::Setting { issuer: settings.issuer.clone(), reason };
@@ -99,6 +102,11 @@ impl Issuer {
         if !self.algorithms.contains(&header.alg) {
             return Err(TokenError::Algorithm);
         }
+        // RFC 7515, 4.1.11: what must be understood, and is not. RFC 8725, 3.11: a token for something else.
+        let kind = header.typ.as_deref().unwrap_or("JWT");
+        if header.crit.is_some() || !KINDS.iter().any(|known| known.eq_ignore_ascii_case(kind)) {
+            return Err(TokenError::Kind);
+        }
         let fetch = |source| IssuerError::Fetch { issuer: self.name.clone(), source };
         let key = self.keys.find(header).await.map_err(fetch)?.ok_or(TokenError::UnknownKey)?;
         // One family at a time: the library refuses a key of another than those of the algorithms.
@@ -106,7 +114,8 @@ impl Issuer {
         validation.algorithms = vec![header.alg];
         let claims = decode::<Map<String, Value>>(token, &key, &validation)?.claims;
         check_time(&claims, now)?;
-        let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
+        let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
+        let subject = subject.ok_or(TokenError::Subject)?;
         let mut roles: Vec<_> = names(claims.get(&self.roles_claim)).into_iter().filter_map(Role::find).collect();
         let tenant = match claims.get(&self.tenant_claim) {
             None | Some(Value::Null) if self.platform => None,

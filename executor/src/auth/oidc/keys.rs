@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{DecodingKey, Header};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::fetch::{FetchError, Fetcher};
 
@@ -21,8 +23,10 @@ pub(super) struct Keys {
     refresh: Duration,
     known: std::sync::RwLock<Option<Known>>,
     /// The turn to ask, and when somebody last did.
-    asking: Mutex<Option<Instant>>,
+    asking: Arc<Mutex<Option<Instant>>>,
 }
+
+type Turn = OwnedMutexGuard<Option<Instant>>;
 
 #[derive(Clone, Debug)]
 struct Known {
@@ -33,20 +37,29 @@ struct Known {
 impl Keys {
     pub(super) fn new(fetcher: Fetcher, refresh_seconds: u64) -> Self {
         let refresh = Duration::from_secs(refresh_seconds);
-        Self { fetcher, refresh, known: std::sync::RwLock::new(None), asking: Mutex::new(None) }
+        Self { fetcher, refresh, known: std::sync::RwLock::new(None), asking: Arc::default() }
     }
 
-    /// The key of a token; `None` if the issuer has no such key.
+    /// The key of a token; `None` if the issuer has no such key. Of those who find the keys too old one asks, and the
+    /// others go on with them: an issuer that hangs holds up nobody else.
     pub(super) async fn find(&self, header: &Header) -> Result<Option<DecodingKey>, FetchError> {
-        if let Some(known) = self.known()
-            && known.at.elapsed() < self.refresh
-            && let Some(key) = choose(&known.keys, header)
-        {
-            return Ok(Some(key));
+        let Some(known) = self.known().filter(|known| known.at.elapsed() < STALE) else {
+            let turn = Arc::clone(&self.asking).lock_owned().await;
+            return Ok(choose(&self.ask(turn).await?.keys, header));
+        };
+        let found = choose(&known.keys, header);
+        if found.is_some() && known.at.elapsed() < self.refresh {
+            return Ok(found);
         }
-        // Too old, or a key that was not there: perhaps it is new.
-        let known = self.ask().await?;
-        Ok(choose(&known.keys, header))
+        let turn = match found {
+            Some(_) => Arc::clone(&self.asking).try_lock_owned().ok(),
+            // Perhaps it is new: worth waiting for.
+            None => Some(Arc::clone(&self.asking).lock_owned().await),
+        };
+        match turn {
+            Some(turn) => Ok(choose(&self.ask(turn).await?.keys, header)),
+            None => Ok(found),
+        }
     }
 
     fn known(&self) -> Option<Known> {
@@ -54,8 +67,7 @@ impl Keys {
     }
 
     /// Asks the issuer, unless somebody just did.
-    async fn ask(&self) -> Result<Known, FetchError> {
-        let mut asked = self.asking.lock().await;
+    async fn ask(&self, mut asked: Turn) -> Result<Known, FetchError> {
         let rests = asked.is_some_and(|at| at.elapsed() < REST);
         if rests {
             return self.known().filter(|known| known.at.elapsed() < STALE).ok_or(FetchError::Rests);
@@ -93,5 +105,12 @@ fn fits(key: &Jwk, header: &Header) -> bool {
     let same = key.common.key_algorithm.is_none_or(|algorithm| {
         algorithm.to_string().parse::<jsonwebtoken::Algorithm>().is_ok_and(|algorithm| algorithm == header.alg)
     });
-    signs && !shared && same
+    signs && !shared && same && is_long_enough(&key.algorithm)
+}
+
+/// RFC 7518, 3.3: RSA with less than 2048 bits must not be used.
+fn is_long_enough(key: &AlgorithmParameters) -> bool {
+    let AlgorithmParameters::RSA(rsa) = key else { return true };
+    let modulus = URL_SAFE_NO_PAD.decode(&rsa.n).unwrap_or_default();
+    modulus.iter().skip_while(|byte| **byte == 0).count() >= 256
 }

@@ -22,19 +22,23 @@ use crate::config;
 use crate::domain::at::At;
 use crate::domain::audit::Chain;
 use crate::domain::caller::{Actor, Role};
-use crate::domain::tenant::TenantName;
+use crate::domain::tenant::{Tenant, TenantName};
+use crate::invalidation::{Generations, Remembered};
 use crate::store::{PlatformStore, StoreError};
 
 use super::keyring::{Authenticated, Denied};
 
 /// Bytes of the longest token.
 const MOST_BYTES: usize = 8 << 10;
+/// Tenants that are remembered.
+const TENANTS: u64 = 10_000;
 
 /// The issuers whose tokens are taken.
 #[derive(Debug)]
 pub struct Issuers {
     by_name: HashMap<String, Arc<Issuer>>,
     store: Arc<dyn PlatformStore>,
+    tenants: Remembered<TenantName, Arc<Tenant>>,
 }
 
 /// Why a token is not taken. For the log: the caller hears that it is not valid.
@@ -49,6 +53,12 @@ pub enum TokenError {
     /// The algorithm is not one that this issuer may use.
     #[error("the algorithm is not one of this issuer's")]
     Algorithm,
+    /// A token for something else, or with an extension that must be understood.
+    #[error("the token is not one for this")]
+    Kind,
+    /// It is nobody's.
+    #[error("the token names no subject")]
+    Subject,
     /// The issuer publishes no such key.
     #[error("the issuer publishes no such key")]
     UnknownKey,
@@ -71,7 +81,11 @@ impl Issuers {
     ///
     /// # Errors
     /// If one of them cannot be used as it is written.
-    pub fn new(settings: &[config::Issuer], store: Arc<dyn PlatformStore>) -> Result<Self, IssuerError> {
+    pub fn new(
+        settings: &[config::Issuer],
+        store: Arc<dyn PlatformStore>,
+        generations: Arc<Generations>,
+    ) -> Result<Self, IssuerError> {
         let mut by_name = HashMap::new();
         for issuer in settings {
             let name = issuer.issuer.clone();
@@ -79,7 +93,7 @@ impl Issuers {
                 return Err(IssuerError::Setting { issuer: name, reason: "it is there twice".to_owned() });
             }
         }
-        Ok(Self { by_name, store })
+        Ok(Self { by_name, store, tenants: Remembered::new(TENANTS, generations) })
     }
 
     /// Whose token this is, at this time.
@@ -101,7 +115,10 @@ impl Issuers {
         let chain = match &claims.tenant {
             None => Chain(None),
             Some(name) => {
-                let tenant = self.store.tenant_named(name).await.map_err(|error| match error {
+                let load = async { self.store.tenant_named(name).await.map(Arc::new) };
+                let whose = |tenant: &Arc<Tenant>| Chain(Some(tenant.id));
+                let found = self.tenants.get(name.clone(), whose, load).await;
+                let tenant = found.map_err(|error| match error {
                     StoreError::NoTenant => Denied::Invalid,
                     other => Denied::Store(other),
                 })?;

@@ -1,5 +1,6 @@
 //! Against an issuer on loopback, whose keys are made here.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -56,6 +57,7 @@ struct Idp {
     issuer: String,
     keys: Arc<Mutex<Vec<Value>>>,
     asked: Arc<Mutex<u32>>,
+    hangs: Arc<AtomicBool>,
 }
 
 impl Idp {
@@ -64,9 +66,17 @@ impl Idp {
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         let keys = Arc::new(Mutex::new(keys.iter().map(|key| key.jwk.clone()).collect::<Vec<_>>()));
         let asked = Arc::new(Mutex::new(0));
+        let hangs = Arc::<AtomicBool>::default();
         let (name, published, count) = (issuer.clone(), Arc::clone(&keys), Arc::clone(&asked));
+        let hung = Arc::clone(&hangs);
         tokio::spawn(async move {
+            let mut unanswered = Vec::new();
             while let Ok((mut socket, _)) = listener.accept().await {
+                if hung.load(Ordering::SeqCst) {
+                    *count.lock().unwrap() += 1;
+                    unanswered.push(socket);
+                    continue;
+                }
                 let mut head = [0; 2048];
                 let read = socket.read(&mut head).await.unwrap_or(0);
                 let discovery = String::from_utf8_lossy(&head[..read]).contains("openid-configuration");
@@ -82,7 +92,7 @@ impl Idp {
                 let _ = socket.write_all(answer.as_bytes()).await;
             }
         });
-        Self { issuer, keys, asked }
+        Self { issuer, keys, asked, hangs }
     }
 
     fn publish(&self, keys: &[&Key]) {
@@ -142,7 +152,7 @@ async fn tokens_that_hold_are_taken_and_all_others_are_not() {
     let store = store(directory.path()).await;
     let (ed, ec, stranger) = (Key::ed25519("one"), Key::p256("two"), Key::ed25519("one"));
     let idp = Idp::start(&[&ed, &ec]).await;
-    let issuers = Issuers::new(&[idp.settings()], store.clone()).unwrap();
+    let issuers = Issuers::new(&[idp.settings()], store.clone(), Arc::default()).unwrap();
     let acme = store.tenant_named(&TenantName::new("acme").unwrap()).await.unwrap();
 
     for key in [&ed, &ec] {
@@ -163,6 +173,7 @@ async fn tokens_that_hold_are_taken_and_all_others_are_not() {
         ("another issuer", json!({"iss": "https://login.example.com"})),
         ("no issuer", json!({"iss": "absent"})),
         ("nobody", json!({"sub": "absent"})),
+        ("an empty name", json!({"sub": ""})),
         ("a tenant that it may not speak for", json!({"tenant": "other"})),
         ("every tenant", json!({"tenant": "*"})),
         ("no tenant, which is the platform", json!({"tenant": "absent", "roles": ["admin"]})),
@@ -171,6 +182,17 @@ async fn tokens_that_hold_are_taken_and_all_others_are_not() {
     for (what, changes) in refused {
         let denied = issuers.authenticate(&ed.sign(&idp.claims(&changes)), At::now()).await;
         assert!(matches!(denied, Err(Denied::Invalid)), "{what}: {denied:?}");
+    }
+    let typed = |typ: Option<&str>, crit: Option<&str>| {
+        let (typ, crit) = (typ.map(str::to_owned), crit.map(|name| vec![name.to_owned()]));
+        let header = Header { kid: Some("one".to_owned()), typ, crit, ..Header::new(Algorithm::EdDSA) };
+        encode(&header, &idp.claims(&json!({})), &ed.signing).unwrap()
+    };
+    for typ in [None, Some("jwt"), Some("at+jwt"), Some("application/at+JWT")] {
+        issuers.authenticate(&typed(typ, None)).await.unwrap();
+    }
+    for (typ, crit) in [(Some("logout+jwt"), None), (Some(""), None), (Some("JWT"), Some("exp"))] {
+        assert!(matches!(issuers.verify(&typed(typ, crit)).await, Err(TokenError::Kind)), "{typ:?} {crit:?}");
     }
     let good = ed.sign(&idp.claims(&json!({})));
     let [head, body, seal]: [&str; 3] = good.split('.').collect::<Vec<_>>().try_into().unwrap();
@@ -213,7 +235,7 @@ async fn a_new_key_is_found_and_one_that_is_gone_is_refused() {
     let (old, new) = (Key::ed25519("old"), Key::p256("new"));
     let idp = Idp::start(&[&old]).await;
     let settings = config::Issuer { refresh_seconds: 1, ..idp.settings() };
-    let issuers = Issuers::new(&[settings], store).unwrap();
+    let issuers = Issuers::new(&[settings], store, Arc::default()).unwrap();
     let claims = idp.claims(&json!({}));
     issuers.authenticate(&old.sign(&claims), At::now()).await.unwrap();
     idp.publish(&[&old, &new]);
@@ -238,13 +260,68 @@ async fn a_new_key_is_found_and_one_that_is_gone_is_refused() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_hangs_holds_up_nobody_whose_key_is_known() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path()).await;
+    let key = Key::ed25519("one");
+    let idp = Idp::start(&[&key]).await;
+    let settings = config::Issuer { refresh_seconds: 1, ..idp.settings() };
+    let issuers = Arc::new(Issuers::new(&[settings], store, Arc::default()).unwrap());
+    let token = key.sign(&idp.claims(&json!({})));
+    issuers.authenticate(&token).await.unwrap();
+    idp.hangs.store(true, Ordering::SeqCst);
+    let asked = *idp.asked.lock().unwrap();
+    let waiting = tokio::spawn({
+        let (issuers, token) = (Arc::clone(&issuers), token.clone());
+        async move {
+            // Until one of them asks.
+            loop {
+                issuers.authenticate(&token).await.unwrap();
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        }
+    });
+    while *idp.asked.lock().unwrap() == asked {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let began = std::time::Instant::now();
+    for _ in 0..100 {
+        issuers.authenticate(&token).await.unwrap();
+    }
+    println!("100 tokens took {:?} beside an issuer that hangs", began.elapsed());
+    assert_eq!(*idp.asked.lock().unwrap(), asked + 1, "none of them waited for it to give up");
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn an_rsa_key_has_2048_bits_or_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path()).await;
+    let key = Key::ed25519("one");
+    let idp = Idp::start(&[]).await;
+    let head = URL_SAFE_NO_PAD.encode(json!({"alg": "RS256", "kid": "rsa"}).to_string());
+    let body = key.sign(&idp.claims(&json!({}))).split('.').nth(1).unwrap().to_owned();
+    let token = format!("{head}.{body}.{}", URL_SAFE_NO_PAD.encode([1; 256]));
+    for (bytes, is_key) in [(128, false), (255, false), (256, true)] {
+        // Zeros before a number do not make it longer.
+        let modulus = [vec![0; 300 - bytes], vec![0xff; bytes]].concat();
+        let modulus = URL_SAFE_NO_PAD.encode(modulus);
+        *idp.keys.lock().unwrap() = vec![json!({"kty": "RSA", "kid": "rsa", "use": "sig", "n": modulus, "e": "AQAB"})];
+        let issuers = Issuers::new(&[idp.settings()], store.clone(), Arc::default()).unwrap();
+        let refused = issuers.verify(&token).await.unwrap_err();
+        assert_eq!(matches!(refused, TokenError::Invalid(_)), is_key, "{bytes}: {refused}");
+        assert_eq!(matches!(refused, TokenError::UnknownKey), !is_key, "{bytes}: {refused}");
+    }
+}
+
+#[tokio::test]
 async fn roles_of_the_platform_are_for_an_issuer_that_may_speak_for_it() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path()).await;
     let key = Key::ed25519("one");
     let idp = Idp::start(&[&key]).await;
     let settings = config::Issuer { platform: true, tenants: vec!["*".to_owned()], ..idp.settings() };
-    let issuers = Issuers::new(&[settings], store).unwrap();
+    let issuers = Issuers::new(&[settings], store, Arc::default()).unwrap();
     let claims = idp.claims(&json!({"tenant": "absent", "roles": ["admin", "author"]}));
     let let_in = issuers.authenticate(&key.sign(&claims), At::now()).await.unwrap();
     assert_eq!((let_in.chain, let_in.roles), (Chain(None), vec![Role::Admin]));
@@ -262,7 +339,7 @@ async fn an_issuer_that_is_away_is_no_fault_of_the_callers() {
     let idp = Idp::start(&[]).await;
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let settings = config::Issuer { issuer: format!("http://{closed}"), ..idp.settings() };
-    let issuers = Issuers::new(std::slice::from_ref(&settings), store.clone()).unwrap();
+    let issuers = Issuers::new(std::slice::from_ref(&settings), store.clone(), Arc::default()).unwrap();
     let token = key.sign(&idp.claims(&json!({ "iss": settings.issuer })));
     for _ in 0..3 {
         assert!(matches!(issuers.authenticate(&token, At::now()).await, Err(Denied::Issuer(_))));
@@ -273,9 +350,9 @@ async fn an_issuer_that_is_away_is_no_fault_of_the_callers() {
         (config::Issuer { algorithms: Vec::new(), ..settings.clone() }, "`algorithms` names at least one"),
         (config::Issuer { issuer: "http://login.example.com".to_owned(), ..settings.clone() }, "not an https address"),
     ] {
-        let error = Issuers::new(&[change], store.clone()).unwrap_err().to_string();
+        let error = Issuers::new(&[change], store.clone(), Arc::default()).unwrap_err().to_string();
         assert!(error.contains(said), "{error}");
     }
-    let twice = Issuers::new(&[settings.clone(), settings], store).unwrap_err().to_string();
+    let twice = Issuers::new(&[settings.clone(), settings], store, Arc::default()).unwrap_err().to_string();
     assert!(twice.contains("twice"), "{twice}");
 }

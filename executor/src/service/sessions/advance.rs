@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use rulebox_sandbox::{InputError, RunError};
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::state::{Answered, InputHash, hash_inputs};
 use super::{ATTEMPTS, Live};
@@ -20,6 +19,7 @@ use crate::execution::run::Bound;
 use crate::execution::summary::time_of;
 use crate::service::settle::used;
 use crate::service::{Caller, Service, ServiceError};
+use crate::shared::SessionId;
 
 /// How runs of sessions are counted.
 const MODE: &str = "session";
@@ -106,7 +106,7 @@ impl Service {
     async fn answer_from(
         &self,
         caller: &Caller,
-        id: Uuid,
+        id: SessionId,
         current: Live,
         seq: u64,
         bars: &Arc<Bars>,

@@ -15,13 +15,14 @@ use uuid::Uuid;
 use super::evaluate::not_in_request;
 use super::{Caller, Service, ServiceError};
 use crate::domain::bars::Params;
+use crate::domain::idempotency::IdempotentRequest;
 use crate::domain::rule::{RuleName, Runnable};
 use crate::domain::session::SessionInfo;
 use crate::domain::violation::{NewViolation, STATE_FORGED};
 use crate::execution::bind::bind_params;
 use crate::execution::live::fresh;
 use crate::execution::pool::Place;
-use crate::shared::{Saved, SharedError};
+use crate::shared::{Saved, SessionId, SharedError};
 pub use advance::{NextBars, Render, SessionAnswer};
 use state::{Pinned, State};
 
@@ -37,6 +38,8 @@ pub struct NewSession {
     pub versions: Vec<(RuleName, u32)>,
     /// The caller's params, by rule.
     pub params: Vec<(RuleName, Params)>,
+    /// The request, if it may be sent again.
+    pub request: Option<IdempotentRequest>,
     /// Of the request on the pool.
     pub place: Place,
 }
@@ -54,9 +57,16 @@ impl Service {
     ///
     /// # Errors
     /// No such rule or version; params that do not fit, or that a module refuses; a module without a state, or too
-    /// much of it; sessions that cannot be had.
+    /// much of it; a request whose key another one had; sessions that cannot be had.
     pub async fn create_session(&self, caller: &Caller, new: NewSession) -> Result<SessionInfo, ServiceError> {
-        let NewSession { rules, versions, params, place } = new;
+        let NewSession { rules, versions, params, request, place } = new;
+        let id = request.map_or_else(Uuid::now_v7, |request| keys::id_of(caller.tenant, &request.key));
+        let id = SessionId { tenant: caller.tenant, id };
+        if let Some(request) = &request
+            && let Some(begun) = self.begun_by(caller, id, request).await?
+        {
+            return Ok(begun);
+        }
         let found = match rules {
             Some(names) => self.find_named(caller, names, &versions).await?,
             None => self.find_active(caller, &versions).await?,
@@ -77,11 +87,30 @@ impl Service {
             bound.push((runnable, params));
         }
         let pinned = self.begin(caller, bound, &place).await?;
-        let id = Uuid::now_v7();
-        let state = State::new(pinned);
-        let sealed = self.session_keys.seal(caller.tenant, id, 0, &written(&state)?);
-        self.shared.sessions.create(id, sealed, self.settings.sessions.idle()).await?;
-        Ok(info(self.session_keys.name(caller.tenant, id), &state))
+        let state = State::new(pinned, request);
+        let sealed = self.session_keys.seal(id, 0, &written(&state)?);
+        match (self.shared.sessions.create(id, sealed, self.settings.sessions.idle()).await?, request) {
+            (Saved::Done, _) => Ok(info(self.session_keys.name(id), &state)),
+            // The same request was quicker, on its other way here.
+            (_, Some(request)) => self.begun_by(caller, id, &request).await?.ok_or(ServiceError::Busy),
+            // An id is made for one session.
+            (_, None) => Err(ServiceError::Busy),
+        }
+    }
+
+    /// The session that a request has begun already.
+    async fn begun_by(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+        request: &IdempotentRequest,
+    ) -> Result<Option<SessionInfo>, ServiceError> {
+        match self.load(caller, id).await {
+            Ok(live) if live.state.is_of(request) => Ok(Some(info(self.session_keys.name(id), &live.state))),
+            Ok(_) => Err(ServiceError::KeyReused),
+            Err(ServiceError::SessionLost) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The states of some rules before bar 0.
@@ -143,8 +172,9 @@ impl Service {
             let live = self.load(caller, id).await?;
             let runnables = live.state.runnables().ok_or(ServiceError::SessionLost)?;
             self.check_stopped(caller.tenant, &runnables).await?;
-            let rules = runnables.into_iter().zip(live.state.rules.into_iter().map(|pinned| pinned.params));
-            let state = State::new(self.begin(caller, rules.collect(), place).await?);
+            let params = live.state.rules.iter().map(|pinned| pinned.params.clone());
+            let rules = runnables.into_iter().zip(params).collect();
+            let state = live.state.anew(self.begin(caller, rules, place).await?);
             if self.save(caller, id, live.revision, &state).await?.is_some() {
                 return Ok(info(name.to_owned(), &state));
             }
@@ -161,18 +191,18 @@ impl Service {
         if self.shared.sessions.delete(id).await? { Ok(()) } else { Err(ServiceError::SessionLost) }
     }
 
-    fn find_session(&self, caller: &Caller, name: &str) -> Result<Uuid, ServiceError> {
+    fn find_session(&self, caller: &Caller, name: &str) -> Result<SessionId, ServiceError> {
         self.session_keys.read_name(caller.tenant, name).ok_or(ServiceError::NoSession)
     }
 
-    async fn load(&self, caller: &Caller, id: Uuid) -> Result<Live, ServiceError> {
+    async fn load(&self, caller: &Caller, id: SessionId) -> Result<Live, ServiceError> {
         let stored = match self.shared.sessions.load(id).await {
             Ok(stored) => stored.ok_or(ServiceError::SessionLost)?,
             // Whoever put that there has the keys of what keeps the states, and not those of their seals.
             Err(SharedError::Malformed { .. }) => return Err(self.forged(caller, id).await?),
             Err(error) => return Err(error.into()),
         };
-        let opened = self.session_keys.open(caller.tenant, id, stored.revision, &stored.bytes);
+        let opened = self.session_keys.open(id, stored.revision, &stored.bytes);
         match opened.and_then(State::read) {
             Some(state) => Ok(Live { revision: stored.revision, state }),
             None => Err(self.forged(caller, id).await?),
@@ -180,9 +210,15 @@ impl Service {
     }
 
     /// Saves a state over `before`. Nothing if somebody else has.
-    async fn save(&self, caller: &Caller, id: Uuid, before: u64, state: &State) -> Result<Option<u64>, ServiceError> {
+    async fn save(
+        &self,
+        caller: &Caller,
+        id: SessionId,
+        before: u64,
+        state: &State,
+    ) -> Result<Option<u64>, ServiceError> {
         let revision = before.saturating_add(1);
-        let sealed = self.session_keys.seal(caller.tenant, id, revision, &written(state)?);
+        let sealed = self.session_keys.seal(id, revision, &written(state)?);
         let saved = self.shared.sessions.save(id, before, revision, sealed, self.settings.sessions.idle()).await;
         match saved {
             Ok(Saved::Done) => Ok(Some(revision)),
@@ -194,7 +230,7 @@ impl Service {
     }
 
     /// Records a state that nobody with our keys has made, and forgets it, so that it is recorded once.
-    async fn forged(&self, caller: &Caller, id: Uuid) -> Result<ServiceError, ServiceError> {
+    async fn forged(&self, caller: &Caller, id: SessionId) -> Result<ServiceError, ServiceError> {
         let record = NewViolation::at_upload(STATE_FORGED, Severity::Critical, caller.marks.clone(), caller.actor.id);
         self.record_violation(caller, &record).await?;
         if let Err(error) = self.shared.sessions.delete(id).await {

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::bars::Bars;
+use crate::domain::idempotency::IdempotentRequest;
 use crate::domain::rule::{RuleName, Runnable};
 use crate::domain::session::SeqError;
 
@@ -25,6 +26,9 @@ pub(super) struct State {
     pub next_seq: u64,
     /// In the order of the session.
     pub rules: Vec<Pinned>,
+    /// The request that began it, by its hash: nothing if that had no key to be sent again with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "text")]
+    request: Vec<u8>,
     /// Of the last bars, the oldest first.
     recent: VecDeque<Answered>,
 }
@@ -67,8 +71,19 @@ impl Pinned {
 
 impl State {
     /// Before the first bar.
-    pub const fn new(rules: Vec<Pinned>) -> Self {
-        Self { next_seq: 0, rules, recent: VecDeque::new() }
+    pub fn new(rules: Vec<Pinned>, request: Option<IdempotentRequest>) -> Self {
+        let request = request.map(|request| request.request.to_vec()).unwrap_or_default();
+        Self { next_seq: 0, rules, request, recent: VecDeque::new() }
+    }
+
+    /// Before the first bar again.
+    pub fn anew(self, rules: Vec<Pinned>) -> Self {
+        Self { next_seq: 0, rules, request: self.request, recent: VecDeque::new() }
+    }
+
+    /// Whether it was begun by this request.
+    pub fn is_of(&self, request: &IdempotentRequest) -> bool {
+        self.request == request.request
     }
 
     /// Reads a state. Nothing if it is none, which its seal makes impossible.
@@ -202,7 +217,7 @@ mod tests {
 
     #[test]
     fn bars_continue_overlap_leave_gaps_or_contradict() {
-        let state = State::new(vec![pinned()]);
+        let state = State::new(vec![pinned()], None);
         assert_eq!(state.known(0, &[[1; 16]]), Ok(0));
         assert_eq!(state.known(1, &[[1; 16]]), Err(SeqError::Gap { seq: 1, expected: 0 }));
         let state = state.after(vec![vec![4]], (0..5).map(|n| answered(n, 1)).collect(), 5, 3, 100);
@@ -220,7 +235,7 @@ mod tests {
 
     #[test]
     fn answers_are_kept_within_their_bytes_but_those_of_the_call() {
-        let state = State::new(vec![]).after(vec![], (0..4).map(|n| answered(n, 8)).collect(), 4, 10, 35);
+        let state = State::new(vec![], None).after(vec![], (0..4).map(|n| answered(n, 8)).collect(), 4, 10, 35);
         assert_eq!(state.oldest_seq(), 0, "of one call");
         let state = state.after(vec![], vec![answered(4, 8)], 3, 10, 35);
         assert_eq!(state.oldest_seq(), 2, "the call overlapped by two");
@@ -228,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_state_is_read_as_it_was_written() {
-        let state = State::new(vec![pinned()]).after(vec![vec![0, 255]], vec![answered(1, 3)], 1, 9, 99);
+        let state = State::new(vec![pinned()], None).after(vec![vec![0, 255]], vec![answered(1, 3)], 1, 9, 99);
         let text = state.write().unwrap();
         let read = State::read(&text).unwrap();
         assert_eq!(read.write().unwrap(), text);
@@ -237,6 +252,15 @@ mod tests {
         for other in [&b""[..], b"{}", b"null", &text[1..], &[&text[..], b" x"].concat()] {
             assert!(State::read(other).is_none());
         }
+    }
+
+    #[test]
+    fn a_state_knows_the_request_that_began_it() {
+        let [one, other] = [1, 2].map(|n| IdempotentRequest { key: [0; 32], request: [n; 32] });
+        let state = State::new(vec![pinned()], Some(one)).after(vec![vec![4]], vec![answered(0, 1)], 1, 3, 100);
+        let read = State::read(&state.write().unwrap()).unwrap().anew(vec![pinned()]);
+        assert!(read.is_of(&one) && !read.is_of(&other) && read.next_seq == 0 && read.oldest_seq() == 0);
+        assert!(!State::new(vec![], None).is_of(&one));
     }
 
     #[test]

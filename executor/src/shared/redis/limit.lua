@@ -30,6 +30,9 @@ if now > at then
   level = math.max(0, level - (now - at) * rate / 1000000)
 end
 
+-- The quota may have been lowered: what was taken under the one before is no debt.
+level = math.min(level, burst)
+
 local allowed, retry = 1, 0
 if cost < 0 then
   level = math.max(0, level + cost)

@@ -5,7 +5,7 @@ use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
+use redis::{Client, ErrorKind, RedisError, RedisResult};
 
 use super::breaker::{Breaker, Turned};
 use super::thread::Inside;
@@ -153,10 +153,17 @@ fn connect(client: &Client, timeout: Duration) -> RedisResult<ConnectionManager>
 
 /// Tells what Redis holds from what Redis is.
 pub(super) fn classify(error: RedisError) -> SharedError {
-    let of_data = matches!(
-        error.kind(),
-        ErrorKind::UnexpectedReturnType | ErrorKind::Parse | ErrorKind::Server(ServerErrorKind::ResponseError)
-    ) || matches!(error.code(), Some("WRONGTYPE" | "MALFORMED"));
+    // Any other word of the server, or of a proxy before it, may be said of what is right.
+    let of_data =
+        error.kind() == ErrorKind::UnexpectedReturnType || matches!(error.code(), Some("WRONGTYPE" | "MALFORMED"));
+    // It answers, and takes back what is no longer needed: that is no reason to stop asking.
+    let full = error.code() == Some("OOM");
     let source = Some(error.into());
-    if of_data { SharedError::Malformed { source } } else { SharedError::Unavailable { reason: "Redis fails", source } }
+    if full {
+        SharedError::OutOfMemory { source }
+    } else if of_data {
+        SharedError::Malformed { source }
+    } else {
+        SharedError::Unavailable { reason: "Redis fails", source }
+    }
 }

@@ -40,17 +40,21 @@ pub struct RedisShared {
     changes: broadcast::Sender<Change>,
     limit: redis::Script,
     save: redis::Script,
+    forget: redis::Script,
+    /// Of all sessions of one tenant.
+    tenant_bytes: usize,
     _keeper: AbortOnDropHandle<()>,
     _listener: AbortOnDropHandle<()>,
     _thread: Thread,
 }
 
 impl RedisShared {
-    /// Begins to connect, and does not wait for it: a replica can start while Redis is away.
+    /// Begins to connect, and does not wait for it: a replica can start while Redis is away. The sessions of a tenant
+    /// may have so many bytes.
     ///
     /// # Errors
     /// If the address cannot be one of Redis, or there is no thread for its connections.
-    pub fn open(settings: &config::Redis, url: &str) -> Result<Self, OpenError> {
+    pub fn open(settings: &config::Redis, url: &str, tenant_bytes: usize) -> Result<Self, OpenError> {
         let thread = Thread::start()?;
         let link = Arc::new(Link::open(settings, url, thread.inside().clone())?);
         let replicas = Arc::new(AtomicU64::new(settings.replicas.max(1)));
@@ -64,6 +68,8 @@ impl RedisShared {
             changes,
             limit: redis::Script::new(include_str!("limit.lua")),
             save: redis::Script::new(include_str!("save.lua")),
+            forget: redis::Script::new(include_str!("forget.lua")),
+            tenant_bytes,
             _keeper: keeper,
             _listener: listener,
             _thread: thread,

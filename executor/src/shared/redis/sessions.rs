@@ -5,33 +5,41 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use redis::cmd;
-use uuid::Uuid;
 
 use super::RedisShared;
-use crate::shared::{Saved, SessionStore, SharedError, Stored};
+use crate::domain::caller::TenantId;
+use crate::shared::{Saved, SessionId, SessionStore, SharedError, Stored};
 
 impl RedisShared {
-    fn session(&self, id: Uuid) -> String {
-        self.link.key(format_args!("session:{id}"))
+    fn session(&self, SessionId { tenant, id }: SessionId) -> String {
+        self.link.key(format_args!("session:{tenant}:{id}"))
+    }
+
+    /// The sessions of a tenant by the ends of their lives, and their bytes.
+    fn sessions_of(&self, tenant: TenantId) -> [String; 2] {
+        ["ends", "bytes"].map(|what| self.link.key(format_args!("sessions:{tenant}:{what}")))
     }
 
     /// What the script says: a word, and for `conflict` a revision.
     async fn put(
         &self,
-        id: Uuid,
+        id: SessionId,
         expected: &str,
         next: u64,
         bytes: &[u8],
         ttl: Duration,
     ) -> Result<Saved, SharedError> {
         let ttl = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 53);
+        let [ends, sizes] = self.sessions_of(id.tenant);
         let mut call = self.save.key(self.session(id));
-        call.arg(expected).arg(next.to_string()).arg(bytes).arg(ttl);
+        call.key(ends).key(sizes).arg(expected).arg(next.to_string()).arg(bytes).arg(ttl);
+        call.arg(id.id.to_string()).arg(self.tenant_bytes);
         let said: Vec<Vec<u8>> = self.link.ask(async |mut redis| call.invoke_async(&mut redis).await).await?;
         let mut words = said.iter().map(Vec::as_slice);
         match (words.next(), words.next()) {
             (Some(b"done"), None) => Ok(Saved::Done),
             (Some(b"gone"), None) => Ok(Saved::Gone),
+            (Some(b"full"), None) => Err(SharedError::TenantFull { limit: self.tenant_bytes }),
             (Some(b"conflict"), Some(found)) => Ok(Saved::Conflict { revision: revision(found)? }),
             _ => Err(SharedError::Malformed { source: None }),
         }
@@ -45,15 +53,11 @@ fn revision(text: &[u8]) -> Result<u64, SharedError> {
 
 #[async_trait]
 impl SessionStore for RedisShared {
-    async fn create(&self, id: Uuid, bytes: Bytes, ttl: Duration) -> Result<(), SharedError> {
-        match self.put(id, "", 0, &bytes, ttl).await? {
-            Saved::Done => Ok(()),
-            // An id is made for one session.
-            Saved::Conflict { .. } | Saved::Gone => Err(SharedError::Malformed { source: None }),
-        }
+    async fn create(&self, id: SessionId, bytes: Bytes, ttl: Duration) -> Result<Saved, SharedError> {
+        self.put(id, "", 0, &bytes, ttl).await
     }
 
-    async fn load(&self, id: Uuid) -> Result<Option<Stored>, SharedError> {
+    async fn load(&self, id: SessionId) -> Result<Option<Stored>, SharedError> {
         let key = self.session(id);
         let (found, state): (Option<Vec<u8>>, Option<Vec<u8>>) = self
             .link
@@ -68,7 +72,7 @@ impl SessionStore for RedisShared {
 
     async fn save(
         &self,
-        id: Uuid,
+        id: SessionId,
         expected: u64,
         next: u64,
         bytes: Bytes,
@@ -77,11 +81,11 @@ impl SessionStore for RedisShared {
         self.put(id, &expected.to_string(), next, &bytes, ttl).await
     }
 
-    async fn delete(&self, id: Uuid) -> Result<bool, SharedError> {
-        let key = self.session(id);
-        // Freed in the background there; a wrong type is deleted too.
-        let deleted: u64 =
-            self.link.ask(async |mut redis| cmd("UNLINK").arg(key).query_async(&mut redis).await).await?;
+    async fn delete(&self, id: SessionId) -> Result<bool, SharedError> {
+        let [ends, sizes] = self.sessions_of(id.tenant);
+        let mut call = self.forget.key(self.session(id));
+        call.key(ends).key(sizes).arg(id.id.to_string());
+        let deleted: u64 = self.link.ask(async |mut redis| call.invoke_async(&mut redis).await).await?;
         Ok(deleted > 0)
     }
 }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod same_bits;
+mod sent_again;
 mod shared;
 pub mod socket;
 mod socket_ends;

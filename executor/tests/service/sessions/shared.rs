@@ -47,6 +47,45 @@ async fn a_session_that_redis_lost_is_told_as_lost_and_another_can_begin() {
 }
 
 #[tokio::test]
+async fn an_error_of_redis_forges_nothing_and_loses_nothing() {
+    // A command that this Redis does not know: as from a proxy before it, or one that is being upgraded.
+    let redis = Redis::start_without("HMGET");
+    let server = beside(&redis).await;
+    let id = begin(&server, json!("*")).await;
+    for _ in 0..3 {
+        bar(&server, &id, 0, 1.0).await.problem(503, "sessions_unavailable");
+    }
+    let forged = "rulebox_sandbox_violations_total{kind=\"state_forged\",severity=\"critical\"}";
+    assert_eq!(server.metric(forged).await, Some(0.0));
+    let keys: Vec<String> = raw(&redis).await.keys("rulebox:session:*").await.unwrap();
+    assert_eq!(keys.len(), 1, "the session is still there");
+}
+
+#[tokio::test]
+async fn the_sessions_of_a_tenant_have_their_room() {
+    let redis = Redis::start();
+    let server = Server::with(|config| {
+        config.redis.url = Some(redis.url().into());
+        config.redis.timeout_ms = 2_000;
+        config.sessions.tenant_bytes = 1 << 20;
+    })
+    .await;
+    server.upload(COUNTER).await;
+    let mut sessions = Vec::new();
+    let refused = loop {
+        let made = server.post("/v1/sessions", &json!({"rules": "*"})).await;
+        match made.status {
+            201 => sessions.push(made.json["id"].as_str().unwrap().to_owned()),
+            _ => break made,
+        }
+    };
+    refused.problem(409, "sessions_limit");
+    println!("{} sessions have room in 1 MiB", sessions.len());
+    assert_eq!(server.delete(&format!("/v1/sessions/{}", sessions[0])).await.status, 204);
+    begin(&server, json!("*")).await;
+}
+
+#[tokio::test]
 async fn a_state_that_was_tampered_with_is_recorded_and_never_run() {
     let redis = Redis::start();
     let server = beside(&redis).await;

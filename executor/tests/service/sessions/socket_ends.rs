@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio_tungstenite::MaybeTlsStream;
@@ -40,7 +40,7 @@ async fn a_service_that_stops_closes_with_1012_and_loses_nothing() {
 
 #[tokio::test]
 async fn what_is_no_message_closes_with_the_code_for_it() {
-    let (server, id) = counter_with(|config| config.api.small_body_bytes = 10_000).await;
+    let (server, id) = counter_with(|config| config.sessions.message_bytes = 10_000).await;
     let raw = |code: Data, payload: Vec<u8>| Message::Frame(Frame::message(payload, OpCode::Data(code), true));
     for (message, code) in [
         (Message::binary(vec![1, 2, 3]), 1003),
@@ -75,6 +75,79 @@ async fn a_client_that_takes_no_answers_is_closed_with_4008() {
         let _ = tokio::time::timeout(std::time::Duration::from_millis(50), say).await;
     }
     println!("closed after {:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn pings_are_answered_as_they_are_taken_and_a_flood_of_them_ends_the_stream() {
+    let (server, id) = counter().await;
+    let mut client = Client::connect(&server, &id).await;
+    for n in 0..50_u8 {
+        client.0.send(Message::Ping(vec![n].into())).await.unwrap();
+    }
+    let mut pongs = 0;
+    while pongs < 50 {
+        if let Message::Pong(said) = client.0.next().await.unwrap().unwrap() {
+            assert_eq!(said[..], [pongs]);
+            pongs += 1;
+        }
+    }
+    client.ask(&one(0, 1.0)).await;
+    let flood = async { while client.0.send(Message::Ping(Vec::new().into())).await.is_ok() {} };
+    tokio::time::timeout(std::time::Duration::from_mins(1), flood).await.unwrap();
+    assert_eq!(server.metric("rulebox_ws_disconnects_total{reason=\"flood\"}").await, Some(1.0));
+
+    // Who takes no answers sends no more pings either: they wait in the connection, and not in the service.
+    let (server, id) = counter_with(|config| config.sessions.slow_seconds = 1).await;
+    let mut client = Client::connect(&server, &id).await;
+    let MaybeTlsStream::Plain(stream) = client.0.get_mut() else { panic!() };
+    // Masked with zeros, 125 bytes each.
+    let ping = [&[0x89, 0xfd, 0, 0, 0, 0][..], &[7; 125]].concat().repeat(1_000);
+    let mut sent = 0;
+    while tokio::time::timeout(std::time::Duration::from_secs(30), stream.write_all(&ping))
+        .await
+        .is_ok_and(|r| r.is_ok())
+    {
+        sent += ping.len();
+        assert!(sent < 1 << 30, "a flood is taken");
+    }
+    println!("{sent} bytes of pings were taken");
+    let ends = ["slow", "flood", "gone"].map(|reason| format!("rulebox_ws_disconnects_total{{reason=\"{reason}\"}}"));
+    let began = Instant::now();
+    loop {
+        let mut ended = 0.0;
+        for end in &ends {
+            ended += server.metric(end).await.unwrap_or_default();
+        }
+        if ended >= 1.0 {
+            break;
+        }
+        assert!(began.elapsed().as_secs() < 60, "not closed");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_has_its_share_of_streams_and_leaves_the_others_theirs() {
+    let (server, admin, _) =
+        Server::with_platform_keys(|config| (config.sessions.sockets, config.sessions.tenant_sockets) = (3, 2)).await;
+    let neighbour = server.tenant(&admin, "neighbour", &["author", "engine"]).await;
+    server.upload(COUNTER).await;
+    server.post_by(&neighbour, "/v1/rules", &json!({"source": COUNTER})).await.ok();
+    let id = begin(&server, json!("*")).await;
+    let held = [Client::connect(&server, &id).await, Client::connect(&server, &id).await];
+    let refused = Client::offering(&server, &id, Some("rulebox.session.v1")).await.err().unwrap();
+    let tokio_tungstenite::tungstenite::Error::Http(refused) = refused else { panic!("{refused}") };
+    assert_eq!(refused.status(), 429);
+    assert!(String::from_utf8_lossy(refused.body().as_deref().unwrap_or_default()).contains("too_many_open"));
+    let theirs = server.post_by(&neighbour, "/v1/sessions", &json!({"rules": "*"})).await.ok();
+    let theirs = Client::by(&server, &neighbour, theirs["id"].as_str().unwrap(), Some("rulebox.session.v1")).await;
+    assert!(theirs.is_ok());
+    drop(held);
+    let began = Instant::now();
+    while Client::offering(&server, &id, Some("rulebox.session.v1")).await.is_err() {
+        assert!(began.elapsed().as_secs() < 60, "what is over takes no place");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

@@ -23,8 +23,12 @@ struct Feed {
 
 impl Feed {
     fn start(server: &Server, accept: &str) -> Self {
+        Self::start_by(server, &server.key, accept)
+    }
+
+    fn start_by(server: &Server, key: &str, accept: &str) -> Self {
         let (send, receive) = mpsc::channel(1);
-        let request = server.request(Method::POST, PATH).header("content-type", LINES).header("accept", accept);
+        let request = server.request_by(key, Method::POST, PATH).header("content-type", LINES).header("accept", accept);
         let request = request.body(Body::wrap_stream(ReceiverStream::new(receive)));
         Self { send: Some(send), response: tokio::spawn(request.send()) }
     }
@@ -156,7 +160,11 @@ async fn a_stream_that_falls_silent_is_told_so() {
 
 #[tokio::test]
 async fn streams_do_not_hold_threads_while_they_wait() {
-    let server = server_with(|config| (config.evaluation.threads, config.evaluation.queue) = (1, 0)).await;
+    let server = server_with(|config| {
+        (config.evaluation.threads, config.evaluation.queue) = (1, 0);
+        config.evaluation.tenant_streams = 20;
+    })
+    .await;
     let mut live = Vec::new();
     for _ in 0..20 {
         let stream = Feed::start(&server, LINES);
@@ -221,6 +229,52 @@ async fn a_quarantine_ends_a_stream_at_its_next_bar() {
     let trailer = &trailer["trailer"];
     assert_eq!((&trailer["bars"], &trailer["error"]["code"]), (&json!(1), &json!("rule_quarantined")), "{trailer:#}");
     stream(&server, PATH, LINES, None, BAR).await.problem(423, "rule_quarantined");
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_ends_a_stream_at_its_next_bar() {
+    let server = server_with(|_| {}).await;
+    let key = server.post("/v1/keys", &json!({"roles": ["engine"]})).await.ok();
+    let text = key["key"].as_str().unwrap();
+    let mut feed = Feed::start_by(&server, text, LINES);
+    feed.send(BAR).await;
+    let answer = (&mut feed.response).await.unwrap().unwrap();
+    server.delete(&format!("/v1/keys/{}", key["id"].as_str().unwrap())).await;
+    feed.send(BAR).await;
+    let text = answer.text().await.unwrap();
+    let trailer: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let trailer = &trailer["trailer"];
+    assert_eq!((&trailer["bars"], &trailer["error"]["code"]), (&json!(1), &json!("unauthenticated")), "{trailer:#}");
+}
+
+#[tokio::test]
+async fn a_tenant_has_its_share_of_streams_and_leaves_the_others_theirs() {
+    let (server, admin, _) =
+        Server::with_platform_keys(|config| (config.evaluation.streams, config.evaluation.tenant_streams) = (3, 2))
+            .await;
+    server.upload(DRAWDOWN).await;
+    let neighbour = server.tenant(&admin, "neighbour", &["author", "engine"]).await;
+    server.post_by(&neighbour, "/v1/rules", &json!({"source": DRAWDOWN})).await.ok();
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut feed = Feed::start(&server, LINES);
+        feed.send(BAR).await;
+        let answer = (&mut feed.response).await.unwrap().unwrap();
+        assert_eq!(answer.status(), 200);
+        held.push((feed, answer));
+    }
+    let refused = stream(&server, PATH, LINES, None, BAR).await;
+    assert_eq!(refused.headers["retry-after"], "5");
+    refused.problem(429, "too_many_open");
+    let mut theirs = Feed::start_by(&server, &neighbour, LINES);
+    theirs.send(BAR).await;
+    assert_eq!((&mut theirs.response).await.unwrap().unwrap().status(), 200);
+    drop(held);
+    let began = Instant::now();
+    while stream(&server, PATH, LINES, None, BAR).await.status != 200 {
+        assert!(began.elapsed() < Duration::from_mins(1), "what is over takes no place");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ async fn without_redis_each_replica_keeps_to_its_share_and_then_all_is_as_before
     let mut server = Redis::start();
     let (one, other) = (connect(&server, &settings()), connect(&server, &settings()));
     until("each knows of the other", async || one.parts() == 2 && other.parts() == 2).await;
-    let id = Uuid::from_u128(1);
+    let id = id(1);
     one.create(id, Bytes::new(), HOUR).await.unwrap();
     let before = take(&one, 40).await;
     assert_eq!((before.source, before.remaining), (Source::Shared, 60));
@@ -31,9 +31,11 @@ async fn without_redis_each_replica_keeps_to_its_share_and_then_all_is_as_before
     let left = take(&one, 0).await.remaining;
     assert!((30..50).contains(&left), "only what was taken here is given back: {left}");
     assert!(take(&other, 50).await.allowed, "it has not seen this tenant");
-    for error in
-        [one.load(id).await.map(drop), one.create(id, Bytes::new(), HOUR).await, one.delete(id).await.map(drop)]
-    {
+    for error in [
+        one.load(id).await.map(drop),
+        one.create(id, Bytes::new(), HOUR).await.map(drop),
+        one.delete(id).await.map(drop),
+    ] {
         assert!(matches!(error, Err(SharedError::Unavailable { .. })), "{error:?}");
     }
 

@@ -14,8 +14,9 @@ use uuid::Uuid;
 use super::RedisShared;
 use crate::config::{self, Config};
 use crate::domain::caller::TenantId;
-use crate::shared::{Health, Quota};
+use crate::shared::{Health, Quota, SessionId};
 
+const TENANT_BYTES: usize = 8 << 10;
 const HOUR: Duration = Duration::from_hours(1);
 const QUOTA: Quota = Quota { per_second: 1, burst: 100 };
 
@@ -25,7 +26,7 @@ fn settings() -> config::Redis {
 }
 
 fn connect(server: &Redis, settings: &config::Redis) -> RedisShared {
-    RedisShared::open(settings, &server.url()).unwrap()
+    RedisShared::open(settings, &server.url(), TENANT_BYTES).unwrap()
 }
 
 async fn raw(server: &Redis) -> redis::aio::MultiplexedConnection {
@@ -34,6 +35,11 @@ async fn raw(server: &Redis) -> redis::aio::MultiplexedConnection {
 
 fn tenant(n: u128) -> TenantId {
     TenantId::from_store(Uuid::from_u128(n))
+}
+
+/// A session of the first tenant.
+fn id(n: u128) -> SessionId {
+    SessionId { tenant: tenant(1), id: Uuid::from_u128(n) }
 }
 
 /// Waits for what must come, and says how long it took.
@@ -56,7 +62,7 @@ fn an_address_that_is_none_is_refused_without_being_told() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _inside = runtime.enter();
     for url in ["", "http://user:hunter2@host", "redis://user:hunter2@host:port", "user:hunter2"] {
-        let error = RedisShared::open(&settings(), url).unwrap_err();
+        let error = RedisShared::open(&settings(), url, TENANT_BYTES).unwrap_err();
         let said = format!("{error} {error:?}");
         assert!(said.contains("RULEBOX_REDIS__URL") && !said.contains("hunter2"), "{said}");
     }

@@ -9,10 +9,6 @@ use rulebox_tests::servers::redis::Redis;
 use super::*;
 use crate::shared::{Saved, SessionStore, SharedError};
 
-fn id(n: u128) -> Uuid {
-    Uuid::from_u128(n)
-}
-
 #[tokio::test]
 async fn a_state_is_kept_and_replaced_by_whoever_knows_the_last() {
     let server = Redis::start();
@@ -21,7 +17,8 @@ async fn a_state_is_kept_and_replaced_by_whoever_knows_the_last() {
     assert_eq!(one.save(id(1), 0, 1, Bytes::new(), HOUR).await.unwrap(), Saved::Gone);
     let state = Bytes::from((0..=255).collect::<Vec<u8>>());
     one.create(id(1), state.clone(), HOUR).await.unwrap();
-    assert!(other.create(id(1), Bytes::new(), HOUR).await.is_err(), "an id is used once");
+    let again = other.create(id(1), Bytes::new(), HOUR).await.unwrap();
+    assert_eq!(again, Saved::Conflict { revision: 0 }, "an id is used once");
     let stored = other.load(id(1)).await.unwrap().unwrap();
     assert_eq!((stored.revision, &stored.bytes), (0, &state));
     let far = (1 << 53) + 1;
@@ -66,7 +63,7 @@ async fn a_session_ends_when_it_is_idle_and_a_save_lets_it_live() {
     assert_eq!(shared.save(id(2), 0, 1, Bytes::new(), HOUR).await.unwrap(), Saved::Done);
     until("the session ends", async || shared.load(id(1)).await.unwrap().is_none()).await;
     assert_eq!(shared.save(id(1), 0, 1, Bytes::new(), HOUR).await.unwrap(), Saved::Gone);
-    let ttl: i64 = raw(&server).await.pttl(format!("rulebox:session:{}", id(2))).await.unwrap();
+    let ttl: i64 = raw(&server).await.pttl(format!("rulebox:session:{}:{}", tenant(1), id(2).id)).await.unwrap();
     assert!(ttl > 3_000_000, "{ttl}");
 }
 
@@ -75,7 +72,7 @@ async fn what_cannot_be_read_is_an_error() {
     let server = Redis::start();
     let shared = connect(&server, &settings());
     let mut raw = raw(&server).await;
-    let key = format!("rulebox:session:{}", id(1));
+    let key = format!("rulebox:session:{}:{}", tenant(1), id(1).id);
     let malformed = |result: Result<_, SharedError>| matches!(result, Err(SharedError::Malformed { .. }));
     raw.set::<_, _, ()>(&key, "a text").await.unwrap();
     assert!(malformed(shared.load(id(1)).await.map(drop)));
@@ -90,4 +87,42 @@ async fn what_cannot_be_read_is_an_error() {
     }
     assert!(shared.delete(id(1)).await.unwrap(), "and can be thrown away");
     assert_eq!(shared.up(), Some(true));
+}
+
+#[tokio::test]
+async fn a_tenant_fills_its_own_room_and_nobody_elses() {
+    let server = Redis::start();
+    let (one, other) = (connect(&server, &settings()), connect(&server, &settings()));
+    let kilobyte = || Bytes::from(vec![7; 1 << 10]);
+    let full =
+        |result: Result<Saved, SharedError>| matches!(result, Err(SharedError::TenantFull { limit: TENANT_BYTES }));
+    // With what Redis needs beside it, five have room in eight.
+    for n in 0..5 {
+        let replica = if n % 2 == 0 { &one } else { &other };
+        assert_eq!(replica.create(id(n), kilobyte(), HOUR).await.unwrap(), Saved::Done);
+    }
+    assert!(full(one.create(id(5), kilobyte(), HOUR).await) && one.load(id(5)).await.unwrap().is_none());
+    let larger = Bytes::from(vec![7; 2 << 10]);
+    assert!(full(other.save(id(0), 0, 1, larger.clone(), HOUR).await));
+    assert_eq!(one.load(id(0)).await.unwrap().unwrap().revision, 0, "and is as it was");
+    assert_eq!(one.save(id(0), 0, 1, kilobyte(), HOUR).await.unwrap(), Saved::Done, "in its own place");
+    let neighbour = SessionId { tenant: tenant(2), id: Uuid::from_u128(0) };
+    assert_eq!(one.create(neighbour, larger.clone(), HOUR).await.unwrap(), Saved::Done);
+
+    assert!(one.delete(id(1)).await.unwrap());
+    assert_eq!(other.save(id(0), 1, 2, larger, HOUR).await.unwrap(), Saved::Done);
+    // One that ends by itself makes room too.
+    assert_eq!(one.save(id(2), 0, 1, kilobyte(), Duration::from_millis(200)).await.unwrap(), Saved::Done);
+    until("there is room again", async || matches!(one.create(id(6), kilobyte(), HOUR).await, Ok(Saved::Done))).await;
+
+    // What somebody else puts there costs the count, and nothing more.
+    let mut raw = raw(&server).await;
+    for what in ["ends", "bytes"] {
+        let key = format!("rulebox:sessions:{}:{what}", tenant(1));
+        assert!(raw.exists::<_, bool>(&key).await.unwrap());
+        raw.set::<_, _, ()>(&key, "a text").await.unwrap();
+        assert_eq!(one.create(id(7), kilobyte(), HOUR).await.unwrap(), Saved::Done);
+        raw.set::<_, _, ()>(&key, "a text").await.unwrap();
+        assert!(one.delete(id(7)).await.unwrap());
+    }
 }
