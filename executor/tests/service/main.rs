@@ -22,4 +22,5 @@ mod runs;
 mod sessions;
 mod start;
 mod streams;
+mod tokens;
 mod usage;

@@ -90,7 +90,7 @@ impl PlatformStore for Store {
 
     async fn now(&self) -> Result<At, StoreError> {
         let mut tx = self.read(Scope::Platform).await?;
-        let done = dialect::now(tx.db()).await;
+        let done = tx.limit().hold(dialect::now(tx.db())).await;
         tx.end(done).await
     }
 
