@@ -1,5 +1,7 @@
 //! `PostgreSQL` and Redis over TLS: with the right authority everything goes by it, with another one nothing does.
 
+use std::time::{Duration, Instant};
+
 use rulebox_tests::servers::authority::Authority;
 use rulebox_tests::servers::postgres::{Database, Postgres};
 use rulebox_tests::servers::redis::Redis;
@@ -61,14 +63,20 @@ fn both_stores_go_by_tls_or_not_at_all() {
     assert_ne!(postgres.psql(&database.name, &sealed), "0");
 
     // Somebody between us and the database has a certificate too, but not of ours.
+    let began = Instant::now();
     let refused = start(&settings(&database, &redis, &other)).err().expect("another authority is not to be trusted");
+    println!("refused after {:?}", began.elapsed());
     assert!(refused.contains("RULEBOX_DATABASE__URL") && refused.contains("certificate"), "{refused}");
     // And between us and Redis: without it the service runs, and says so.
     let impostor = Redis::start_with_tls(&other, PASSWORD);
     let mut replica = start(&settings(&database, &impostor, &ours)).unwrap();
-    assert!(parts(&replica).contains("[-] redis"), "{}", parts(&replica));
-    let made = replica.server.post(&key, "/v1/sessions", &json!({"rules": ["probe"]}));
-    assert_eq!(body(made, 503)["code"], "sessions_unavailable");
+    let create = || replica.server.post(&key, "/v1/sessions", &json!({"rules": ["probe"]}));
+    assert_eq!(body(create(), 503)["code"], "sessions_unavailable");
+    let began = Instant::now();
+    while !parts(&replica).contains("[-] redis") {
+        assert!(began.elapsed() < Duration::from_secs(30), "{}", parts(&replica));
+        assert_eq!(body(create(), 503)["code"], "sessions_unavailable");
+    }
     replica.server.signal("TERM");
     let (_, log) = replica.server.wait();
     assert!(!log.contains(PASSWORD), "{log}");

@@ -161,9 +161,12 @@ async fn when_there(of: &Connections, login: Login, times: Times, deadline: Inst
 }
 
 /// Whether waiting may help. It does not against a server without TLS, or with another certificate.
-pub(super) const fn may_come(unavailable: &Unavailable) -> bool {
+pub(super) fn may_come(unavailable: &Unavailable) -> bool {
     match unavailable {
-        Unavailable::Away(source) => !matches!(source, sqlx::Error::Tls(_)),
+        Unavailable::Away(sqlx::Error::Tls(_)) => false,
+        // So the library of TLS says that a certificate does not hold.
+        Unavailable::Away(sqlx::Error::Io(source)) => source.kind() != std::io::ErrorKind::InvalidData,
+        Unavailable::Away(_) => true,
         other => matches!(other, Unavailable::Busy),
     }
 }
