@@ -6,6 +6,7 @@ mod durability;
 mod large;
 mod readme;
 mod replicas;
+mod retention;
 mod secrets;
 mod sessions;
 mod start;

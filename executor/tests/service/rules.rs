@@ -161,8 +161,7 @@ async fn all_is_there_after_a_restart() {
 
 #[tokio::test]
 async fn uploads_at_once_get_numbers_of_their_own() {
-    // Twenty writers take turns; that none gives up is not what is tried here.
-    let server = Server::with(|config| config.store.busy_ms = 10_000).await;
+    let server = Server::start().await;
     server.upload(DRAWDOWN).await;
     let body = json!({"source": DRAWDOWN});
     let uploads = (0..20).map(|_| server.post("/v1/rules/drawdown/versions", &body));

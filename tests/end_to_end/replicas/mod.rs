@@ -67,7 +67,7 @@ fn replicas(database: &Database) -> ([Replica; 2], String) {
 }
 
 /// The body of an answer that must have this status.
-fn body(answer: reqwest::Result<Response>, status: u16) -> Value {
+pub fn body(answer: reqwest::Result<Response>, status: u16) -> Value {
     let answer = answer.unwrap();
     let (got, text) = (answer.status().as_u16(), answer.text().unwrap());
     assert_eq!(got, status, "{text}");
