@@ -253,6 +253,7 @@ impl App {
             let (stopping, sockets) = (stopping.clone(), self.service.sockets().clone());
             async move {
                 stop.await;
+                tracing::info!(seconds = drain.as_secs(), "stopping: what runs may end in this time");
                 draining.store(true, Ordering::Relaxed);
                 stopping.cancel();
                 sockets.drain();

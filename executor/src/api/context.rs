@@ -48,7 +48,8 @@ pub async fn wrap(State(service): State<Service>, mut request: Request, next: Ne
         "request",
         request_id = marks.request_id,
         trace_id = marks.trace_id,
-        tenant = tracing::field::Empty
+        tenant = tracing::field::Empty,
+        actor = tracing::field::Empty
     );
     let limits = RateLimits::default();
     request.extensions_mut().insert(Marks(marks.clone()));

@@ -7,8 +7,8 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::problem::chain;
 use super::state::HealthState;
+use crate::telemetry::chain;
 
 /// `/livez`, `/readyz?verbose`, `/startupz`, `/metrics`.
 pub fn router(state: HealthState) -> Router {

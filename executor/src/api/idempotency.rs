@@ -52,7 +52,7 @@ impl IntoParams for IdempotencyKey {
         let schema = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(MOST)).build();
         let header = ParameterBuilder::new().name("Idempotency-Key").parameter_in(ParameterIn::Header);
         let text =
-            "Makes the request safe to send again for 24 hours: it is done once, and answered the same each time";
+            "Makes the request safe to send again: for 24 hours (a session: for as long as it lives) it is done once";
         vec![header.required(Required::False).description(Some(text)).schema(Some(schema)).build()]
     }
 }

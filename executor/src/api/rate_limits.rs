@@ -44,7 +44,11 @@ impl RateLimits {
     /// Adds the headers to an answer.
     pub fn add(&self, headers: &mut HeaderMap) {
         let Some(told) = self.0.get() else { return };
-        let policy = |name, quota: Quota| format!("\"{name}\";q={};w=1", quota.per_second);
+        let policy = |name, Quota { per_second, burst }: Quota| {
+            // What can be taken at once comes back in so many seconds.
+            let window = burst.div_ceil(per_second.max(1)).max(1);
+            format!("\"{name}\";q={};w={window}", burst.max(per_second))
+        };
         let mut policies = policy("requests", told.requests);
         if let Some(fuel) = told.fuel {
             policies = format!("{policies}, {}", policy("fuel", fuel));

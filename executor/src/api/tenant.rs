@@ -72,7 +72,12 @@ impl<P> Platform<P> {
 
 /// Whose key these headers show.
 async fn shown(headers: &HeaderMap, service: &Service) -> Result<Authenticated, Denied> {
-    let header = headers.get(AUTHORIZATION).ok_or(Denied::Missing)?;
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let header = values.next().ok_or(Denied::Missing)?;
+    if values.next().is_some() {
+        // Somebody on the way might go by the other one.
+        return Err(Denied::Invalid);
+    }
     let text = header.to_str().map_err(|_| Denied::Invalid)?;
     let (scheme, token) = text.split_once(' ').ok_or(Denied::Invalid)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
@@ -92,23 +97,24 @@ pub async fn may_still<P: Permission>(headers: &HeaderMap, tenant: TenantId, ser
     }
     service.limits_of(tenant).await?;
     let may = P::ROLES.iter().any(|role| caller.roles.contains(role));
-    if may { Ok(()) } else { Err(Denied::Forbidden(P::NAME).into()) }
+    if may { Ok(()) } else { Err(forbidden::<P>().into()) }
 }
 
 /// Who is calling, if he may do `P`.
 async fn authenticate<P: Permission>(parts: &Parts, service: &Service) -> Result<Authenticated, Problem> {
     let caller = shown(&parts.headers, service).await?;
+    tracing::Span::current().record("actor", &*caller.actor.name);
     if let Some(tenant) = caller.chain.0 {
         tracing::Span::current().record("tenant", tracing::field::display(tenant));
         let told = parts.extensions.get::<RateLimits>().cloned().unwrap_or_default();
         let admitted = service.admit(tenant).await.inspect_err(|error| told.refused(error))?;
         told.admitted(&admitted);
     }
-    if P::ROLES.iter().any(|role| caller.roles.contains(role)) {
-        Ok(caller)
-    } else {
-        Err(Denied::Forbidden(P::NAME).into())
-    }
+    if P::ROLES.iter().any(|role| caller.roles.contains(role)) { Ok(caller) } else { Err(forbidden::<P>().into()) }
+}
+
+fn forbidden<P: Permission>() -> Denied {
+    Denied::Forbidden { permission: P::NAME, roles: P::ROLES }
 }
 
 impl<S, P> FromRequestParts<S> for Tenant<P>
@@ -122,7 +128,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let caller = authenticate::<P>(parts, &Service::from_ref(state)).await?;
         // A role of the platform has no tenant whose things it could mean.
-        let id = caller.chain.0.ok_or(Denied::Forbidden(P::NAME))?;
+        let id = caller.chain.0.ok_or_else(forbidden::<P>)?;
         Ok(Self { id, actor: caller.actor, permission: PhantomData })
     }
 }
@@ -152,7 +158,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let caller = authenticate::<P>(parts, &Service::from_ref(state)).await?;
         if caller.chain.0.is_some() {
-            return Err(Denied::Forbidden(P::NAME).into());
+            return Err(forbidden::<P>().into());
         }
         Ok(Self { actor: caller.actor, permission: PhantomData })
     }

@@ -61,16 +61,26 @@ impl FirstKey {
             return match keyring.authenticate(text.trim()).await {
                 Ok(_) => Ok(Some(Self { path, made: None })),
                 Err(Denied::Store(error)) => Err(error.into()),
-                Err(Denied::Missing | Denied::Invalid | Denied::Forbidden(_) | Denied::Issuer(_)) => Ok(None),
+                Err(Denied::Missing | Denied::Invalid | Denied::Forbidden { .. } | Denied::Issuer(_)) => Ok(None),
             };
         }
+        let failed = |source| FirstKeyError::File { path: path.clone(), source };
+        // A store that is no file has made no directory.
+        private_file::make_directory(directory).map_err(failed)?;
         let key = ApiKey::generate();
         let line = SecretString::from(format!("{}\n", key.text().expose_secret()));
-        private_file::write(&path, line.expose_secret().as_bytes())
-            .map_err(|source| FirstKeyError::File { path: path.clone(), source })?;
+        private_file::write(&path, line.expose_secret().as_bytes()).map_err(failed)?;
         let record = keyring.record(&key, "first".to_owned(), Role::OF_TENANT.to_vec(), None);
         let change = Change { actor: Actor::service(), request_id: String::new(), sealer, claim: None };
         let made = store.create_first_tenant(&TenantName::default(), &record, &change).await?;
-        Ok(made.then(|| Self { path, made: Some(key.text().clone()) }))
+        if !made {
+            // Another replica was quicker, and has shown its key. In a directory that both have, this may be its file.
+            let ours = std::fs::read(&path).is_ok_and(|bytes| bytes == line.expose_secret().as_bytes());
+            if ours && let Err(error) = std::fs::remove_file(&path) {
+                tracing::warn!(%error, path = %path.display(), "a key that is not valid is left there");
+            }
+            return Ok(None);
+        }
+        Ok(Some(Self { path, made: Some(key.text().clone()) }))
     }
 }

@@ -54,14 +54,23 @@ pub enum Denied {
     #[error("the key is not valid")]
     Invalid,
     /// A valid key whose roles do not permit this.
-    #[error("the key has no permission `{0}`")]
-    Forbidden(&'static str),
+    #[error("the key may not do this (`{permission}`): it takes the role {}", roles_of(roles))]
+    Forbidden {
+        /// What it lacks.
+        permission: &'static str,
+        /// Who has that.
+        roles: &'static [Role],
+    },
     /// The issuer of a token could not be asked.
     #[error("the issuer of the token cannot be asked now")]
     Issuer(#[source] IssuerError),
     /// The store could not be asked.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn roles_of(roles: &[Role]) -> String {
+    roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(" or ")
 }
 
 /// What a key is made of, if it can be made again: for a request that is repeated.
@@ -156,12 +165,22 @@ impl Keyring {
     }
 
     async fn authenticate_key(&self, text: &str) -> Result<Authenticated, Denied> {
-        let key = ApiKey::parse(text).ok_or(Denied::Invalid)?;
+        let Some(key) = ApiKey::parse(text) else {
+            tracing::info!(reason = "not a key, or mistyped", "a key was refused");
+            return Err(Denied::Invalid);
+        };
+        let refused = |reason| tracing::info!(prefix = key.prefix(), reason, "a key was refused");
         let hashes: Vec<_> = self.peppers.iter().map(|pepper| key.hash(pepper)).collect();
         let first = hashes.first().copied().unwrap_or_default();
         let whose = |record: &Arc<KeyRecord>| Chain(record.tenant);
-        let found = self.remembered.get(first, whose, self.find(key.prefix(), &hashes)).await?;
+        let found = self.remembered.get(first, whose, self.find(key.prefix(), &hashes)).await;
+        let found = found.inspect_err(|error| {
+            if matches!(error, Denied::Invalid) {
+                refused("unknown, or its tenant is suspended");
+            }
+        })?;
         if !found.is_valid(self.generations.now()) {
+            refused(if found.revoked_at.is_some() { "revoked" } else { "expired" });
             return Err(Denied::Invalid);
         }
         Ok(Authenticated {

@@ -1,8 +1,17 @@
 //! Files that hold a secret.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
+
+/// Makes a directory, if it is not there, for its owner alone.
+pub(super) fn make_directory(path: &Path) -> std::io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
 
 /// Writes a file whole or not at all, readable by its owner alone. When this has returned, it survives the loss of
 /// power, its name too.

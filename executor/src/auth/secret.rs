@@ -32,6 +32,9 @@ pub enum SecretError {
         MasterSecret::FILE
     )]
     Short,
+    /// Too few bytes to be one.
+    #[error("RULEBOX_PREVIOUS_MASTER_SECRET has no secret of {MIN_BYTES} bytes or more")]
+    ShortFormer,
     /// There is no data directory to keep one in.
     #[error(
         "RULEBOX_MASTER_SECRET is not set: replicas that share a database share a secret of 32 bytes or more; make one \
@@ -59,7 +62,7 @@ pub enum SecretError {
     /// It is not the one that the keys of the store were made with.
     #[error(
         "the master secret of {origin} is not the one that the keys of this store were made with, and none of them \
-         would be valid: give that one back, or set RULEBOX_DATA_DIR to a new directory"
+         would be valid: give that one back, or beside the new one as RULEBOX_PREVIOUS_MASTER_SECRET"
     )]
     Different {
         /// A variable or a file.
@@ -92,8 +95,7 @@ impl Secrets {
         let kept = store.secret_check().await?;
         let is_new = kept.is_none() && !store.has_tenant().await?;
         let current = MasterSecret::load(configured, directory, is_new)?;
-        let lines = previous.into_iter().flat_map(|text| text.expose_secret().lines()).filter(|line| !line.is_empty());
-        let previous = lines.map(|line| MasterSecret::from_bytes(line.as_bytes())).collect::<Result<_, _>>()?;
+        let previous = previous.map_or(Ok(Vec::new()), |text| former(text.expose_secret()))?;
         let secrets = Self { current, previous };
         let check = secrets.current.check();
         // Another replica may start at the same time: who comes second finds what the first one kept.
@@ -131,6 +133,18 @@ impl Secrets {
     pub fn sealer(&self, purpose: &str) -> SealKeys {
         SealKeys::new(self.derive(purpose))
     }
+}
+
+/// The secrets of a text, one a line; and all of it, since a secret may have lines.
+fn former(text: &str) -> Result<Vec<MasterSecret>, SecretError> {
+    let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+    let whole = (lines != [text]).then_some(text);
+    let long = |text: &&str| text.len() >= MIN_BYTES;
+    // A short line is a part of a secret, or a slip.
+    if !lines.iter().any(long) && !whole.iter().any(long) {
+        return Err(SecretError::ShortFormer);
+    }
+    lines.into_iter().chain(whole).filter(long).map(|text| MasterSecret::from_bytes(text.as_bytes())).collect()
 }
 
 impl MasterSecret {

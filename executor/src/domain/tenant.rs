@@ -100,7 +100,7 @@ limits! {
     requests_per_second;
     /// Units of fuel a second, over all replicas.
     fuel_per_second;
-    /// Units of fuel of a request, all its rules together.
+    /// Units of fuel of a request, all its rules together; ten seconds' worth if nothing is said.
     fuel_per_call;
     /// Bytes of a module's memory; at least 1 MiB.
     memory_bytes;

@@ -13,7 +13,7 @@ pub struct Usage {
     /// Requests that were refused because the tenant had taken the requests or the fuel of that second. One that was
     /// refused for its fuel had been let in before.
     pub refused: u64,
-    /// Runs of a rule: over a bar, a series, the bars of a session's call, or a batch of a stream.
+    /// Runs of a rule: over a bar, a series, the bars of a session's call, or a stream.
     pub evaluations: u64,
     /// Bars that rules have answered: a bar that two rules see is two.
     pub bars: u64,

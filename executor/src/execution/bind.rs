@@ -12,7 +12,7 @@ pub enum BindError {
     #[error("there are no rows: a run needs at least one bar")]
     NoRows,
     /// No rule has such an input.
-    #[error("no rule of this request has an input `{name}`; inputs are {}", list(known))]
+    #[error("no rule of this request has an input `{name}`: leave it out; inputs are {}", list(known))]
     UnknownColumn {
         /// Where.
         path: String,

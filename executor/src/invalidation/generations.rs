@@ -64,8 +64,11 @@ impl Generations {
 
     /// The store has told what changed, up to now, and what time it is.
     pub fn heard(&self, asked: Instant, at: At) {
-        let ms = u64::try_from(asked.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX);
-        let origin = at.0.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX)).max(UNHEARD + 1);
+        let since =
+            |at: Instant| u64::try_from(at.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX);
+        // What is not told may have happened since it was asked; the time was read not long before it was told.
+        let (ms, told_ms) = (since(asked), since(Instant::now()));
+        let origin = at.0.saturating_sub(i64::try_from(told_ms).unwrap_or(i64::MAX)).max(UNHEARD + 1);
         self.origin_ms.store(origin, Ordering::SeqCst);
         self.heard_ms.fetch_max(ms.max(1), Ordering::SeqCst);
     }

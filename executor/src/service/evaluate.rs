@@ -70,7 +70,7 @@ impl Service {
         }
         let mode = mode(&bars);
         let wanted = Wanted { series, events: self.settings.evaluation.events, combine: false };
-        let room = self.room(&bound, &bars, wanted)?;
+        let room = self.room(caller, &bound, &bars, wanted)?;
         let limits = in_force.of_run(&self.limits);
         let reserved =
             self.reserve_fuel(caller.tenant, &in_force, self.joint_cost(&in_force, &bound, bars.rows)).await?;
@@ -127,7 +127,7 @@ impl Service {
         self.check_joint_cost(&in_force, &bound, bars.rows)?;
         let mode = mode(&bars);
         let wanted = Wanted { series, events: self.settings.evaluation.events, combine: true };
-        let room = self.room(&bound, &bars, wanted)?;
+        let room = self.room(caller, &bound, &bars, wanted)?;
         let limits = in_force.of_run(&self.limits);
         let reserved =
             self.reserve_fuel(caller.tenant, &in_force, self.joint_cost(&in_force, &bound, bars.rows)).await?;
@@ -266,13 +266,13 @@ impl Service {
     }
 
     /// Room for results and answer: a request may ask for far more than it sends.
-    fn room(&self, bound: &[Bound], bars: &Bars, wanted: Wanted) -> Result<Room, ServiceError> {
+    fn room(&self, caller: &Caller, bound: &[Bound], bars: &Bars, wanted: Wanted) -> Result<Room, ServiceError> {
         let columns: usize = bound.iter().map(|bound| wanted.columns(&bound.prepared.shape)).sum();
         let (values, limit) = (bars.rows.saturating_mul(columns), self.settings.evaluation.cells);
         if values > limit {
             return Err(ServiceError::TooManyResults { values, limit });
         }
-        Ok(self.rooms.take(values)?)
+        Ok(self.rooms.take(caller.tenant, values)?)
     }
 }
 

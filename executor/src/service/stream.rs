@@ -248,7 +248,8 @@ impl Stream {
         }
     }
 
-    /// Counts what a batch has used, and says it. One without bars, which was not stopped, was not run.
+    /// Counts what a batch has used, and says it. The stream is one run, from the first batch that had bars or was
+    /// stopped: how its bars are cut into batches depends on how they arrive.
     fn account(&mut self, run: &StreamRun, stopped: bool) -> Usage {
         let report = run.report();
         let fuel = report.fuel.saturating_sub(self.tally.fuel);
@@ -257,12 +258,13 @@ impl Stream {
         let tenant = self.caller.tenant.to_string();
         metrics.fuel.with_label_values(&[&tenant]).inc_by(fuel);
         metrics.bars.with_label_values(&[MODE]).inc_by(bars);
+        let begins = self.tally.bars == 0 && (bars > 0 || stopped);
         let peak = i64::try_from(report.memory_peak).unwrap_or(i64::MAX);
         if peak > metrics.guest_memory_peak.get() {
             metrics.guest_memory_peak.set(peak);
         }
         self.tally = Tally { bars: run.bars(), counts: run.changes().counts, fuel: report.fuel };
-        Usage { evaluations: u64::from(bars > 0 || stopped), bars, fuel, ..Usage::NONE }
+        Usage { evaluations: u64::from(begins), bars, fuel, ..Usage::NONE }
     }
 
     /// Ends the stream, and gives what was said of its bars.
@@ -282,7 +284,9 @@ impl Stream {
             metrics.faults.with_label_values(&[&tenant]).inc();
         }
         metrics.evaluation_duration.with_label_values(&[MODE]).observe(self.began.elapsed().as_secs_f64());
-        tracing::debug!(rule = %self.runnable.rule, version = self.runnable.version, outcome, bars, fuel, "streamed");
+        let milliseconds = self.began.elapsed().as_secs_f64() * 1e3;
+        let (rule, version) = (&self.runnable.rule, self.runnable.version);
+        tracing::info!(%rule, version, outcome, bars, fuel, milliseconds, "streamed");
         let changes = self.run.take().map(|run| run.into_changes());
         let (first, events, events_truncated) =
             changes.map(|changes| (changes.first, changes.events, changes.events_truncated)).unwrap_or_default();

@@ -30,6 +30,9 @@ pub struct InForce {
 /// Less has no room for the columns of one call: every run would break a limit that no rule could keep.
 const LEAST_MEMORY: usize = 1 << 20;
 
+/// Seconds of a tenant's fuel that one call may need, if nothing is said of it.
+const CALL_SECONDS: u64 = 10;
+
 impl Service {
     /// The limits in force for a tenant.
     ///
@@ -49,10 +52,13 @@ impl Service {
         let size = |own: Option<u64>, most: usize| {
             own.map_or(most, |own| usize::try_from(own).unwrap_or(usize::MAX).min(most))
         };
+        let fuel_per_second = own.fuel_per_second.unwrap_or(defaults.fuel_per_second);
+        // What a call may need can be taken at once: it must not be more than a while's worth, unless somebody says so.
+        let most_fuel = fuel_per_second.saturating_mul(CALL_SECONDS);
         InForce {
             requests_per_second: own.requests_per_second.unwrap_or(defaults.requests_per_second),
-            fuel_per_second: own.fuel_per_second.unwrap_or(defaults.fuel_per_second),
-            fuel_per_call: own.fuel_per_call.unwrap_or(u64::MAX).min(self.limits.fuel),
+            fuel_per_second,
+            fuel_per_call: own.fuel_per_call.unwrap_or(most_fuel).min(self.limits.fuel),
             memory_bytes: size(own.memory_bytes, self.limits.memory_bytes)
                 .max(LEAST_MEMORY.min(self.limits.memory_bytes)),
             rules: own.rules.unwrap_or(defaults.rules),

@@ -23,6 +23,10 @@ const ENTRY_BYTES: usize = 128;
 
 /// How often sessions are looked through for those whose time is over.
 const SWEEP: Duration = Duration::from_secs(30);
+/// Sessions that are looked through in no time.
+const FEW: usize = 1_000;
+/// How often at most, if there is no room and there are more.
+const SWEEP_IF_FULL: Duration = Duration::from_secs(1);
 
 /// Limits, sessions and changes of one process.
 #[derive(Debug)]
@@ -83,7 +87,10 @@ impl Sessions {
     /// Puts a state in the place of the one before. A live session is never thrown out for another.
     fn put(&mut self, id: SessionId, entry: Entry, now: Instant) -> Result<(), SharedError> {
         let before = self.kept.get(&id).map_or(0, Entry::size);
-        if now.duration_since(self.swept) >= SWEEP || self.room(id, before, entry.size()).is_err() {
+        let since = now.duration_since(self.swept);
+        // Whoever is refused again and again does not have all of very many be looked through each time.
+        let soon = since >= SWEEP_IF_FULL || self.kept.len() <= FEW;
+        if since >= SWEEP || soon && self.room(id, before, entry.size()).is_err() {
             self.sweep(now, id);
         }
         (self.bytes, *self.of_tenant.entry(id.tenant).or_default()) = self.room(id, before, entry.size())?;

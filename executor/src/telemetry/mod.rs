@@ -2,3 +2,14 @@
 
 pub mod logs;
 pub mod metrics;
+
+/// An error and everything under it, as a log line has it: JSON lines would show the error alone.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

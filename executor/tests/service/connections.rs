@@ -121,7 +121,19 @@ async fn an_answer_that_is_not_taken_holds_no_connection() {
     let closed = timeout(Duration::from_secs(30), async {
         let mut said = Vec::new();
         // The head of an answer comes, and then no byte of its body.
-        while matches!(http2.read_buf(&mut said).await, Ok(1..)) {}
+        let ping = [&[0, 0, 8, 6, 0, 0, 0, 0, 0][..], &[7; 8]].concat();
+        let (mut reader, mut writer) = http2.split();
+        // That it is alive, as it says again and again, is no reason.
+        let pings = async {
+            while writer.write_all(&ping).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        let answer = async { while matches!(reader.read_buf(&mut said).await, Ok(1..)) {} };
+        tokio::select! {
+            () = answer => {}
+            () = pings => {}
+        }
         assert!(said.len() < 4_096, "{} bytes", said.len());
     });
     closed.await.unwrap();

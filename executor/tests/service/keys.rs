@@ -49,6 +49,14 @@ async fn without_a_valid_key_nothing_is_told() {
 }
 
 #[tokio::test]
+async fn two_keys_at_once_are_none() {
+    let server = Server::start().await;
+    let bearer = format!("Bearer {}", server.key);
+    let twice = server.anonymous(Method::GET, "/v1/rules").header("authorization", &bearer);
+    send(twice.header("authorization", bearer)).await.problem(401, "unauthenticated");
+}
+
+#[tokio::test]
 async fn the_scheme_is_read_in_any_case() {
     let server = Server::start().await;
     let request = server.anonymous(Method::GET, "/v1/limits").header("authorization", format!("bearer {}", server.key));

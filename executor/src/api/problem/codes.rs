@@ -101,7 +101,7 @@ codes! {
     BODY_TIMEOUT = "body_timeout", REQUEST_TIMEOUT, "The body took too long",
         "The body did not arrive in time. Nothing was done.";
     NAME_TAKEN = "name_taken", CONFLICT, "There is a rule of that name",
-        "Add a version to it, or take another name. Names of archived rules stay taken, so that old backtests do not \
+        "Add a version to it (`POST /v1/rules/{name}/versions`), or take another name. Names of archived rules stay taken, so that old backtests do not \
          change their meaning.";
     RULE_ARCHIVED = "rule_archived", CONFLICT, "The rule is archived",
         "It takes no new versions and cannot be activated. It still runs with `?version=`.";

@@ -19,7 +19,7 @@ impl From<Denied> for Problem {
                 "send a key as `Authorization: Bearer rbx_live_...`, or a token of a known issuer",
             ),
             Denied::Invalid => Self::new(Code::UNAUTHENTICATED, detail),
-            Denied::Forbidden(_) => Self::new(Code::FORBIDDEN, detail),
+            Denied::Forbidden { .. } => Self::new(Code::FORBIDDEN, detail),
             Denied::Issuer(_) => Self { retry_after: Some(5), ..Self::new(Code::UNAVAILABLE, detail) },
             Denied::Store(error) => error.into(),
         }
@@ -108,7 +108,7 @@ impl From<SharedError> for Problem {
                 Self::new(Code::SESSIONS_LIMIT, detail)
             }
             SharedError::Unavailable { .. } | SharedError::Malformed { .. } => {
-                let detail = "sessions cannot be had now; send the same bars with the same `seq` again";
+                let detail = "sessions cannot be had now; try again: bars with the same `seq` count once";
                 Self { retry_after: Some(1), ..Self::new(Code::SESSIONS_UNAVAILABLE, detail) }
             }
         }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 pub use codes::{Code, CodeInfo};
 
 use crate::domain::caller::RequestMarks;
+use crate::telemetry::chain;
 
 /// An error on its way to the caller; the request's marks are added when it leaves.
 #[derive(Clone, Debug)]
@@ -108,17 +109,6 @@ impl Problem {
             diagnostics: self.diagnostics.iter().cloned().map(Diagnostic::from).collect(),
         }
     }
-}
-
-/// An error and everything under it.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 impl IntoResponse for Problem {

@@ -68,7 +68,8 @@ impl FromRequest<ApiState> for SeriesBody {
     }
 }
 
-/// Runs a rule over a stream, for as long as the key of `headers` is valid. Ready when the first of the answer is there; the rest follows as it is made.
+/// Runs a rule over a stream, for as long as the key of `headers` is valid. Ready when the first of the answer is there;
+/// the rest follows as it is made.
 ///
 /// # Errors
 /// Whatever is wrong before the first bar has been answered.

@@ -31,7 +31,7 @@ use crate::service::sessions::NewSession;
         (status = 201, description = "The session", body = SessionView,
             headers(("location" = String, description = "Address of the session"))),
         (status = 404, description = "`rule_not_found` or `version_not_found`"),
-        (status = 409, description = "`rule_archived` or `rule_not_active`"),
+        (status = 409, description = "`rule_archived`, `rule_not_active` or `sessions_limit`"),
         (status = 423, description = "`rule_quarantined`"),
         (status = 422, description = "The params do not fit, `module_without_state`, `state_too_large`, \
             `too_many_rules` or `idempotency_key_reused`"),

@@ -27,7 +27,7 @@ use crate::service::sessions::NextBars;
     responses(
         (status = 200, description = "What the rules said of each bar", body = SessionBarsAnswer),
         (status = 404, description = "`session_not_found`"),
-        (status = 409, description = "`seq_gap`, `seq_conflict` or `seq_too_old`"),
+        (status = 409, description = "`seq_gap`, `seq_conflict`, `seq_too_old` or `sessions_limit`"),
         (status = 410, description = "`session_lost`"),
         (status = 423, description = "`rule_quarantined`"),
         (status = 422, description = "The bars do not fit (see `code` and `path`), `cost_limit`, or `sandbox_violation`. Nothing was counted"),

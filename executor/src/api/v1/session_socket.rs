@@ -30,8 +30,8 @@ use crate::shared::Change;
 const RECHECK: Duration = Duration::from_secs(1);
 /// Pings without a word from the client after which it is gone.
 const PINGS: u32 = 3;
-/// Pings of the client between two of ours: more than anybody needs to know that we are here.
-const MOST_PINGS: u32 = 1_000;
+/// Pings and pongs of the client a second, between two pings of ours: more than anybody needs to know that we are here.
+const MOST_PINGS_A_SECOND: u64 = 50;
 /// How long the client may take to close in turn.
 const CLOSE: Duration = Duration::from_secs(1);
 
@@ -146,14 +146,11 @@ impl Socket {
                 if stream.send(Message::Close(Some(frame))).await.is_err() {
                     return;
                 }
-                loop {
-                    match stream.recv().await {
-                        Some(Ok(_)) => {}
-                        None => return,
-                        // It is not read any more. Cut off now, the client might never see why.
-                        Some(Err(_)) => std::future::pending().await,
-                    }
+                if matches!(end, End::TooLarge | End::NotText | End::Protocol) {
+                    // It cannot be read any more. Cut off now, the client might never see why.
+                    std::future::pending::<()>().await;
                 }
+                while let Some(Ok(_)) = stream.recv().await {}
             };
             // Whoever does not close in turn is cut off.
             let _ = timeout(CLOSE, close).await;
@@ -207,11 +204,10 @@ impl Socket {
                 Some(Err(error)) => return End::of(error),
                 Some(Ok(Message::Close(_))) => return End::Closed,
                 Some(Ok(Message::Binary(_))) => return End::Binary,
-                Some(Ok(Message::Pong(_))) => continue,
                 // The answer has been made, and leaves before the next is: who does not take it, waits.
-                Some(Ok(Message::Ping(_))) => {
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
                     pings += 1;
-                    if pings > MOST_PINGS {
+                    if pings > MOST_PINGS_A_SECOND * settings.ping_seconds.max(2) {
                         return End::Flood;
                     }
                     match taken(stream.flush(), settings.slow()).await {

@@ -86,7 +86,7 @@ pub struct CountsView {
     /// Requests that were refused with `rate_limited`. One that was refused for its fuel had been let in, and is among
     /// `requests` as well.
     pub refused: u64,
-    /// Runs of a rule: over a bar, a series, the bars of a session's call, or a batch of a stream.
+    /// Runs of a rule: over a bar, a series, the bars of a session's call, or a stream.
     pub evaluations: u64,
     /// Bars that rules have answered: a bar that two rules see is two.
     pub bars: u64,

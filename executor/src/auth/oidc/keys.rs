@@ -72,8 +72,9 @@ impl Keys {
         if rests {
             return self.known().filter(|known| known.at.elapsed() < STALE).ok_or(FetchError::Rests);
         }
-        let fetched = self.fetcher.keys().await;
+        // Before: whoever goes away meanwhile has asked all the same.
         *asked = Some(Instant::now());
+        let fetched = self.fetcher.keys().await;
         match fetched {
             Ok(keys) => {
                 let known = Known { keys: Arc::new(keys), at: Instant::now() };
@@ -81,7 +82,7 @@ impl Keys {
                 Ok(known)
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the keys of an issuer cannot be had");
+                tracing::warn!(error = crate::telemetry::chain(&error), "the keys of an issuer cannot be had");
                 self.known().filter(|known| known.at.elapsed() < STALE).ok_or(error)
             }
         }

@@ -104,7 +104,7 @@ impl Issuers {
         let claims = match self.verify(token, now).await {
             Ok(verified) => verified,
             Err(error) => {
-                tracing::info!(error = &error as &dyn std::error::Error, "a token was refused");
+                tracing::info!(error = crate::telemetry::chain(&error), "a token was refused");
                 return Err(match error {
                     // Not the caller's fault: he may try again.
                     TokenError::Issuer(error) if error.is_passing() => Denied::Issuer(error),

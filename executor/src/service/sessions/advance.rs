@@ -171,7 +171,8 @@ impl Service {
         let rows = skip..bars.rows;
         let rules: Vec<_> = bound.iter().map(|(bound, _)| bound.clone()).collect();
         self.check_joint_cost(&in_force, &rules, rows.len())?;
-        let _room = self.rooms.take(rows.len().saturating_mul(rules.len()).saturating_mul(VALUES_A_BAR))?;
+        let _room =
+            self.rooms.take(caller.tenant, rows.len().saturating_mul(rules.len()).saturating_mul(VALUES_A_BAR))?;
         let most = self.joint_cost(&in_force, &rules, rows.len());
         let reserved = self.reserve_fuel(caller.tenant, &in_force, most).await?;
         let (limits, first) = (in_force.of_run(&self.limits), current.state.next_seq);

@@ -234,7 +234,7 @@ impl Service {
         let record = NewViolation::at_upload(STATE_FORGED, Severity::Critical, caller.marks.clone(), caller.actor.id);
         self.record_violation(caller, &record).await?;
         if let Err(error) = self.shared.sessions.delete(id).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a forged state was not deleted");
+            tracing::warn!(error = crate::telemetry::chain(&error), "a forged state was not deleted");
         }
         Ok(ServiceError::SessionLost)
     }

@@ -31,7 +31,7 @@ pub(super) async fn keep(link: Arc<Link>, replicas: Arc<AtomicU64>) {
                 BEAT
             }
             Some(Err(error)) if link.is_up() => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a heartbeat failed");
+                tracing::debug!(error = crate::telemetry::chain(&error), "a heartbeat failed");
                 AGAIN
             }
             Some(Err(_)) | None => link.rest,

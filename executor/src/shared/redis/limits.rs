@@ -64,7 +64,7 @@ impl Limiter for RedisShared {
             }
             Err(error) => {
                 if let SharedError::Malformed { .. } = &error {
-                    tracing::error!(error = &error as &dyn std::error::Error, %tenant, "a limit cannot be read");
+                    tracing::error!(error = crate::telemetry::chain(&error), %tenant, "a limit cannot be read");
                 }
                 self.local.take((tenant, policy), cost, share, Source::Local)
             }
@@ -78,7 +78,7 @@ impl Limiter for RedisShared {
         if rest > 0
             && let Err(error) = self.pour(tenant, policy, -signed(rest), quota, None).await
         {
-            tracing::debug!(error = &error as &dyn std::error::Error, %tenant, "what was not used is not given back");
+            tracing::debug!(error = crate::telemetry::chain(&error), %tenant, "what was not used is not given back");
         }
     }
 }

@@ -115,7 +115,7 @@ impl Link {
         match (turned, &result) {
             (Some(Turned::Open), Err(error)) => {
                 tracing::warn!(
-                    error = error as &dyn std::error::Error,
+                    error = crate::telemetry::chain(error),
                     "Redis is away: limits go by share, sessions wait"
                 );
             }

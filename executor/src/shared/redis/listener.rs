@@ -36,7 +36,7 @@ pub(super) async fn listen(link: Arc<Link>, changes: broadcast::Sender<Change>) 
     loop {
         let mut subscribed = false;
         let Err(lost) = hear(&link, &changes, &mut subscribed).await;
-        tracing::debug!(error = &lost as &dyn std::error::Error, "changes are not heard of");
+        tracing::debug!(error = crate::telemetry::chain(&lost), "changes are not heard of");
         if subscribed {
             wait = FIRST_WAIT;
         }

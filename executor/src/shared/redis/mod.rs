@@ -88,7 +88,7 @@ impl Invalidations for RedisShared {
             .ask(async |mut redis| redis::cmd("PUBLISH").arg(channel).arg(text).query_async::<i64>(&mut redis).await);
         if let Err(error) = told.await {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error = crate::telemetry::chain(&error),
                 "a change was not published; replicas find it when they poll"
             );
         }

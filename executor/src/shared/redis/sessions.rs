@@ -11,8 +11,8 @@ use crate::domain::caller::TenantId;
 use crate::shared::{Saved, SessionId, SessionStore, SharedError, Stored};
 
 impl RedisShared {
-    fn session(&self, SessionId { tenant, id }: SessionId) -> String {
-        self.link.key(format_args!("session:{tenant}:{id}"))
+    fn session(&self, session: SessionId) -> String {
+        self.link.key(format_args!("session:{}", session.id))
     }
 
     /// The sessions of a tenant by the ends of their lives, and their bytes.

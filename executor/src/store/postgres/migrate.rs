@@ -26,7 +26,10 @@ pub enum MigrationError {
     #[error(transparent)]
     Url(#[from] BadUrl),
     /// No connection, or one that was lost.
-    #[error("cannot migrate: {0}; RULEBOX_DATABASE__MIGRATE_URL must lead to the database itself, not to a pooler")]
+    #[error(
+        "cannot migrate: {0}; see that RULEBOX_DATABASE__MIGRATE_URL leads to the database itself, not to a pooler, and that \
+         it takes this login"
+    )]
     Connection(#[source] Unavailable),
     /// The tables are not such as this version can change.
     #[error("the tables are not this version's: {0}")]
@@ -89,6 +92,8 @@ async fn steps(db: &mut PgConnection) -> Result<Vec<Step>, MigrationError> {
 /// Connects, to a database that may be just starting.
 async fn connect(url: &SecretString, patience: Duration) -> Result<PgConnection, MigrationError> {
     let options: PgConnectOptions = connect_options(url, "RULEBOX_DATABASE__MIGRATE_URL")?;
+    // What is there already is no news.
+    let options = options.options([("client_min_messages", "warning")]);
     let deadline = Instant::now() + patience;
     loop {
         match options.connect().await.map_err(Unavailable::from) {

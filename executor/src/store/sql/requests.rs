@@ -11,6 +11,9 @@ use crate::domain::audit::Chain;
 use crate::domain::idempotency::{Begun, Claim, IdempotentRequest, Made};
 use crate::store::{Change, StoreError};
 
+/// Milliseconds that a transaction may wait for another.
+const AT_ONCE_MS: i64 = 30_000;
+
 #[derive(FromRow)]
 struct RequestRow {
     request: Vec<u8>,
@@ -60,8 +63,9 @@ pub(super) async fn begin(
         let number = row.number.map(|n| number(n, "requests.number")).transpose()?;
         return Ok(Begun::Done(Made { subject, number, detail: row.detail.unwrap_or_default() }));
     }
-    // One that ends later than a lease can was begun before the clock was set back.
-    if row.lease_until > now && row.lease_until <= until {
+    // One that ends later than a lease can was begun before the clock was set back. A little later is one that was begun
+    // at the same time: this one's clock was read before it waited for the other.
+    if row.lease_until > now && row.lease_until <= until.saturating_add(AT_ONCE_MS) {
         return Ok(Begun::InFlight);
     }
     // Whoever began it is gone.

@@ -39,7 +39,7 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// Another Rulebox runs on the same directory.
-    #[error("another rulebox uses {}; stop it, or set RULEBOX_DATA_DIR to a directory of its own", path.display())]
+    #[error("another rulebox uses {}; stop it, or go by its HTTP API; a second service needs a RULEBOX_DATA_DIR of its own", path.display())]
     InUse {
         /// The directory.
         path: PathBuf,

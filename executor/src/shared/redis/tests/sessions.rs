@@ -63,7 +63,7 @@ async fn a_session_ends_when_it_is_idle_and_a_save_lets_it_live() {
     assert_eq!(shared.save(id(2), 0, 1, Bytes::new(), HOUR).await.unwrap(), Saved::Done);
     until("the session ends", async || shared.load(id(1)).await.unwrap().is_none()).await;
     assert_eq!(shared.save(id(1), 0, 1, Bytes::new(), HOUR).await.unwrap(), Saved::Gone);
-    let ttl: i64 = raw(&server).await.pttl(format!("rulebox:session:{}:{}", tenant(1), id(2).id)).await.unwrap();
+    let ttl: i64 = raw(&server).await.pttl(format!("rulebox:session:{}", id(2).id)).await.unwrap();
     assert!(ttl > 3_000_000, "{ttl}");
 }
 
@@ -72,7 +72,7 @@ async fn what_cannot_be_read_is_an_error() {
     let server = Redis::start();
     let shared = connect(&server, &settings());
     let mut raw = raw(&server).await;
-    let key = format!("rulebox:session:{}:{}", tenant(1), id(1).id);
+    let key = format!("rulebox:session:{}", id(1).id);
     let malformed = |result: Result<_, SharedError>| matches!(result, Err(SharedError::Malformed { .. }));
     raw.set::<_, _, ()>(&key, "a text").await.unwrap();
     assert!(malformed(shared.load(id(1)).await.map(drop)));
@@ -106,7 +106,7 @@ async fn a_tenant_fills_its_own_room_and_nobody_elses() {
     assert!(full(other.save(id(0), 0, 1, larger.clone(), HOUR).await));
     assert_eq!(one.load(id(0)).await.unwrap().unwrap().revision, 0, "and is as it was");
     assert_eq!(one.save(id(0), 0, 1, kilobyte(), HOUR).await.unwrap(), Saved::Done, "in its own place");
-    let neighbour = SessionId { tenant: tenant(2), id: Uuid::from_u128(0) };
+    let neighbour = SessionId { tenant: tenant(2), id: Uuid::from_u128(100) };
     assert_eq!(one.create(neighbour, larger.clone(), HOUR).await.unwrap(), Saved::Done);
 
     assert!(one.delete(id(1)).await.unwrap());
@@ -125,4 +125,32 @@ async fn a_tenant_fills_its_own_room_and_nobody_elses() {
         raw.set::<_, _, ()>(&key, "a text").await.unwrap();
         assert!(one.delete(id(7)).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn what_redis_threw_out_or_let_end_takes_no_room() {
+    let server = Redis::start();
+    let shared = connect(&server, &settings());
+    let mut raw = raw(&server).await;
+    let kilobyte = || Bytes::from(vec![7; 1 << 10]);
+    let bytes = format!("rulebox:sessions:{}:bytes", tenant(1));
+    for n in 0..5 {
+        assert_eq!(shared.create(id(n), kilobyte(), HOUR).await.unwrap(), Saved::Done);
+    }
+    // Thrown out by Redis, which was out of memory: whoever goes on with it finds out.
+    raw.del::<_, ()>(format!("rulebox:session:{}", id(0).id)).await.unwrap();
+    assert!(shared.create(id(5), kilobyte(), HOUR).await.is_err());
+    assert_eq!(shared.save(id(0), 0, 1, kilobyte(), HOUR).await.unwrap(), Saved::Gone);
+    assert_eq!(shared.create(id(5), kilobyte(), HOUR).await.unwrap(), Saved::Done);
+    // One with less time to live does not end the count of the others.
+    let short = Duration::from_secs(1);
+    assert_eq!(shared.save(id(5), 0, 1, kilobyte(), short).await.unwrap(), Saved::Done);
+    let ttl: i64 = raw.pttl(&bytes).await.unwrap();
+    assert!(ttl > 3_000_000, "{ttl}");
+    // Who is refused before anything was kept leaves nothing that never ends.
+    let other = SessionId { tenant: tenant(2), id: Uuid::from_u128(200) };
+    assert!(shared.create(other, Bytes::from(vec![7; 2 * TENANT_BYTES]), HOUR).await.is_err());
+    assert!(!raw.exists::<_, bool>(format!("rulebox:sessions:{}:bytes", tenant(2))).await.unwrap());
+    let sum: usize = raw.hget(&bytes, "sum").await.unwrap();
+    assert_eq!(sum, 5 * ((1 << 10) + 512));
 }
