@@ -16,7 +16,8 @@ use crate::domain::audit::{Chain, Sealer};
 use crate::domain::caller::Actor;
 use crate::domain::tenant::Tenant;
 use crate::invalidation::Generations;
-use crate::store::{Change, PlatformStore, Store};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Change, PlatformStore, Store, StoreError};
 
 /// Where the settings are.
 #[derive(Debug, Args)]
@@ -46,9 +47,19 @@ pub(super) struct Admin {
 }
 
 impl Settings {
-    /// Opens the store and does the work of a command.
-    pub(super) fn block_on(&self, work: impl AsyncFnOnce(&Admin) -> Result<(), Failure>) -> Result<(), Failure> {
+    /// Opens the store and does the work of a command. Only one that makes something makes a store for it.
+    pub(super) fn block_on(
+        &self,
+        makes: bool,
+        work: impl AsyncFnOnce(&Admin) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let config = Config::load(self.config.as_deref())?;
+        if !makes && config.database.url.is_none() && !config.data_dir.join(SqliteStore::FILE).exists() {
+            let directory = config.data_dir.display();
+            return Err(Failure::Usage(format!(
+                "there is no store in {directory}: RULEBOX_DATA_DIR says where it is, or RULEBOX_DATABASE__URL"
+            )));
+        }
         signal::block_on(async {
             let Opened { store, secrets } = Opened::new(&config).await?;
             let platform = Arc::clone(&store) as Arc<dyn PlatformStore>;
@@ -69,7 +80,12 @@ impl Admin {
     }
 
     pub(super) async fn tenant(&self, name: &str) -> Result<Tenant, Failure> {
-        Ok(self.store.tenant_named(&tenant_name(name)?).await?)
+        match self.store.tenant_named(&tenant_name(name)?).await {
+            Err(StoreError::NoTenant) => {
+                Err(Failure::Usage(format!("there is no such tenant as `{name}`; `rulebox tenant list` shows them")))
+            }
+            found => Ok(found?),
+        }
     }
 
     pub(super) async fn owner(&self, owner: &Owner) -> Result<Chain, Failure> {

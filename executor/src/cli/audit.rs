@@ -35,7 +35,7 @@ enum Command {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    arguments.settings.block_on(async |admin: &Admin| match &arguments.command {
+    arguments.settings.block_on(false, async |admin: &Admin| match &arguments.command {
         Command::List { owner } => list(admin, owner).await,
         Command::Verify { expected } => verify_all(admin, expected).await,
     })

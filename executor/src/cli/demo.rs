@@ -20,12 +20,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let once = arguments.once;
     signal::block_on(async {
         let stop = signal::stop().map_err(Failure::Runtime)?;
-        let stop = async move {
+        let stop = (!once).then_some(async move {
             // Nobody to read it is nobody to tell.
-            if !once && writeln!(stdout(), "  serving until Ctrl-C").is_ok() {
+            if writeln!(stdout(), "  serving until Ctrl-C").is_ok() {
                 stop.await;
             }
-        };
+        });
         Ok(demo::run(&mut stdout(), terminal::stdout_colors(), stop).await?)
     })
 }

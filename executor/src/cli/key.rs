@@ -54,7 +54,8 @@ enum Command {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    arguments.settings.block_on(async |admin: &Admin| match &arguments.command {
+    let makes = matches!(arguments.command, Command::Create { .. });
+    arguments.settings.block_on(makes, async |admin: &Admin| match &arguments.command {
         Command::Create { owner, roles, name, expires } => {
             let chain = admin.owner(owner).await?;
             let asked = request(roles, name, expires.as_deref())?;
@@ -66,14 +67,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             Ok(writeln!(stdout(), "{}", key.text().expose_secret())?)
         }
         Command::List { owner } => {
-            let chain = admin.owner(owner).await?;
+            let (chain, now) = (admin.owner(owner).await?, admin.store.now().await?);
             let mut after = None;
             loop {
                 let page = admin.store.list_keys(chain, after, 1_000).await?;
                 let Some(last) = page.last() else { return Ok(()) };
                 after = Some(last.id);
                 for key in &page {
-                    show(key)?;
+                    show(key, now)?;
                 }
             }
         }
@@ -81,7 +82,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let chain = admin.owner(owner).await?;
             let wrong = |_| Failure::Usage(format!("{id:?} is not the id of a key; `rulebox key list` shows them"));
             let id = Uuid::try_parse(id).map(KeyId).map_err(wrong)?;
-            show(&admin.store.revoke_key(chain, id, &admin.change()).await?)
+            let revoked = admin.store.revoke_key(chain, id, &admin.change()).await?;
+            show(&revoked, admin.store.now().await?)
         }
     })
 }
@@ -102,11 +104,11 @@ fn request(roles: &[String], name: &str, expires: Option<&str>) -> Result<KeyReq
     })
 }
 
-fn show(key: &KeyRecord) -> Result<(), Failure> {
+fn show(key: &KeyRecord, now: At) -> Result<(), Failure> {
     let roles: Vec<_> = key.roles.iter().map(|role| role.name()).collect();
     let state = match (key.revoked_at, key.expires_at) {
         (Some(at), _) => format!("revoked {at}"),
-        (None, Some(at)) if at <= At::now() => format!("expired {at}"),
+        (None, Some(at)) if at <= now => format!("expired {at}"),
         (None, Some(at)) => format!("expires {at}"),
         (None, None) => "valid".to_owned(),
     };

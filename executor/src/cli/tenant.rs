@@ -91,7 +91,8 @@ impl Limits {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    arguments.settings.block_on(async |admin: &Admin| match &arguments.command {
+    let makes = matches!(arguments.command, Command::Create { .. });
+    arguments.settings.block_on(makes, async |admin: &Admin| match &arguments.command {
         Command::Create { name, limits } => {
             let made = admin.store.create_tenant(&tenant_name(name)?, &limits.read()?, &admin.change()).await?;
             show(&made)

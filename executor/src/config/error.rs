@@ -76,6 +76,10 @@ fn told(error: &figment::Error) -> String {
             format!("{name} is {}{place}: it must be {}", shown(found), plain(wanted))
         }
         kind if path.is_empty() => format!("settings: {}{place}", kind.to_string().trim_end()),
+        // So the library says of an address that it cannot read.
+        kind if kind.to_string().contains("socket address") => {
+            format!("{name}{place}: it must be {}, with a number and no name", plain("socket address"))
+        }
         kind => format!("{name}{place}: {kind}"),
     }
 }

@@ -81,7 +81,7 @@ const PLANS: &[Plan] = &[
 pub async fn run(
     out: &mut (dyn Write + Send),
     colors: bool,
-    stop: impl Future<Output = ()> + Send + 'static,
+    stop: Option<impl Future<Output = ()> + Send + 'static>,
 ) -> Result<(), DemoError> {
     let directory = tempfile::tempdir().map_err(DemoError::Directory)?;
     let mut config = Config::on_free_ports(directory.path())?;
@@ -101,8 +101,8 @@ pub async fn run(
     }));
 
     let page = show::Page::new(out, colors);
-    let shown = tell(page, &base, &health, &key, usual_free).await;
-    if shown.is_ok() {
+    let mut shown = tell(page, &base, &health, &key, usual_free, stop.is_some()).await;
+    if let (Ok(()), Some(stop)) = (&mut shown, stop) {
         stop.await;
     }
     drop(stopping);
@@ -117,6 +117,7 @@ async fn tell(
     health: &str,
     key: &str,
     usual_free: bool,
+    stays: bool,
 ) -> Result<(), DemoError> {
     page.service(base, health, usual_free)?;
     let client = Client::new(base, key)?;
@@ -153,7 +154,9 @@ async fn tell(
     let stopped = tokio::task::spawn_blocking(hostile::endless_loop).await.map_err(std::io::Error::other)??;
     page.hostile(&stopped)?;
 
-    page.title("Go on")?;
-    page.go_on(base, key)?;
+    if stays {
+        page.title("Go on")?;
+        page.go_on(base, key)?;
+    }
     Ok(())
 }

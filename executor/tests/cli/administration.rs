@@ -48,8 +48,25 @@ fn a_tenant_and_its_keys_are_made_listed_and_revoked() {
 }
 
 #[test]
+fn who_only_looks_makes_no_store() {
+    let room = Room::new();
+    for arguments in [
+        &["tenant", "list"][..],
+        &["tenant", "show", "acme"],
+        &["key", "list", "--platform"],
+        &["audit", "list", "--platform"],
+        &["audit", "verify"],
+    ] {
+        let refused = room.rulebox(arguments).refused(2);
+        assert!(refused.contains("there is no store in") && refused.contains("RULEBOX_DATA_DIR"), "{refused}");
+    }
+    assert!(!room.path("rulebox-data").exists());
+}
+
+#[test]
 fn bad_arguments_are_told_as_such() {
     let room = Room::new();
+    room.rulebox(&["tenant", "create", "there"]).ok();
     for (arguments, said) in [
         (&["tenant", "create", "Acme"][..], "the name of a tenant is"),
         (&["tenant", "create", "acme", "--limit", "rules"], "it is NAME=NUMBER"),
@@ -170,7 +187,9 @@ fn secrets_may_be_in_files() {
         let mut command = room.command(&["tenant", "list"]);
         said(&command.envs(settings.iter().copied()).output().unwrap())
     };
-    run(&[("RULEBOX_MASTER_SECRET_FILE", file.to_str().unwrap())]).ok();
+    let by_file = [("RULEBOX_MASTER_SECRET_FILE", file.to_str().unwrap())];
+    said(&room.command(&["tenant", "create", "of-the-first"]).envs(by_file).output().unwrap()).ok();
+    run(&by_file).ok();
     run(&[("RULEBOX_MASTER_SECRET", secret)]).ok();
     let other = run(&[("RULEBOX_MASTER_SECRET", "another secret of 32 bytes or more, really")]).refused(2);
     assert!(other.contains("is not the one") && !other.contains("another secret"), "{other}");
@@ -179,8 +198,6 @@ fn secrets_may_be_in_files() {
     assert!(refused.contains("set one of them") && !refused.contains(secret), "{refused}");
     let missing = run(&[("RULEBOX_MASTER_SECRET_FILE", "nowhere")]).refused(2);
     assert!(missing.contains("RULEBOX_MASTER_SECRET_FILE: cannot read nowhere"), "{missing}");
-    let first = [("RULEBOX_MASTER_SECRET", secret)];
-    said(&room.command(&["tenant", "create", "of-the-first"]).envs(first).output().unwrap()).ok();
     // The next secret is taken beside the one before, and alone from then on.
     let next = "the next secret, which is as long as that";
     let rotated = [("RULEBOX_MASTER_SECRET", next), ("RULEBOX_PREVIOUS_MASTER_SECRET", secret)];

@@ -19,6 +19,7 @@ fn every_command_of_the_guide_runs() {
     // What the guide calls by a host's name is this server, and the pooler in front of it.
     let passwords = [("OWNER_PASSWORD", "one"), ("SERVICE_PASSWORD", "two"), ("PLATFORM_PASSWORD", "three")];
     let pooler = PgBouncer::start_for(&server, 4, ["two", "three"]);
+    let secret = directory.path().join("master.secret").display().to_string();
     for block in blocks {
         let block = block
             .replace("db.example.com:5432", &format!("127.0.0.1:{}", server.port()))
@@ -26,10 +27,15 @@ fn every_command_of_the_guide_runs() {
             .replace("?sslmode=verify-full", "");
         let stays = block.contains("rulebox serve");
         // It serves until it is stopped: here, until it says that it does.
-        let block = if stays { block.replace("rulebox serve", "timeout 10 rulebox serve") } else { block };
+        let block = if stays {
+            block.replace("rulebox serve", "timeout 10 rulebox serve").replace("master.secret", &secret)
+        } else {
+            block
+        };
         let mut shell = Command::new("bash");
         shell.args(["-e", "-c", &block]).current_dir(root()).stdin(Stdio::null()).env("PATH", &path);
-        shell.envs(server.superuser()).envs(passwords).env("RULEBOX_DATA_DIR", directory.path());
+        // Nobody has made the directory of the first key.
+        shell.envs(server.superuser()).envs(passwords).env("RULEBOX_DATA_DIR", directory.path().join("rulebox-data"));
         shell.env("RULEBOX_API__LISTEN", "127.0.0.1:0").env("RULEBOX_HEALTH__LISTEN", "127.0.0.1:0");
         let output = shell.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
