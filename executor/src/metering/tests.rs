@@ -12,7 +12,7 @@ use crate::domain::usage::{Period, Reading, Usage};
 
 const HOUR: i64 = 3_600_000;
 
-/// What happens, in any order; flushes may overlap, as a request's and the job's do.
+/// What happens, in any order; flushes may overlap, as that of the job and the last one do.
 #[derive(Clone, Debug)]
 enum Step {
     /// At a time: clocks go back as well.

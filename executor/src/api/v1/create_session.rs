@@ -7,12 +7,13 @@ use axum::http::header::LOCATION;
 use axum::response::IntoResponse;
 
 use super::bars_request::SessionRequest;
+use super::named_rules::NamedRules;
 use super::session_view::SessionView;
-use crate::api::bars_json::{self, Form, Rules};
+use crate::api::bars_json::{self, Form};
 use crate::api::body::SmallBody;
 use crate::api::context::Marks;
 use crate::api::idempotency::IdempotencyKey;
-use crate::api::params::{NoQuery, QueryArgs, rule_at, shorten};
+use crate::api::params::{NoQuery, QueryArgs};
 use crate::api::problem::Problem;
 use crate::api::tenant::Tenant;
 use crate::auth::permission::Evaluate;
@@ -46,23 +47,8 @@ pub async fn handle(
     SmallBody(body): SmallBody,
 ) -> Result<impl IntoResponse + use<>, Problem> {
     let request = bars_json::read(&body.bytes, Form::NewSession, &service.settings().evaluation)?;
-    let rules = match request.rules {
-        None | Some(Rules::All) => None,
-        Some(Rules::Named(names)) => {
-            let found = names.iter().enumerate().map(|(i, name)| rule_at(name, || format!("rules[{i}]")));
-            Some(found.collect::<Result<_, _>>()?)
-        }
-    };
-    let versions = request.versions.iter().map(|(name, version)| {
-        let named = rule_at(name, || format!("versions.{}", shorten(name)))?;
-        Ok((named, *version))
-    });
-    let versions = versions.collect::<Result<_, Problem>>()?;
-    let params = request.rule_params.into_iter().map(|(name, params)| {
-        let named = rule_at(&name, || format!("params.{}", shorten(&name)))?;
-        Ok((named, params))
-    });
-    let params = params.collect::<Result<_, Problem>>()?;
+    let NamedRules { rules, versions, params } =
+        NamedRules::read(request.rules, &request.versions, request.rule_params)?;
     let request = key.of("create_session", &[&body.bytes]);
     let new = NewSession { rules, versions, params, request, place: service.bar_runs().place()? };
     let info = service.create_session(&tenant.caller(marks), new).await?;

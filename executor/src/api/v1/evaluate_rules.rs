@@ -7,11 +7,12 @@ use utoipa::IntoParams;
 
 use super::bars_request::JointRequest;
 use super::combined_view::{CombinedAnswer, CombinedBarAnswer, CombinedSeriesAnswer};
+use super::named_rules::NamedRules;
 use super::run_view::answer;
-use crate::api::bars_json::{self, Form, Rules};
+use crate::api::bars_json::{self, Form};
 use crate::api::body::BarsBody;
 use crate::api::context::Marks;
-use crate::api::params::{QueryArgs, rule_at, series_wanted, shorten};
+use crate::api::params::{QueryArgs, series_wanted};
 use crate::api::problem::Problem;
 use crate::api::tenant::Tenant;
 use crate::auth::permission::Evaluate;
@@ -54,23 +55,8 @@ pub async fn handle(
     let series = series_wanted(query.series.as_deref())?;
     let (request, place, _room) = bars_json::read_on(&service, body, Form::SeveralRules).await?;
     let single = request.bars.single;
-    let rules = match request.rules {
-        None | Some(Rules::All) => None,
-        Some(Rules::Named(names)) => {
-            let found = names.iter().enumerate().map(|(i, name)| rule_at(name, || format!("rules[{i}]")));
-            Some(found.collect::<Result<_, _>>()?)
-        }
-    };
-    let versions = request.versions.iter().map(|(name, version)| {
-        let named = rule_at(name, || format!("versions.{}", shorten(name)))?;
-        Ok((named, *version))
-    });
-    let versions = versions.collect::<Result<_, Problem>>()?;
-    let params = request.rule_params.into_iter().map(|(name, params)| {
-        let named = rule_at(&name, || format!("params.{}", shorten(&name)))?;
-        Ok((named, params))
-    });
-    let params = params.collect::<Result<_, Problem>>()?;
+    let NamedRules { rules, versions, params } =
+        NamedRules::read(request.rules, &request.versions, request.rule_params)?;
     let evaluation = JointEvaluation { rules, versions, bars: request.bars, params, series, place: place.clone() };
     let (run, answer_room) = service.evaluate_jointly(&tenant.caller(marks), evaluation).await?;
     let rows = run.bars.saturating_mul(run.rules.len());

@@ -29,6 +29,7 @@ mod list_keys;
 mod list_rules;
 mod list_tenants;
 mod list_versions;
+mod named_rules;
 mod quarantine;
 mod reset_session;
 mod responses;
