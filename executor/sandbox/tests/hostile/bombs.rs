@@ -146,7 +146,7 @@ fn compile_bombs_are_refused_before_they_are_compiled() {
             matches!(refusal.kind, ViolationKind::ModuleTooComplex | ViolationKind::ModuleTooLarge),
             "{name}: {refusal}"
         );
-        assert!(began.elapsed() < Duration::from_millis(500), "{name}: refused late");
+        assert!(began.elapsed() < Duration::from_secs(5), "{name}: refused late");
     }
     assert_well(&sandbox);
 }
@@ -209,7 +209,7 @@ fn compile_all(worst: &[(&str, String)]) {
         println!("{name}: {} bytes, {took:?}, {:?} KiB at most", bytes.len(), peak_kib());
         assert!(loaded.is_ok(), "{name}: {loaded:?}");
         // About two seconds on one core; the rest is for a machine that does other things as well.
-        assert!(took < Duration::from_secs(10), "{name} took {took:?}");
+        assert!(took < Duration::from_mins(1), "{name} took {took:?}");
         // The pool has room for what the gate lets through.
         let started = loaded.unwrap().start(&frame::SHAPE, &[2.0], &Limits::default());
         assert!(started.is_ok(), "{name}: {started:?}");
@@ -253,7 +253,7 @@ fn advice_for_a_module_with_proposals_that_are_off_takes_bounded_time() {
         println!("{name}: {} bytes, {:?}: {}", bytes.len(), began.elapsed(), refusal.detail);
         assert_eq!(refusal.kind, ViolationKind::ModuleInvalid, "{name}: {refusal}");
         assert!(refusal.detail.contains(advice), "{name}: {refusal}");
-        assert!(began.elapsed() < Duration::from_millis(500), "{name}: refused late");
+        assert!(began.elapsed() < Duration::from_secs(5), "{name}: refused late");
     }
 }
 

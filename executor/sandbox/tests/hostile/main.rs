@@ -136,7 +136,7 @@ fn every_hostile_module_has_its_outcome() {
         let took = began.elapsed();
         println!("| {name} | {got} | {:.1} | {fuel} |", took.as_secs_f64() * 1e3);
         assert_eq!(got, expected, "{name}");
-        assert!(took < Duration::from_secs(1), "{name} took {took:?}");
+        assert!(took < Duration::from_secs(20), "{name} took {took:?}");
         assert_well(&sandbox);
     }
 }

@@ -275,7 +275,7 @@ async fn readiness_writes_to_the_file() {
 #[tokio::test]
 async fn a_lock_of_another_process_costs_all_who_wait_the_same() {
     let directory = tempfile::tempdir().unwrap();
-    let busy = Duration::from_millis(400);
+    let busy = Duration::from_secs(1);
     let store = SqliteStore::open(&OpenOptions { busy, connections: 4, ..options(directory.path()) }).await.unwrap();
     let tenant = first_tenant(&store).await;
     let other = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.path().join(SqliteStore::FILE));
@@ -293,7 +293,7 @@ async fn a_lock_of_another_process_costs_all_who_wait_the_same() {
     }
     assert!(began.elapsed() >= busy);
     // One after the other they would take 8 times as long.
-    assert!(began.elapsed() < busy * 4, "{:?}", began.elapsed());
+    assert!(began.elapsed() < busy * 6, "{:?}", began.elapsed());
 
     // Readiness has noticed, does not wait for those who write, and reading goes on.
     let (ready, began) = loop {
@@ -306,7 +306,7 @@ async fn a_lock_of_another_process_costs_all_who_wait_the_same() {
         }
     };
     assert!(matches!(ready, Err(StoreError::Unavailable(Unavailable::Locked(_)))), "{ready:?}");
-    assert!(began.elapsed() < busy * 4, "{:?}", began.elapsed());
+    assert!(began.elapsed() < busy * 6, "{:?}", began.elapsed());
     sqlx::query("rollback").execute(&mut other).await.unwrap();
     store.check().await.unwrap();
     store.create_rule(tenant, &names[0], &new, 1_000, "{}", &contract::change()).await.unwrap();
