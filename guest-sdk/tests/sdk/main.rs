@@ -1,0 +1,8 @@
+//! The SDK against the rule language: the same three rules, on the same bars.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
+
+mod bars;
+mod manifests;
+mod same_verdicts;
+mod three_rules;
