@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 mod bars;
+mod expected;
+mod fixtures;
 mod manifests;
 mod same_verdicts;
 mod three_rules;
