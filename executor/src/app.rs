@@ -1,5 +1,6 @@
 //! Puts the service together and runs it: store, key, pools, both ports, and the way it stops.
 
+pub mod engine;
 pub mod opened;
 pub mod tables;
 
@@ -172,11 +173,12 @@ impl App {
             sealer: Arc::clone(&sealer),
             cursors: Arc::new(secrets.sealer("cursors")),
             session_keys: Arc::new(SessionKeys::of(&secrets)),
+            engine: engine::in_process(&config)?,
             generations: Arc::clone(&generations),
             meter: Arc::clone(&meter),
             settings: Arc::clone(&config),
             metrics,
-        })?;
+        });
         // Last, after all else that may fail.
         let first_key = FirstKey::ensure(&keyring, &*platform, Arc::clone(&sealer), &config.data_dir).await?;
         let draining = Arc::new(AtomicBool::new(false));

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
+use crate::app;
 use crate::auth::Keyring;
 use crate::auth::key::ApiKey;
 use crate::auth::secret::{MasterSecret, Secrets};
@@ -61,12 +62,13 @@ async fn fixture(configure: impl FnOnce(&mut Config)) -> Fixture {
         sealer,
         cursors: Arc::new(secrets.sealer("cursors")),
         session_keys: Arc::new(SessionKeys::of(&secrets)),
+        engine: app::engine::in_process(&config).unwrap(),
         generations,
         meter: Arc::default(),
         settings: Arc::new(config),
         metrics: Metrics::new().unwrap(),
     };
-    Fixture { state: ApiState::new(Service::new(parts).unwrap()), store, key, _directory: directory }
+    Fixture { state: ApiState::new(Service::new(parts)), store, key, _directory: directory }
 }
 
 impl Fixture {

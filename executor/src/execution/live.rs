@@ -58,7 +58,7 @@ impl OutputSink for EveryBar<'_> {
 /// # Errors
 /// As the sandbox says: the module may refuse the params, or keep no state.
 pub fn fresh(prepared: &Prepared, params: &[f64], limits: &Limits) -> Result<Vec<u8>, RunError> {
-    prepared.module.start(&prepared.shape, params, &calls(prepared, limits))?.save_state()
+    prepared.module.initial_state(&prepared.shape, params, &calls(prepared, limits))
 }
 
 /// Runs a rule over these rows, from `state` on. `seq` is the number of the first of them.
@@ -90,11 +90,10 @@ pub fn go_on(
         counts: Counts::default(),
         stop,
     };
-    let mut instance = prepared.module.start(&prepared.shape, &bound.params, &calls(prepared, limits))?;
-    instance.restore_state(state)?;
-    instance.eval(&columns, 0, &mut sink)?;
-    let state = instance.save_state()?;
-    Ok(Ahead { events: sink.events, counts: sink.counts, state, report: instance.report() })
+    let limits = calls(prepared, limits);
+    let (state, report) =
+        prepared.module.resume(&prepared.shape, &bound.params, &limits, state, &columns, &mut sink)?;
+    Ok(Ahead { events: sink.events, counts: sink.counts, state, report })
 }
 
 fn calls(prepared: &Prepared, limits: &Limits) -> Limits {

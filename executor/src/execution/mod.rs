@@ -2,6 +2,7 @@
 
 pub mod bind;
 pub mod compile;
+pub mod engine;
 pub mod live;
 pub mod modules;
 pub mod pool;

@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use moka::sync::Cache;
 use rulebox_dsl::manifest::Manifest;
-use rulebox_sandbox::{Digest, ModuleLimits, Refusal, Sandbox};
+use rulebox_sandbox::{Digest, Refusal};
 
+use super::engine::{Engine, Unloaded};
 use super::prepared::Prepared;
 use crate::telemetry::metrics::Metrics;
 
@@ -32,16 +33,15 @@ pub enum LoadError {
 /// The cache and what fills it.
 #[derive(Clone, Debug)]
 pub struct Modules {
-    sandbox: Sandbox,
-    limits: ModuleLimits,
+    engine: Arc<dyn Engine>,
     loaded: Cache<[u8; 32], Arc<Prepared>>,
     metrics: Metrics,
 }
 
 impl Modules {
     /// A cache of at most `entries` modules.
-    pub fn new(sandbox: Sandbox, limits: ModuleLimits, entries: usize, metrics: Metrics) -> Self {
-        Self { sandbox, limits, loaded: Cache::new(entries as u64), metrics }
+    pub fn new(engine: Arc<dyn Engine>, entries: usize, metrics: Metrics) -> Self {
+        Self { engine, loaded: Cache::new(entries as u64), metrics }
     }
 
     /// A module that is loaded already.
@@ -66,10 +66,10 @@ impl Modules {
             return Err(LoadError::Digest { expected: digest, found });
         }
         let began = Instant::now();
-        let module = self.sandbox.load(bytes, &self.limits);
+        let module = self.engine.load(Unloaded { digest, bytes, compiled: manifest.cost.is_some() });
         let result = if module.is_ok() { "ok" } else { "refused" };
         self.metrics.compile_duration.with_label_values(&["load", result]).observe(began.elapsed().as_secs_f64());
-        let module = module.map_err(LoadError::Refused)?;
+        let module = module?;
         let zone = manifest.clock.zone.clone();
         Ok(Arc::new(Prepared::new(module, manifest.clone()).ok_or(LoadError::Zone(zone))?))
     }

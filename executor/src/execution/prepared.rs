@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use rulebox_dsl::calendar::Calendar;
 use rulebox_dsl::manifest::{Action, CostInfo, Manifest, MessagePart, StatementVerdict};
-use rulebox_sandbox::{Module, Shape};
+use rulebox_sandbox::Shape;
+
+use super::engine::Module;
 
 /// A loaded module and its manifest.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    /// Machine code.
-    pub module: Module,
+    /// What can be run.
+    pub module: Arc<dyn Module>,
     /// What it takes and gives.
     pub manifest: Arc<Manifest>,
     /// The same as counts.
@@ -23,7 +25,7 @@ pub struct Prepared {
 
 impl Prepared {
     /// Puts a module and its manifest together; `None` if the manifest names a zone that this version does not know.
-    pub fn new(module: Module, manifest: Manifest) -> Option<Self> {
+    pub fn new(module: Arc<dyn Module>, manifest: Manifest) -> Option<Self> {
         let calendar = if manifest.uses_time {
             Some(Calendar::new(&manifest.clock.zone, manifest.clock.day_start).ok()?)
         } else {

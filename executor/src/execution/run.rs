@@ -87,7 +87,7 @@ pub fn run(
     let mut summary = Summary::new(prepared, time, wanted, bars.rows);
     let limits = Limits { chunk_rows: rows_a_call(prepared.manifest.cost.as_ref(), limits.chunk_rows), ..*limits };
     let mut sink = Stoppable { summary: &mut summary, stop };
-    let report = prepared.module.run(&prepared.shape, &bound.params, &columns, &limits, &mut sink)?;
+    let report = prepared.module.run(&prepared.shape, &bound.params, &limits, &columns, &mut sink)?;
     let run = RuleRun {
         rule: bound.runnable.rule.clone(),
         version: bound.runnable.version,

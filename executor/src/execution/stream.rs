@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use rulebox_abi::columns::{InputColumns, OutputRows, OutputSink};
 use rulebox_dsl::manifest::{Manifest, MessagePart};
-use rulebox_sandbox::{Instance, Limits, RunError, RunReport};
+use rulebox_sandbox::{Limits, RunError, RunReport};
 use tokio_util::sync::CancellationToken;
 
 use super::bind::missing_column;
+use super::engine::OpenRun;
 use super::prepared::{Prepared, rows_a_call};
 use super::summary::{Changes, Reading, Times};
 use crate::domain::bars::Bars;
@@ -56,7 +57,7 @@ pub fn batch_fuel(prepared: &Prepared, limits: &Limits, rows: usize) -> u64 {
 #[derive(Debug)]
 pub struct StreamRun {
     prepared: Arc<Prepared>,
-    instance: Instance,
+    run: Box<dyn OpenRun>,
     changes: Changes,
     bars: usize,
     stop: CancellationToken,
@@ -76,13 +77,13 @@ impl StreamRun {
     ) -> Result<Self, RunError> {
         let chunk_rows = rows_a_call(prepared.manifest.cost.as_ref(), limits.chunk_rows);
         let limits = Limits { chunk_rows, ..*limits };
-        let instance = prepared.module.start(&prepared.shape, params, &limits)?;
-        Ok(Self { prepared, instance, changes: Changes::new(events), bars: 0, stop })
+        let run = prepared.module.open(&prepared.shape, params, &limits)?;
+        Ok(Self { prepared, run, changes: Changes::new(events), bars: 0, stop })
     }
 
     /// Gives the next batch this much fuel.
     pub fn refuel(&mut self, fuel: u64) {
-        self.instance.refuel(fuel);
+        self.run.refuel(fuel);
     }
 
     /// Bars that have been run.
@@ -97,7 +98,7 @@ impl StreamRun {
 
     /// What has been used so far.
     pub fn report(&self) -> RunReport {
-        self.instance.report()
+        self.run.report()
     }
 
     /// Ends the run.
@@ -129,7 +130,7 @@ impl StreamRun {
         let reading = Reading { prepared, times: Times::new(self.bars, time) };
         let first = self.bars;
         let mut sink = Rows { reading, changes: &mut self.changes, bars: &mut self.bars, each, stop: &self.stop };
-        self.instance.eval(&input, first, &mut sink)
+        self.run.batch(&input, first, &mut sink)
     }
 }
 

@@ -22,7 +22,7 @@ pub mod violations;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rulebox_sandbox::{Limits, ModuleLimits, Sandbox, SandboxConfig, SandboxError};
+use rulebox_sandbox::Limits;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +33,7 @@ use crate::domain::audit::{Chain, Sealer};
 use crate::domain::caller::{Actor, RequestMarks, TenantId};
 use crate::domain::idempotency::Claim;
 use crate::execution::compile::Compiler;
+use crate::execution::engine::Engine;
 use crate::execution::modules::Modules;
 use crate::execution::pool::Pool;
 use crate::execution::room::Rooms;
@@ -83,6 +84,8 @@ pub struct Parts {
     pub cursors: Arc<dyn Sealer>,
     /// Names and seals sessions.
     pub session_keys: Arc<SessionKeys>,
+    /// What runs modules.
+    pub engine: Arc<dyn Engine>,
     /// What is remembered of the store, and no longer true.
     pub generations: Arc<Generations>,
     /// Counts what tenants use.
@@ -127,23 +130,21 @@ pub struct Service {
 
 impl Service {
     /// A service of these parts.
-    ///
-    /// # Errors
-    /// If the sandbox cannot start.
-    pub fn new(parts: Parts) -> Result<Self, SandboxError> {
-        let Parts { store, shared, keyring, sealer, cursors, session_keys, generations, meter, settings, metrics } =
-            parts;
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            store,
+            shared,
+            keyring,
+            sealer,
+            cursors,
+            session_keys,
+            engine,
+            generations,
+            meter,
+            settings,
+            metrics,
+        } = parts;
         let evaluation = &settings.evaluation;
-        let sandbox = Sandbox::new(SandboxConfig {
-            // Uploads' tests run on the compile pool, runs on their own: an instance for each thread, and some. A stream
-            // keeps its own.
-            pool_size: u32::try_from(2 * evaluation.threads + settings.compile.threads)
-                .unwrap_or(u32::MAX)
-                .max(16)
-                .saturating_add(u32::try_from(evaluation.streams).unwrap_or(u32::MAX)),
-            max_memory_bytes: evaluation.memory_bytes.max(SandboxConfig::default().max_memory_bytes),
-            ..SandboxConfig::default()
-        })?;
         let limits = Limits {
             fuel: evaluation.fuel,
             deadline: Duration::from_millis(evaluation.deadline_ms),
@@ -151,13 +152,13 @@ impl Service {
             chunk_rows: u32::try_from(evaluation.chunk_rows).unwrap_or(u32::MAX),
             ..Limits::default()
         };
-        let modules = Modules::new(sandbox, ModuleLimits::default(), evaluation.loaded_modules, metrics.clone());
+        let modules = Modules::new(engine, evaluation.loaded_modules, metrics.clone());
         let refused = |queue| metrics.refused.with_label_values(&[queue]);
         let runs = Pool::new("evaluation", evaluation.threads, evaluation.queue).counting(refused("evaluation_queue"));
         let bar_runs = Pool::new("bar", evaluation.threads, evaluation.queue).counting(refused("bar_queue"));
         let stream_turns = Pool::new("stream", evaluation.streams, 0).counting(refused("streams"));
         let stopping = CancellationToken::new();
-        Ok(Self {
+        Self {
             store,
             shared,
             keyring,
@@ -181,7 +182,7 @@ impl Service {
             meter,
             settings,
             metrics,
-        })
+        }
     }
 
     /// What replicas share.

@@ -259,7 +259,7 @@ impl Service {
             let limits = Limits { chunk_rows: rows_a_call(cost, limits.chunk_rows), ..limits };
             let mut stopped = None;
             let results = testing::run(&compiled.rule, &prepared.manifest, |params, input, sink| {
-                let run = prepared.module.run(&prepared.shape, params, input, &limits, sink);
+                let run = prepared.module.run(&prepared.shape, params, &limits, input, sink);
                 run.map(|_| ()).map_err(|error| stopped.get_or_insert(error).to_string())
             });
             let lines = LineIndex::new(&compiled.source);
