@@ -22,7 +22,7 @@ mod ticker;
 mod trap;
 mod validate;
 
-pub use engine::{Sandbox, SandboxError};
+pub use engine::{Sandbox, SandboxError, prepare};
 pub use instance::{Instance, RunReport, Shape};
 pub use limits::{Limits, ModuleLimits, PAGE_BYTES, SandboxConfig};
 pub use module::{Digest, Module};
