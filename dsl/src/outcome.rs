@@ -37,6 +37,7 @@ impl Outcome {
             rows.fired(row),
             || rows.keep(row),
             |column| rows.message_value(column as usize, row),
+            || rows.message(row),
         )
     }
 
@@ -49,15 +50,21 @@ impl Outcome {
             columns.fired.get(row).copied().unwrap_or(u32::MAX),
             || number(columns.keep.get(row)),
             |column| number(columns.message_values.get(column as usize).and_then(|values| values.get(row))),
+            || {
+                let found = columns.messages.binary_search_by_key(&row, |(bar, _)| *bar).ok()?;
+                columns.messages.get(found).map(|(_, text)| text.as_str())
+            },
         )
     }
 
-    fn from_words(
+    /// A text of the module's own stands for those of the manifest.
+    fn from_words<'a>(
         manifest: &Manifest,
         verdict: Verdict,
         fired: u32,
         keep: impl Fn() -> f64,
         value: impl Fn(u32) -> f64,
+        own: impl FnOnce() -> Option<&'a str>,
     ) -> Self {
         match verdict {
             Verdict::Ok => Self::OK,
@@ -71,7 +78,12 @@ impl Outcome {
                     verdict,
                     action,
                     keep: (action == Some(Action::Reduce)).then(|| fraction(keep())),
-                    reasons: fired_statements(manifest, fired).map(|s| message::render(&s.message, &value)).collect(),
+                    reasons: match own() {
+                        Some(text) => vec![text.to_owned()],
+                        None => {
+                            fired_statements(manifest, fired).map(|s| message::render(&s.message, &value)).collect()
+                        }
+                    },
                     fault: None,
                 }
             }
@@ -214,6 +226,7 @@ mod tests {
             outs: &[],
             message_values: &columns,
             keep: &keep.to_le_bytes(),
+            messages: &[],
         };
         let outcome = Outcome::read(manifest, &rows, 0);
         let mut kept = OutputColumns::default();
@@ -265,8 +278,15 @@ mod tests {
         assert_eq!(read(&m, 0, u32::MAX, 0.5), Outcome::OK);
         assert_eq!(read(&m, 200, 0, 0.5).verdict, Verdict::Fault);
         // Columns that are not there.
-        let nothing =
-            OutputRows { rows: 1, verdicts: &[2], fired: &[2, 0, 0, 0], outs: &[], message_values: &[], keep: &[] };
+        let nothing = OutputRows {
+            rows: 1,
+            verdicts: &[2],
+            fired: &[2, 0, 0, 0],
+            outs: &[],
+            message_values: &[],
+            keep: &[],
+            messages: &[],
+        };
         assert_eq!(Outcome::read(&m, &nothing, 0).reasons, ["1: missing"]);
         assert_eq!(Outcome::read(&m, &nothing, 7).verdict, Verdict::Fault);
         assert_eq!(Outcome::of_columns(&m, &OutputColumns::default(), 0).verdict, Verdict::Fault);
@@ -300,6 +320,7 @@ mod tests {
             outs: vec![vec![7; 5]],
             message_values: vec![vec![1; 5], vec![2; 5], vec![3; 5]],
             keep: vec![4; 5],
+            messages: Vec::new(),
         };
         normalise(&mut columns, &m);
         assert_eq!(columns.message_values, [[M, 1, 1, M, M], [M, M, 2, M, M], [M, M, 3, M, 3]]);

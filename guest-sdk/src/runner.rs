@@ -206,6 +206,7 @@ impl<R: Rule> Runner<R> {
             outs: &outs.iter().map(Vec::as_slice).collect::<Vec<_>>(),
             message_values: &values.iter().map(Vec::as_slice).collect::<Vec<_>>(),
             keep: &keep,
+            messages: &[],
         };
         sink.rows(first_row, &output);
     }

@@ -19,6 +19,8 @@ mod test;
 #[cfg(test)]
 mod tests;
 
+pub use name::is_name;
+
 use crate::Limits;
 use crate::ast;
 use crate::calendar::Calendar;

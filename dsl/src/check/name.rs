@@ -6,11 +6,21 @@ use super::{Checker, Reason, index, suggest};
 use crate::ast;
 use crate::builtins;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::limits::Limits;
 use crate::span::{Span, Spanned};
+use crate::token::Word;
 use crate::typed::{Base, Expr, ExprKind, History, HistoryId, LetId, ParamKind, Source, Ty};
 
 /// The names that the language gives.
 pub(super) const BAR_NAMES: [&str; 5] = ["time", "new_day", "weekday", "time_of_day", "bar_index"];
+
+/// Whether a rule may declare this name: small ASCII letters, digits and `_`, no digit first, no word of the language,
+/// and none that it gives.
+pub fn is_name(name: &str, limits: &Limits) -> bool {
+    let first = matches!(name.bytes().next(), Some(b'a'..=b'z' | b'_'));
+    let rest = name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    first && rest && name.len() <= limits.name_bytes && Word::find(name).is_none() && !BAR_NAMES.contains(&name)
+}
 
 impl Checker<'_> {
     pub(super) fn name(&mut self, name: &str, span: Span, place: Place<'_>) -> Option<Expr> {

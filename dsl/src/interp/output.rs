@@ -96,6 +96,7 @@ impl<'s> Output<'s> {
             outs: &outs,
             message_values: &message_values,
             keep: self.keep.as_deref().unwrap_or_default(),
+            messages: &[],
         };
         self.sink.rows(self.first_row, &rows);
         self.first_row += self.rows;

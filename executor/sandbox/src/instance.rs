@@ -53,6 +53,8 @@ pub struct Instance {
     pub(crate) live: Option<Live>,
     report: RunReport,
     pub(crate) fuel_left: u64,
+    /// Verdict and fired statements of the last bar that was run; before the first, of one that was `ok`.
+    pub(crate) before: (u8, u32),
     setup_fuel_left: u64,
 }
 
@@ -61,6 +63,7 @@ pub(crate) struct Live {
     pub(crate) memory: Memory,
     pub(crate) eval: TypedFunc<i32, i32>,
     state: Option<TypedFunc<(), i64>>,
+    pub(crate) message: Option<TypedFunc<i32, i64>>,
     /// What `rulebox_state` said the first time.
     state_region: Option<Region>,
     pub(crate) buffers: Buffers,
@@ -128,6 +131,7 @@ impl Module {
             live: None,
             report: RunReport { fuel: 0, setup_fuel: 0, memory_peak: 0, elapsed: Duration::ZERO },
             fuel_left: limits.fuel,
+            before: (0, 0),
             setup_fuel_left: limits.setup_fuel,
         };
         let mut store = Store::try_new(&self.loaded.shared.engine, Guest::new(limits, config))
@@ -153,8 +157,8 @@ impl Module {
 
 impl Parts {
     fn into_live(self, store: Store<Guest>) -> Live {
-        let Self { memory, eval, state, buffers } = self;
-        Live { store, memory, eval, state, state_region: None, buffers, slices: Slices::default() }
+        let Self { memory, eval, state, message, buffers } = self;
+        Live { store, memory, eval, state, message, state_region: None, buffers, slices: Slices::default() }
     }
 }
 

@@ -102,28 +102,33 @@ impl ModuleLimits {
     }
 }
 
+impl ModuleLimits {
+    /// The defaults.
+    pub const DEFAULT: Self = Self {
+        module_bytes: 1 << 20,
+        types: 500,
+        params: 64,
+        imports: 4,
+        functions: 2_000,
+        globals: 2_000,
+        exports: 64,
+        tables: 1,
+        table_elements: 4_000,
+        data_segments: 1_000,
+        initial_memory_bytes: 16 << 20,
+        custom_sections: 32,
+        body_bytes: 512 << 10,
+        locals: 6_000,
+        total_locals: 50_000,
+        nesting: 300,
+        branch_targets: 4_000,
+        compile_work: 2_000_000,
+    };
+}
+
 impl Default for ModuleLimits {
     fn default() -> Self {
-        Self {
-            module_bytes: 1 << 20,
-            types: 500,
-            params: 64,
-            imports: 4,
-            functions: 2_000,
-            globals: 2_000,
-            exports: 64,
-            tables: 1,
-            table_elements: 4_000,
-            data_segments: 1_000,
-            initial_memory_bytes: 16 << 20,
-            custom_sections: 32,
-            body_bytes: 512 << 10,
-            locals: 6_000,
-            total_locals: 50_000,
-            nesting: 300,
-            branch_targets: 4_000,
-            compile_work: 2_000_000,
-        }
+        Self::DEFAULT
     }
 }
 
@@ -145,6 +150,29 @@ pub struct Limits {
     pub chunk_rows: u32,
     /// Bytes of saved state.
     pub state_bytes: usize,
+    /// Which of its own texts a module is asked for. They burn the fuel of the run, and those of one call of
+    /// `rulebox_eval` share one more deadline.
+    pub messages: Messages,
+    /// Bytes of one such text; what is longer is cut. So the texts of one call have at most
+    /// `chunk_rows * message_bytes`.
+    pub message_bytes: usize,
+    /// Whether the buffers that a module has must be those of its shape, no less and no more: holds a manifest against
+    /// its module. Without it a module may leave out columns that it does not read.
+    pub every_buffer: bool,
+}
+
+/// Which of its own texts a module that exports `rulebox_message` is asked for. Only bars with a warning or a breach
+/// have any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Messages {
+    /// None.
+    #[default]
+    None,
+    /// Those of bars whose verdict or fired statements are not those of the bar before, and of the last bar of a call
+    /// of [`crate::Instance::eval`].
+    Changes,
+    /// All.
+    Flagged,
 }
 
 impl Limits {
@@ -177,6 +205,9 @@ impl Default for Limits {
             table_elements: 4_000,
             chunk_rows: MAX_ROWS,
             state_bytes: 2 << 20,
+            messages: Messages::None,
+            message_bytes: 1 << 10,
+            every_buffer: false,
         }
     }
 }

@@ -44,6 +44,8 @@ impl fmt::Display for Buffer {
 pub(crate) enum Breach {
     #[error("rulebox_buffer gave no address for {0}")]
     NoBuffer(Buffer),
+    #[error("rulebox_buffer gave an address for {0}, which there should not be: its answer is then 0")]
+    OtherBuffer(Buffer),
     #[error("rulebox_buffer gave address {address} for {buffer}, which is not a multiple of {BUFFER_ALIGN}")]
     Unaligned { buffer: Buffer, address: u32 },
     #[error("rulebox_buffer gave address {address} for {bytes} bytes of {buffer}; the memory has {memory} bytes")]
@@ -62,6 +64,8 @@ pub(crate) enum Breach {
     StateTooLarge { bytes: u32, limit: usize },
     #[error("rulebox_state gave another address or length than before")]
     StateMoved,
+    #[error("rulebox_message gave {bytes} bytes at {address}; the memory has {memory} bytes")]
+    MessageOutOfBounds { address: u32, bytes: u32, memory: usize },
     #[error("a checked region is no longer inside the memory")]
     MemoryShrank,
 }
@@ -90,6 +94,12 @@ impl Region {
             return Err(Breach::StateTooLarge { bytes, limit });
         }
         Self::inside(address, bytes as usize, memory).ok_or(Breach::StateOutOfBounds { address, bytes, memory })
+    }
+
+    /// Checks what `rulebox_message` returned; it may be anywhere in the memory.
+    pub(crate) fn of_message(packed: i64, memory: usize) -> Result<Self, Breach> {
+        let (address, bytes) = unpack(packed.cast_unsigned());
+        Self::inside(address, bytes as usize, memory).ok_or(Breach::MessageOutOfBounds { address, bytes, memory })
     }
 
     fn inside(address: u32, bytes: usize, memory: usize) -> Option<Self> {
@@ -123,6 +133,11 @@ pub(crate) struct Layout {
 impl Layout {
     pub(crate) fn add(&mut self, region: Region, buffer: Buffer) {
         self.taken.push((region, buffer));
+    }
+
+    /// Whether one of them begins where this one does.
+    pub(crate) fn begins_at(&self, region: Region) -> bool {
+        self.taken.iter().any(|(taken, _)| taken.start == region.start)
     }
 
     /// Whether all are disjoint. Empty ones overlap nothing.

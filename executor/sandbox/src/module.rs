@@ -59,6 +59,7 @@ pub(crate) struct Exports {
     pub(crate) reset: ModuleExport,
     pub(crate) eval: ModuleExport,
     pub(crate) state: Option<ModuleExport>,
+    pub(crate) message: Option<ModuleExport>,
 }
 
 impl Exports {
@@ -71,6 +72,7 @@ impl Exports {
             reset: find(export::RESET)?,
             eval: find(export::EVAL)?,
             state: find(export::STATE),
+            message: find(export::MESSAGE),
         })
     }
 }
@@ -113,6 +115,11 @@ impl Module {
     /// Whether its state can be saved and restored.
     pub fn has_state(&self) -> bool {
         self.loaded.exports.state.is_some()
+    }
+
+    /// Whether it has texts of its own.
+    pub fn has_messages(&self) -> bool {
+        self.loaded.exports.message.is_some()
     }
 }
 

@@ -6,8 +6,9 @@ use rulebox_abi::columns::{InputColumns, OutputRows, OutputSink, TimeColumns};
 use rulebox_abi::{MISSING_BITS, Verdict};
 
 use crate::instance::{Failure, Instance, Live, RunReport, Shape, Tank, drain, fill};
-use crate::limits::Limits;
+use crate::limits::{Limits, Messages};
 use crate::memory::{Breach, Region};
+use crate::message::text;
 use crate::module::Module;
 use crate::outcome::{InputError, RunError};
 use crate::setup::Buffers;
@@ -83,14 +84,15 @@ impl Instance {
             let rows = chunk.min(input.rows - start);
             write_inputs(live.memory.data_mut(&mut live.store), &live.buffers, input, start, rows)?;
             self.call(live, rows)?;
-            // Asked for again after the call, which may have grown it.
+            let messages = self.messages(live, rows, start + rows == input.rows)?;
+            // Asked for again after the calls, which may have grown it. A module that writes others is found below.
             let memory = live.memory.data_mut(&mut live.store);
             check_verdicts(memory, live.buffers.verdicts, rows)?;
             let Buffers { outs, message_values, keep, .. } = &live.buffers;
             for column in outs.iter().chain(message_values).chain(keep) {
                 canonicalise(column.write(memory, rows * 8)?);
             }
-            slices = hand_out(memory, &live.buffers, rows, first_row + start, slices, sink)?;
+            slices = hand_out(memory, &live.buffers, (rows, first_row + start), &messages, slices, sink)?;
             start += rows;
         }
         live.slices = slices;
@@ -108,6 +110,58 @@ impl Instance {
         let code = result?;
         left?;
         if code == 0 { Ok(()) } else { Err(Breach::Eval(code).into()) }
+    }
+
+    /// The module's own texts for the bars of the last call, by row; without those that are empty. `is_last`: no bars
+    /// follow.
+    fn messages(&mut self, live: &mut Live, rows: usize, is_last: bool) -> Result<Vec<(usize, String)>, Failure> {
+        let Some(message) = live.message.clone().filter(|_| self.limits.messages != Messages::None) else {
+            return Ok(Vec::new());
+        };
+        let wanted = self.rows_with_texts(live.memory.data(&live.store), &live.buffers, rows, is_last)?;
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let most = self.limits.message_bytes;
+        fill(&mut live.store, self.fuel_left)?;
+        live.store.set_epoch_deadline(self.deadline_ticks);
+        let mut ask = |row: usize| -> Result<_, Failure> {
+            let packed = message.call(&mut live.store, i32::try_from(row).unwrap_or(i32::MAX))?;
+            let memory = live.memory.data(&live.store);
+            let region = Region::of_message(packed, memory.len())?;
+            Ok((row, text(region.read(memory, most)?, region.bytes() > most, most)))
+        };
+        let texts = wanted.into_iter().map(&mut ask).collect::<Result<Vec<_>, _>>();
+        let left = drain(&live.store);
+        self.fuel_left = left.as_ref().copied().unwrap_or(0);
+        let mut texts = texts?;
+        left?;
+        texts.retain(|(_, text)| !text.is_empty());
+        Ok(texts)
+    }
+
+    /// Rows of the last call whose texts are wanted.
+    fn rows_with_texts(
+        &mut self,
+        memory: &[u8],
+        buffers: &Buffers,
+        rows: usize,
+        is_last: bool,
+    ) -> Result<Vec<usize>, Breach> {
+        let verdicts = buffers.verdicts.read(memory, rows)?;
+        let fired = buffers.fired.read(memory, rows * 4)?.as_chunks().0;
+        let mut wanted = Vec::new();
+        for (row, (&verdict, &fired)) in verdicts.iter().zip(fired).enumerate() {
+            let now = (verdict, u32::from_le_bytes(fired));
+            let is_wanted =
+                self.limits.messages == Messages::Flagged || now != self.before || (is_last && row + 1 == rows);
+            self.before = now;
+            let is_flagged = matches!(Verdict::from_byte(verdict), Some(Verdict::Warn | Verdict::Breach));
+            if is_flagged && is_wanted {
+                wanted.push(row);
+            }
+        }
+        Ok(wanted)
     }
 }
 
@@ -193,8 +247,8 @@ fn emptied<'b>(mut slices: Vec<&[u8]>) -> Vec<&'b [u8]> {
 fn hand_out(
     memory: &[u8],
     buffers: &Buffers,
-    rows: usize,
-    first_row: usize,
+    (rows, first_row): (usize, usize),
+    messages: &[(usize, String)],
     slices: Slices,
     sink: &mut dyn OutputSink,
 ) -> Result<Slices, Breach> {
@@ -212,6 +266,7 @@ fn hand_out(
         outs: &outs,
         message_values: &message_values,
         keep: buffers.keep.map_or(Ok([].as_slice()), |region| region.read(memory, rows * 8))?,
+        messages,
     };
     sink.rows(first_row, &output);
     Ok(Slices { outs: emptied(outs), message_values: emptied(message_values) })

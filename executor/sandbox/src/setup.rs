@@ -29,6 +29,7 @@ pub(crate) struct Parts {
     pub(crate) memory: Memory,
     pub(crate) eval: TypedFunc<i32, i32>,
     pub(crate) state: Option<TypedFunc<(), i64>>,
+    pub(crate) message: Option<TypedFunc<i32, i64>>,
     pub(crate) buffers: Buffers,
 }
 
@@ -57,8 +58,13 @@ pub(crate) fn set_up(
         Some(export) => Some(func(store, export)?.typed::<(), i64>(&*store)?),
         None => None,
     };
+    let message = match &exports.message {
+        Some(export) => Some(func(store, export)?.typed::<i32, i64>(&*store)?),
+        None => None,
+    };
 
-    let mut ask = Ask { store, memory, buffer, layout: Layout::default(), rows: limits.chunk() };
+    let mut ask =
+        Ask { store, memory, buffer, layout: Layout::default(), rows: limits.chunk(), every: limits.every_buffer };
     let params_region = if params.is_empty() { None } else { ask.params(params.len())? };
     if let Some(region) = params_region {
         let bytes = region.write(memory.data_mut(&mut *ask.store), region.bytes())?;
@@ -73,9 +79,12 @@ pub(crate) fn set_up(
         odd => return Err(Breach::Init(odd).into()),
     }
     let buffers = ask.buffers(shape)?;
+    if limits.every_buffer {
+        ask.no_others(shape)?;
+    }
     ask.layout.check_disjoint()?;
     reset.call(&mut *store, ())?;
-    Ok(Parts { memory, eval, state, buffers })
+    Ok(Parts { memory, eval, state, message, buffers })
 }
 
 /// Asks a module for its buffers, one after the other.
@@ -85,30 +94,41 @@ struct Ask<'a> {
     buffer: TypedFunc<(i32, i32, i32), i32>,
     layout: Layout,
     rows: u32,
+    every: bool,
 }
 
 impl Ask<'_> {
     fn region(&mut self, buffer: Buffer, rows: usize) -> Result<Option<Region>, Failure> {
-        let bytes = rows.saturating_mul(buffer.kind.row_bytes() as usize);
-        // A shape that no memory could hold is out of bounds whatever the module says.
-        let asked = i32::try_from(bytes).unwrap_or(i32::MAX);
-        let index = i32::try_from(buffer.index).unwrap_or(i32::MAX);
-        let address = self.buffer.call(&mut *self.store, (buffer.kind as i32, index, asked))?;
-        // The size is read after the call: it may have grown the memory.
-        let region = Region::of_buffer(buffer, address, bytes, self.memory.data_size(&*self.store))?;
+        let region = self.address(buffer, rows)??;
         if let Some(region) = region {
             self.layout.add(region, buffer);
         }
         Ok(region)
     }
 
+    /// What the module answers, and whether it is an address.
+    fn address(&mut self, buffer: Buffer, rows: usize) -> Result<Result<Option<Region>, Breach>, Failure> {
+        let bytes = rows.saturating_mul(buffer.kind.row_bytes() as usize);
+        // A shape that no memory could hold is out of bounds whatever the module says.
+        let asked = i32::try_from(bytes).unwrap_or(i32::MAX);
+        let index = i32::try_from(buffer.index).unwrap_or(i32::MAX);
+        let address = self.buffer.call(&mut *self.store, (buffer.kind as i32, index, asked))?;
+        // The size is read after the call: it may have grown the memory.
+        Ok(Region::of_buffer(buffer, address, bytes, self.memory.data_size(&*self.store)))
+    }
+
     fn params(&mut self, count: usize) -> Result<Option<Region>, Failure> {
         self.region(Buffer { kind: BufferKind::Params, index: 0 }, count)
     }
 
-    /// A column that the host writes; a module may leave it out.
+    /// A column that the host writes; a module may leave it out, if it need not have every one.
     fn taken(&mut self, kind: BufferKind, index: usize) -> Result<Option<Region>, Failure> {
-        self.region(Buffer { kind, index }, self.rows as usize)
+        let buffer = Buffer { kind, index };
+        let region = self.region(buffer, self.rows as usize)?;
+        if self.every && region.is_none() && kind == BufferKind::Input {
+            return Err(Breach::NoBuffer(buffer).into());
+        }
+        Ok(region)
     }
 
     /// A column that the host reads; it must be there.
@@ -119,6 +139,30 @@ impl Ask<'_> {
 
     fn time(&mut self, shape: &Shape, kind: BufferKind) -> Result<Option<Region>, Failure> {
         if shape.uses_time { self.taken(kind, 0) } else { Ok(None) }
+    }
+
+    /// Refuses a module that has a buffer which its shape has not. One that does not look at the index, and gives the
+    /// address of another buffer, has no more for it.
+    fn no_others(&mut self, shape: &Shape) -> Result<(), Failure> {
+        let columns = [
+            (BufferKind::Input, shape.inputs),
+            (BufferKind::Out, shape.outs),
+            (BufferKind::MessageValue, shape.message_values),
+        ];
+        let times = [BufferKind::Time, BufferKind::LocalDay, BufferKind::MinuteOfDay, BufferKind::Weekday];
+        let times = times.map(|kind| (kind, usize::from(shape.uses_time)));
+        // The next one of each; of those that there is one of, the first if there is to be none.
+        let absent = columns.into_iter().chain(times).chain([(BufferKind::Keep, usize::from(shape.keep))]);
+        for (kind, index) in absent {
+            let buffer = Buffer { kind, index };
+            // What is no address is none.
+            if let Ok(Some(region)) = self.address(buffer, self.rows as usize)?
+                && !self.layout.begins_at(region)
+            {
+                return Err(Breach::OtherBuffer(buffer).into());
+            }
+        }
+        Ok(())
     }
 
     fn buffers(&mut self, shape: &Shape) -> Result<Buffers, Failure> {

@@ -3,6 +3,7 @@
 //! Both engines (the sandbox and the reference interpreter) read [`InputColumns`] and feed an [`OutputSink`], so
 //! that callers do not know which one ran and tests compare them bit for bit.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::{MISSING, Verdict};
@@ -48,6 +49,8 @@ pub struct OutputRows<'a> {
     pub message_values: &'a [&'a [u8]],
     /// One f64 a bar; empty if the rule has no `reduce`. Unspecified on bars whose winning statement is not a `reduce`.
     pub keep: &'a [u8],
+    /// Texts of the module's own, by row in ascending order; empty if it has none, or they were not asked for.
+    pub messages: &'a [(usize, String)],
 }
 
 fn f64_at(bytes: &[u8], row: usize) -> f64 {
@@ -83,6 +86,12 @@ impl OutputRows<'_> {
         self.message_values.get(placeholder).map_or(MISSING, |c| f64_at(c, row))
     }
 
+    /// The module's own text for a bar.
+    pub fn message(&self, row: usize) -> Option<&str> {
+        let found = self.messages.binary_search_by_key(&row, |(row, _)| *row).ok()?;
+        self.messages.get(found).map(|(_, text)| text.as_str())
+    }
+
     /// Fraction to keep at a bar; anything if the winning statement is not a `reduce`.
     pub fn keep(&self, row: usize) -> f64 {
         f64_at(self.keep, row)
@@ -113,6 +122,8 @@ pub struct OutputColumns {
     pub message_values: Vec<Vec<u64>>,
     /// Bits of f64, one a bar; empty if the rule has no `reduce`.
     pub keep: Vec<u64>,
+    /// The module's own texts, by bar in ascending order.
+    pub messages: Vec<(usize, String)>,
 }
 
 fn append_words(column: &mut Vec<u64>, bytes: &[u8]) {
@@ -121,6 +132,8 @@ fn append_words(column: &mut Vec<u64>, bytes: &[u8]) {
 
 impl OutputSink for OutputColumns {
     fn rows(&mut self, _first_row: usize, rows: &OutputRows<'_>) {
+        let before = self.verdicts.len();
+        self.messages.extend(rows.messages.iter().map(|(row, text)| (before + row, text.clone())));
         self.verdicts.extend_from_slice(rows.verdicts);
         self.fired.extend(rows.fired.chunks_exact(4).filter_map(|b| b.try_into().ok()).map(u32::from_le_bytes));
         self.outs.resize(rows.outs.len(), Vec::new());

@@ -11,7 +11,7 @@ use rulebox_abi::columns::{InputColumns, OutputColumns};
 
 use crate::engine::Sandbox;
 use crate::instance::RunReport;
-use crate::limits::{Limits, ModuleLimits};
+use crate::limits::{Limits, Messages, ModuleLimits};
 use crate::outcome::RunError;
 
 /// A limit that was tried.
@@ -70,6 +70,7 @@ pub fn limits() -> Limits {
         deadline: Duration::from_mins(1),
         memory_bytes: 8 << 20,
         table_elements: 1_000,
+        messages: Messages::Flagged,
         ..Limits::default()
     }
 }

@@ -68,8 +68,13 @@ fn complexity<T: PartialOrd + Copy + std::fmt::Display>(what: &str, count: T, li
 }
 
 /// The parser's word that the bytes are not a module. Its text can hold names out of the module.
-fn malformed(error: &wasmparser::Error) -> Refusal {
+pub(crate) fn malformed(error: &wasmparser::Error) -> Refusal {
     invalid(format!("at byte {}: {}", error.offset(), shown(error.message(), 200)))
+}
+
+/// A manifest that no section can hold.
+pub(crate) fn too_long_a_section() -> Refusal {
+    Refusal { kind: ViolationKind::ModuleTooLarge, detail: "its manifest has more than 4 GiB".to_owned() }
 }
 
 /// Text that may come from a module, fit for messages and logs: short, and ASCII that prints.
