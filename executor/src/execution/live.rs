@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rulebox_abi::columns::{InputColumns, OutputRows, OutputSink};
 use rulebox_dsl::outcome::{self, Combined, Outcome};
-use rulebox_sandbox::{Limits, RunError, RunReport};
+use rulebox_sandbox::{Limits, Messages, RunError, RunReport};
 use tokio_util::sync::CancellationToken;
 
 use super::bind::missing_column;
@@ -97,7 +97,8 @@ pub fn go_on(
 }
 
 fn calls(prepared: &Prepared, limits: &Limits) -> Limits {
-    Limits { chunk_rows: rows_a_call(prepared.manifest.cost.as_ref(), limits.chunk_rows), ..*limits }
+    let chunk_rows = rows_a_call(prepared.manifest.cost.as_ref(), limits.chunk_rows);
+    Limits { chunk_rows, messages: Messages::Flagged, ..*limits }
 }
 
 /// The combined verdict of what several rules said of a bar.

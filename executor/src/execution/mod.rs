@@ -3,6 +3,7 @@
 pub mod bind;
 pub mod compile;
 pub mod engine;
+pub mod guest;
 pub mod live;
 pub mod modules;
 pub mod pool;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rulebox_abi::Verdict;
 use rulebox_abi::columns::{InputColumns, OutputRows, OutputSink};
 use rulebox_dsl::manifest::Action;
-use rulebox_sandbox::{Limits, RunError, RunReport};
+use rulebox_sandbox::{Limits, Messages, RunError, RunReport};
 use tokio_util::sync::CancellationToken;
 
 use super::bind::missing_column;
@@ -85,7 +85,9 @@ pub fn run(
     let columns =
         InputColumns { rows: bars.rows, inputs: &inputs, time: local.as_ref().map(|(local, time)| local.view(time)) };
     let mut summary = Summary::new(prepared, time, wanted, bars.rows);
-    let limits = Limits { chunk_rows: rows_a_call(prepared.manifest.cost.as_ref(), limits.chunk_rows), ..*limits };
+    let chunk_rows = rows_a_call(prepared.manifest.cost.as_ref(), limits.chunk_rows);
+    // Texts are read of changes, and of the last bar.
+    let limits = Limits { chunk_rows, messages: Messages::Changes, ..*limits };
     let mut sink = Stoppable { summary: &mut summary, stop };
     let report = prepared.module.run(&prepared.shape, &bound.params, &limits, &columns, &mut sink)?;
     let run = RuleRun {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rulebox_abi::columns::{InputColumns, OutputRows, OutputSink};
 use rulebox_dsl::manifest::{Manifest, MessagePart};
-use rulebox_sandbox::{Limits, RunError, RunReport};
+use rulebox_sandbox::{Limits, Messages, RunError, RunReport};
 use tokio_util::sync::CancellationToken;
 
 use super::bind::missing_column;
@@ -44,7 +44,9 @@ fn row_bytes(manifest: &Manifest) -> usize {
         MessagePart::Text(text) => text.len(),
         MessagePart::Value { .. } => NUMBER_BYTES,
     });
-    ROW_BYTES + size_of::<f64>() * manifest.inputs.len() + names.chain(parts).sum::<usize>()
+    // What was not compiled here may have texts of its own.
+    let own = if manifest.cost.is_none() { Limits::default().message_bytes } else { 0 };
+    ROW_BYTES + own + size_of::<f64>() * manifest.inputs.len() + names.chain(parts).sum::<usize>()
 }
 
 /// The most fuel that a batch of so many bars can use; what has no proof may use all that there is.
@@ -76,7 +78,7 @@ impl StreamRun {
         stop: CancellationToken,
     ) -> Result<Self, RunError> {
         let chunk_rows = rows_a_call(prepared.manifest.cost.as_ref(), limits.chunk_rows);
-        let limits = Limits { chunk_rows, ..*limits };
+        let limits = Limits { chunk_rows, messages: Messages::Flagged, ..*limits };
         let run = prepared.module.open(&prepared.shape, params, &limits)?;
         Ok(Self { prepared, run, changes: Changes::new(events), bars: 0, stop })
     }
