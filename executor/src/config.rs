@@ -190,6 +190,8 @@ pub struct TenantDefaults {
     pub fuel_per_second: u64,
     /// Rules that are not archived.
     pub rules: u64,
+    /// Whether modules may be uploaded, and not the texts of rules alone.
+    pub modules: bool,
 }
 
 /// An `OpenID` Connect issuer whose tokens are taken.
@@ -294,7 +296,12 @@ impl Default for Defaults {
         let cores = std::thread::available_parallelism().map_or(2, usize::from).min(Config::MOST_THREADS);
         Self {
             data_dir: PathBuf::from("rulebox-data"),
-            tenant: TenantDefaults { requests_per_second: 10_000, fuel_per_second: 20_000_000_000, rules: 1_000 },
+            tenant: TenantDefaults {
+                requests_per_second: 10_000,
+                fuel_per_second: 20_000_000_000,
+                rules: 1_000,
+                modules: false,
+            },
             api: Api {
                 listen: SocketAddr::new(loopback, 8080),
                 body_bytes: 64 << 20,

@@ -29,17 +29,21 @@ enum Kind {
     Other,
 }
 
-fn kind(headers: &HeaderMap) -> Kind {
+/// The type of a body, without its parameters.
+pub(super) fn essence(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match essence.as_str() {
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn kind(headers: &HeaderMap) -> Kind {
+    match essence(headers).as_str() {
         "application/json" => Kind::Json,
         "text/plain" => Kind::Text,
         _ => Kind::Other,
     }
 }
 
-fn wrong_type(taken: &str) -> Problem {
+pub(super) fn wrong_type(taken: &str) -> Problem {
     Problem::new(Code::UNSUPPORTED_MEDIA_TYPE, format!("send `Content-Type: {taken}`"))
 }
 
@@ -51,7 +55,7 @@ fn check_type(headers: &HeaderMap, taken: &[Kind], names: &str) -> Result<Kind, 
 
 /// Reads a body of at most `limit` bytes, decompressed. Room is taken as they arrive: who declares a body and sends none
 /// holds none.
-async fn read(request: Request, state: &ApiState, limit: usize) -> Result<Held, Problem> {
+pub(super) async fn read(request: Request, state: &ApiState, limit: usize) -> Result<Held, Problem> {
     let too_large = || Problem::new(Code::BODY_TOO_LARGE, format!("the body may have {limit} bytes"));
     let encoding = Encoding::of(request.headers())?;
     let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());

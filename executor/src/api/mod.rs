@@ -14,6 +14,7 @@ mod json_words;
 pub mod params;
 pub mod problem;
 mod rate_limits;
+pub mod rule_upload;
 pub mod state;
 pub mod streams;
 pub mod tenant;

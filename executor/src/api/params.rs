@@ -265,16 +265,25 @@ impl IntoParams for NoQuery {
     }
 }
 
-/// The name of a rule whose text is sent.
+/// The name of a rule that is sent.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct NameQuery {
-    /// Name of the rule, for a `text/plain` body; without one, the name in the text. Beside a `name` in a JSON body, it
-    /// must be the same.
+    /// Name of the rule, for a body that is no JSON; without one, the name in the text or the manifest. Beside a `name`
+    /// in a JSON body, it must be the same.
     name: Option<String>,
 }
 
 impl NameQuery {
+    /// The name, of a body that has none.
+    ///
+    /// # Errors
+    /// If no rule can have that name.
+    pub fn rule_name(&self) -> Result<Option<RuleName>, Problem> {
+        let name = self.name.as_deref().map(RuleName::new).transpose();
+        name.map_err(|error| Problem::new(Code::INVALID_NAME, error.to_string()).at("name"))
+    }
+
     /// Compares it with the name that was read, which is the body's if that has one.
     ///
     /// # Errors

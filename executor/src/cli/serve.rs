@@ -35,6 +35,7 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_TENANT__REQUESTS_PER_SECOND  requests a second of a tenant, over all replicas
   RULEBOX_TENANT__FUEL_PER_SECOND      fuel a second of a tenant, over all replicas
   RULEBOX_TENANT__RULES                rules of a tenant
+  RULEBOX_TENANT__MODULES              whether modules may be uploaded (false)
   RULEBOX_API__LISTEN                  address and port of the API (127.0.0.1:8080)
   RULEBOX_API__BODY_BYTES              bytes of a request with bars
   RULEBOX_API__SMALL_BODY_BYTES        bytes of any other request

@@ -61,11 +61,12 @@ enum Command {
 }
 
 const LIMITS: &str = "A limit: requests_per_second, fuel_per_second, fuel_per_call, memory_bytes, rules, state_bytes, \
-                      rows_per_call, upload_bytes; may be given several times";
+                      rows_per_call, upload_bytes, or modules=true, which permits uploads of modules; may be given \
+                      several times";
 
 #[derive(Debug, Args)]
 struct Limits {
-    #[arg(long = "limit", value_name = "NAME=NUMBER", help = LIMITS)]
+    #[arg(long = "limit", value_name = "NAME=VALUE", help = LIMITS)]
     limits: Vec<String>,
 }
 
@@ -75,14 +76,16 @@ impl Limits {
         for text in &self.limits {
             let wrong = || {
                 let names = TenantLimits::NAMES.join(", ");
-                Failure::Usage(format!("--limit {text}: it is NAME=NUMBER, with one of {names}"))
+                Failure::Usage(format!("--limit {text}: it is NAME=NUMBER, or modules=true, with one of {names}"))
             };
-            let (name, number) = text.split_once('=').ok_or_else(wrong)?;
-            let number: u64 = number.parse().map_err(|_| wrong())?;
-            if !TenantLimits::NAMES.contains(&name) {
+            let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+            let value: serde_json::Value = serde_json::from_str(value).map_err(|_| wrong())?;
+            let alone = serde_json::Map::from_iter([(name.to_owned(), value.clone())]);
+            // A number that is none, a name that is not there.
+            if value.is_null() || serde_json::from_value::<TenantLimits>(alone.into()).is_err() {
                 return Err(wrong());
             }
-            if limits.insert(name.to_owned(), number.into()).is_some() {
+            if limits.insert(name.to_owned(), value).is_some() {
                 return Err(Failure::Usage(format!("--limit {name} is there twice")));
             }
         }

@@ -64,7 +64,7 @@ impl std::fmt::Display for TenantName {
 }
 
 macro_rules! limits {
-    ($($(#[$doc:meta])* $name:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {
         /// The limits of a tenant, where they differ from the service's defaults; `None` is the default. What the
         /// service can do at all is a setting, and no tenant's limit goes past it.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ macro_rules! limits {
             $(
                 $(#[$doc])*
                 #[serde(default, skip_serializing_if = "Option::is_none")]
-                pub $name: Option<u64>,
+                pub $name: Option<$type>,
             )*
         }
 
@@ -87,9 +87,9 @@ macro_rules! limits {
                 Self { $($name: self.$name.or(others.$name)),* }
             }
 
-            /// Each limit with its name.
-            pub fn entries(&self) -> impl Iterator<Item = (&'static str, Option<u64>)> {
-                [$((stringify!($name), self.$name)),*].into_iter()
+            /// Each limit with its name, as it is written.
+            pub fn entries(&self) -> impl Iterator<Item = (&'static str, Option<String>)> {
+                [$((stringify!($name), self.$name.as_ref().map(<$type>::to_string))),*].into_iter()
             }
         }
     };
@@ -97,21 +97,23 @@ macro_rules! limits {
 
 limits! {
     /// Requests a second, over all replicas.
-    requests_per_second;
+    requests_per_second: u64;
     /// Units of fuel a second, over all replicas.
-    fuel_per_second;
+    fuel_per_second: u64;
     /// Units of fuel of a request, all its rules together; ten seconds' worth if nothing is said.
-    fuel_per_call;
+    fuel_per_call: u64;
     /// Bytes of a module's memory; at least 1 MiB.
-    memory_bytes;
+    memory_bytes: u64;
     /// Rules that are not archived.
-    rules;
+    rules: u64;
     /// Bytes of the state of a rule.
-    state_bytes;
+    state_bytes: u64;
     /// Rows of a request that is no stream.
-    rows_per_call;
+    rows_per_call: u64;
     /// Bytes of a rule's text or module.
-    upload_bytes;
+    upload_bytes: u64;
+    /// Whether modules may be uploaded; those that are there run in any case.
+    modules: bool;
 }
 
 #[cfg(test)]

@@ -77,6 +77,35 @@ pub enum ServiceError {
         /// The record.
         id: Uuid,
     },
+    /// The tenant may not upload modules.
+    #[error("this tenant may not upload modules")]
+    ModulesForbidden,
+    /// A module was not kept.
+    #[error("the module is refused: {detail}")]
+    ModuleRefused {
+        /// Name of the outcome's kind.
+        kind: &'static str,
+        /// What is wrong with it.
+        detail: String,
+        /// The record.
+        violation: Option<Uuid>,
+    },
+    /// A module was not kept for what its manifest says.
+    #[error("{}{problem}", if path.is_empty() { "the manifest: ".to_owned() } else { format!("the manifest's `{path}`: ") })]
+    Manifest {
+        /// The field; empty for the whole.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+        /// The record.
+        violation: Option<Uuid>,
+    },
+    /// A module has no tests that could be run.
+    #[error("rule `{rule}` was uploaded as a module, which has no `test` blocks: evaluate it over bars of your own")]
+    NoTests {
+        /// The rule.
+        rule: String,
+    },
     /// The module does not take these params.
     #[error("the module of rule `{rule}` refused its params with {code}")]
     ParamsRefused {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rulebox_dsl::manifest::Manifest;
+use rulebox_sandbox::Limits;
 
 use super::tenant_limits::InForce;
 use super::{Caller, Service, ServiceError};
@@ -50,6 +51,20 @@ pub struct JointEvaluation {
     pub series: SeriesWanted,
     /// Of the request on the pool.
     pub place: Place,
+}
+
+/// What each rule of a request may use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RuleLimits {
+    compiled: Limits,
+    share: Limits,
+}
+
+impl RuleLimits {
+    /// Of this one.
+    pub(super) fn of(&self, bound: &Bound) -> &Limits {
+        if bound.compiled() { &self.compiled } else { &self.share }
+    }
 }
 
 impl Service {
@@ -128,14 +143,14 @@ impl Service {
         let mode = mode(&bars);
         let wanted = Wanted { series, events: self.settings.evaluation.events, combine: true };
         let room = self.room(caller, &bound, &bars, wanted)?;
-        let limits = in_force.of_run(&self.limits);
+        let limits = self.limits_of_each(&in_force, &bound, bars.rows);
         let reserved =
             self.reserve_fuel(caller.tenant, &in_force, self.joint_cost(&in_force, &bound, bars.rows)).await?;
         let thread = place.thread().await?;
         let (settled, bars) = self
             .to_the_end(caller, move |service, caller, stop| async move {
                 let work = move || {
-                    let run = |bound| (run(&bound, &bars, &limits, wanted, &stop), bound);
+                    let run = |bound| (run(&bound, &bars, limits.of(&bound), wanted, &stop), bound);
                     (bound.into_iter().map(run).collect::<Vec<_>>(), bars)
                 };
                 let (results, bars) = thread.run(work).await?;
@@ -254,9 +269,21 @@ impl Service {
         }
     }
 
+    /// The proved costs together; all that a request may use, if there is a rule without a proof.
     pub(super) fn joint_cost(&self, in_force: &InForce, bound: &[Bound], rows: usize) -> u64 {
-        let costs = bound.iter().map(|bound| self.cost(in_force, &bound.prepared.manifest, rows));
-        costs.fold(0, u64::saturating_add)
+        let costs = bound.iter().filter(|bound| bound.compiled());
+        let proved = costs.map(|bound| self.cost(in_force, &bound.prepared.manifest, rows));
+        let proved = proved.fold(0, u64::saturating_add);
+        if bound.iter().all(Bound::compiled) { proved } else { proved.max(in_force.fuel_per_call) }
+    }
+
+    /// The limits of each rule of a request. Those without a proof share what the others leave of its fuel.
+    pub(super) fn limits_of_each(&self, in_force: &InForce, bound: &[Bound], rows: usize) -> RuleLimits {
+        let limits = in_force.of_run(&self.limits);
+        let (compiled, others): (Vec<_>, Vec<_>) = bound.iter().partition(|bound| bound.compiled());
+        let costs = compiled.iter().map(|bound| self.cost(in_force, &bound.prepared.manifest, rows));
+        let left = limits.fuel.saturating_sub(costs.fold(0, u64::saturating_add));
+        RuleLimits { compiled: limits, share: Limits { fuel: left / (others.len() as u64).max(1), ..limits } }
     }
 
     /// Proved for a run; what has no proof may use all that there is.

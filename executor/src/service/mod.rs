@@ -7,6 +7,7 @@ pub mod evaluate;
 mod idempotency;
 pub mod keys;
 mod memory;
+pub mod modules;
 pub mod quarantine;
 pub mod rules;
 pub mod sessions;

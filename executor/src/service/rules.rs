@@ -8,6 +8,7 @@ use rulebox_dsl::span::LineIndex;
 use rulebox_dsl::testing;
 use rulebox_sandbox::{Digest, Limits, Severity};
 
+use super::modules::Upload;
 use super::tenant_limits::InForce;
 use super::{Caller, Service, ServiceError};
 use crate::domain::audit::Chain;
@@ -77,19 +78,19 @@ impl Service {
         })
     }
 
-    /// Makes a rule and its version 1, active at once. Without a name it takes the one in the text.
+    /// Makes a rule and its version 1, active at once. Without a name it takes the one in the text or the manifest.
     ///
     /// # Errors
-    /// As [`Service::check`]; a name that is taken or reserved; as many rules as the tenant may have.
+    /// As [`Service::check`]; a module that is refused; a name that is taken or reserved; as many rules as the tenant may have.
     pub async fn create_rule(
         &self,
         caller: &Caller,
         name: Option<RuleName>,
-        source: Vec<u8>,
+        upload: Upload,
         request: Option<IdempotentRequest>,
     ) -> Result<Uploaded, ServiceError> {
         let name = name.map(RuleName::for_new_rule).transpose()?;
-        let work = async |claim| self.create_rule_once(caller, name, source, claim).await;
+        let work = async |claim| self.create_rule_once(caller, name, upload, claim).await;
         let again = async |made| self.uploaded_before(caller, made).await;
         self.once(Chain(Some(caller.tenant)), request, work, again).await
     }
@@ -98,7 +99,7 @@ impl Service {
         &self,
         caller: &Caller,
         name: Option<RuleName>,
-        source: Vec<u8>,
+        upload: Upload,
         claim: Option<Claim>,
     ) -> Result<Uploaded, ServiceError> {
         if let Some(name) = &name {
@@ -114,7 +115,7 @@ impl Service {
             }
         }
         let limits = self.limits_of(caller.tenant).await?;
-        let (version, warnings) = self.compile_version(caller, &limits, name.as_ref(), source).await?;
+        let (version, warnings) = self.new_version(caller, &limits, name.as_ref(), upload).await?;
         let name = match name {
             Some(name) => name,
             None => RuleName::new(&version.manifest.name)?.for_new_rule()?,
@@ -133,7 +134,7 @@ impl Service {
         &self,
         caller: &Caller,
         name: &RuleName,
-        source: Vec<u8>,
+        upload: Upload,
         precondition: &Precondition,
         request: Option<IdempotentRequest>,
     ) -> Result<Uploaded, ServiceError> {
@@ -141,7 +142,7 @@ impl Service {
             // Before the work, and so that the caller learns of it rather than of an error in the text.
             self.store.rule(caller.tenant, name).await?;
             let limits = self.limits_of(caller.tenant).await?;
-            let (version, warnings) = self.compile_version(caller, &limits, Some(name), source).await?;
+            let (version, warnings) = self.new_version(caller, &limits, Some(name), upload).await?;
             let change = self.change(caller, claim);
             let version = self.store.add_version(caller.tenant, name, &version, precondition, "{}", &change).await?;
             self.changed(Chain(Some(caller.tenant)));
@@ -156,14 +157,16 @@ impl Service {
         let name = RuleName::new(&made.subject)?;
         let number = made.number.unwrap_or(1);
         let version = self.store.version(caller.tenant, &name, number).await?;
-        let source = self.store.source(caller.tenant, &name, number).await?.unwrap_or_default();
+        let Some(source) = self.store.source(caller.tenant, &name, number).await? else {
+            return Ok(Uploaded { version, warnings: Vec::new() });
+        };
         let most = *self.compiler.limits();
         let warnings = self.compiler.compile(source.into_bytes(), most, |compiled| compiled.warnings).await?;
         Ok(Uploaded { version, warnings })
     }
 
     /// Compiles, checks the cost, passes the sandbox's gate and loads the module, so that the first run is warm.
-    async fn compile_version(
+    pub(super) async fn compile_version(
         &self,
         caller: &Caller,
         limits: &InForce,
@@ -238,7 +241,7 @@ impl Service {
     /// Runs the `test` blocks of a version (without one, of the active version) in the sandbox.
     ///
     /// # Errors
-    /// No such rule or version; [`ServiceError::Source`] if this version of the service no longer compiles the text;
+    /// No such rule or version; [`ServiceError::NoTests`] of a module; [`ServiceError::Source`] if this version of the service no longer compiles the text;
     /// [`ServiceError::Violation`] if a limit is too tight for a test.
     pub async fn test(
         &self,
@@ -251,7 +254,8 @@ impl Service {
         let found = self.find(caller, &selection).await?;
         let runnable = found.into_iter().next().ok_or_else(|| StoreError::NoRule(name.clone()))?;
         let stored = self.store.module(caller.tenant, name, runnable.version).await?;
-        let source = self.store.source(caller.tenant, name, runnable.version).await?.unwrap_or_default();
+        let source = self.store.source(caller.tenant, name, runnable.version).await?;
+        let source = source.ok_or_else(|| ServiceError::NoTests { rule: name.as_str().to_owned() })?;
         let (modules, digest) = (self.modules.clone(), runnable.digest);
         let run = move |compiled: Compiled| -> Result<_, Arc<LoadError>> {
             let prepared = modules.load(digest, &stored.bytes, &stored.manifest)?;

@@ -1,6 +1,6 @@
 //! What a tenant may use: its own limits, else the defaults, and never more than the service can do.
 
-use rulebox_sandbox::Limits;
+use rulebox_sandbox::{Limits, ModuleLimits};
 
 use super::{Service, ServiceError};
 use crate::domain::caller::TenantId;
@@ -25,10 +25,15 @@ pub struct InForce {
     pub rows_per_call: usize,
     /// Bytes of a rule's text or module.
     pub upload_bytes: usize,
+    /// Whether modules may be uploaded.
+    pub modules: bool,
 }
 
 /// Less has no room for the columns of one call: every run would break a limit that no rule could keep.
 const LEAST_MEMORY: usize = 1 << 20;
+
+/// Bytes of the largest module that the sandbox takes.
+const MODULE_BYTES: usize = ModuleLimits::DEFAULT.module_bytes;
 
 /// Seconds of a tenant's fuel that one call may need, if nothing is said of it.
 const CALL_SECONDS: u64 = 10;
@@ -64,7 +69,8 @@ impl Service {
             rules: own.rules.unwrap_or(defaults.rules),
             state_bytes: size(own.state_bytes, compiler.state_bytes),
             rows_per_call: size(own.rows_per_call, self.settings.evaluation.rows),
-            upload_bytes: size(own.upload_bytes, compiler.source_bytes),
+            upload_bytes: size(own.upload_bytes, compiler.source_bytes.max(MODULE_BYTES)),
+            modules: own.modules.unwrap_or(defaults.modules),
         }
     }
 }
@@ -77,7 +83,17 @@ impl InForce {
 
     /// The limits of the compiler.
     pub(super) fn of_compiler(&self, most: &rulebox_dsl::Limits) -> rulebox_dsl::Limits {
-        rulebox_dsl::Limits { state_bytes: self.state_bytes, source_bytes: self.upload_bytes, ..*most }
+        rulebox_dsl::Limits { state_bytes: self.state_bytes, source_bytes: self.source_bytes(most), ..*most }
+    }
+
+    /// Bytes of a rule's text.
+    pub fn source_bytes(&self, most: &rulebox_dsl::Limits) -> usize {
+        self.upload_bytes.min(most.source_bytes)
+    }
+
+    /// Bytes of a module with its manifest.
+    pub fn module_bytes(&self) -> usize {
+        self.upload_bytes.min(MODULE_BYTES)
     }
 
     /// Refuses a request of too many rows.

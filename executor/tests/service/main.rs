@@ -14,6 +14,7 @@ mod harness;
 mod health;
 mod keys;
 mod limits;
+mod modules;
 mod openapi;
 mod redis;
 mod rule_life;

@@ -155,6 +155,19 @@ impl From<ServiceError> for Problem {
             ServiceError::Violation { kind, id, .. } => {
                 Self { violation: Some((kind, id)), ..Self::new(Code::SANDBOX_VIOLATION, detail) }
             }
+            ServiceError::ModulesForbidden => Self::new(
+                Code::MODULES_FORBIDDEN,
+                "this tenant may not upload modules; whoever operates the service can permit it",
+            ),
+            ServiceError::ModuleRefused { kind, violation, .. } => {
+                Self { violation: violation.map(|id| (kind, id)), ..Self::new(Code::MODULE_REFUSED, detail) }
+            }
+            ServiceError::Manifest { path, violation, .. } => {
+                let kind = rulebox_sandbox::ViolationKind::ModuleInvalid.name();
+                let problem = Self::new(Code::MANIFEST_INVALID, detail).at(path);
+                Self { violation: violation.map(|id| (kind, id)), ..problem }
+            }
+            ServiceError::NoTests { .. } => Self::new(Code::MODULE_WITHOUT_TESTS, detail),
             ServiceError::ParamsRefused { .. } => Self::new(Code::PARAMS_REFUSED, detail),
             ServiceError::TooManyRules { .. } => Self::new(Code::TOO_MANY_RULES, detail).at("rules"),
             ServiceError::NotInRequest { path, .. } => Self::new(Code::INVALID_REQUEST, detail).at(path),

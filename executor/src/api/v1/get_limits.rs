@@ -61,6 +61,8 @@ pub struct RequestLimits {
 pub struct RuleLimits {
     /// Bytes of text.
     pub source_bytes: usize,
+    /// Bytes of a module with its manifest; 0: the tenant may not upload modules.
+    pub module_bytes: usize,
     /// Depth of nested brackets, calls, conditions and blocks.
     pub nesting: usize,
     /// Levels of an expression's tree: a chain of operators may be one shorter.
@@ -136,7 +138,8 @@ pub async fn handle(
             streams: settings.evaluation.streams,
         },
         rule: RuleLimits {
-            source_bytes: in_force.upload_bytes,
+            source_bytes: in_force.source_bytes(rule),
+            module_bytes: if in_force.modules { in_force.module_bytes() } else { 0 },
             nesting: rule.nesting,
             depth: rule.depth,
             names: rule.names,

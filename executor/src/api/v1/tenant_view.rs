@@ -48,7 +48,7 @@ pub struct TenantList {
 }
 
 macro_rules! limits {
-    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $own:ty => $type:ty;)*) => {
         /// Limits of a tenant; one that is not there is the service's default. No limit goes past what the service can
         /// do at all.
         #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -58,7 +58,7 @@ macro_rules! limits {
             $(
                 $(#[$doc])*
                 #[serde(default, skip_serializing_if = "Option::is_none")]
-                pub $name: Option<u64>,
+                pub $name: Option<$own>,
             )*
         }
 
@@ -90,19 +90,21 @@ macro_rules! limits {
 
 limits! {
     /// Requests a second, over all replicas.
-    requests_per_second: u64;
+    requests_per_second: u64 => u64;
     /// Units of fuel a second, over all replicas.
-    fuel_per_second: u64;
+    fuel_per_second: u64 => u64;
     /// Units of fuel of a request, all its rules together.
-    fuel_per_call: u64;
+    fuel_per_call: u64 => u64;
     /// Bytes of a module's memory.
-    memory_bytes: usize;
+    memory_bytes: u64 => usize;
     /// Rules that are not archived.
-    rules: u64;
+    rules: u64 => u64;
     /// Bytes of the state of a rule.
-    state_bytes: usize;
+    state_bytes: u64 => usize;
     /// Rows of a request that is no stream.
-    rows_per_call: usize;
+    rows_per_call: u64 => usize;
     /// Bytes of a rule's text or module.
-    upload_bytes: usize;
+    upload_bytes: u64 => usize;
+    /// Whether modules may be uploaded; those that are there run in any case.
+    modules: bool => bool;
 }

@@ -175,7 +175,7 @@ impl Service {
             self.rooms.take(caller.tenant, rows.len().saturating_mul(rules.len()).saturating_mul(VALUES_A_BAR))?;
         let most = self.joint_cost(&in_force, &rules, rows.len());
         let reserved = self.reserve_fuel(caller.tenant, &in_force, most).await?;
-        let (limits, first) = (in_force.of_run(&self.limits), current.state.next_seq);
+        let (limits, first) = (self.limits_of_each(&in_force, &rules, rows.len()), current.state.next_seq);
         let thread = place.thread().await?;
         let ahead = self
             .to_the_end(caller, {
@@ -183,7 +183,7 @@ impl Service {
                 move |service, caller, stop| async move {
                     let work = move || -> Vec<_> {
                         let run = |(bound, state): (Bound, Vec<u8>)| {
-                            (go_on(&bound, &state, &bars, rows.clone(), first, &limits, &stop), bound)
+                            (go_on(&bound, &state, &bars, rows.clone(), first, limits.of(&bound), &stop), bound)
                         };
                         bound.into_iter().map(run).collect()
                     };

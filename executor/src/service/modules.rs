@@ -1,0 +1,163 @@
+//! Rules that are uploaded as modules: who may, what is held against what, and what is kept of a refusal.
+//!
+//! The permission is to upload. Versions that are there run on when it is taken away, as old backtests must: what a
+//! module does is bounded by the sandbox, and who wants one stopped has the quarantine.
+
+use std::sync::Arc;
+
+use rulebox_dsl::diagnostic::Report;
+use rulebox_sandbox::{Digest, Limits, ModuleLimits, RunError, Severity, ViolationKind};
+
+use super::tenant_limits::InForce;
+use super::{Caller, Service, ServiceError};
+use crate::domain::rule::{NewVersion, RuleName};
+use crate::domain::violation::NewViolation;
+use crate::execution::guest::trial::{self, TrialError};
+use crate::execution::guest::{Guest, GuestError, ManifestError};
+use crate::execution::modules::{LoadError, Modules};
+
+/// What a version is made of.
+#[derive(Clone, Debug)]
+pub enum Upload {
+    /// The text of a rule; may be anything.
+    Text(Vec<u8>),
+    /// A module; both may be anything.
+    Module {
+        /// WebAssembly.
+        module: Vec<u8>,
+        /// Its manifest, if it does not carry it.
+        manifest: Option<Vec<u8>>,
+    },
+}
+
+/// Why a module is not kept, and its record.
+enum Refused {
+    /// The gate, the trial, the compiler.
+    Module(ViolationKind, String),
+    /// What it says of itself.
+    Manifest(ManifestError),
+    /// No fault of the module's.
+    Other(ServiceError),
+}
+
+impl From<GuestError> for Refused {
+    fn from(error: GuestError) -> Self {
+        match error {
+            GuestError::Refused(refusal) => Self::Module(refusal.kind, refusal.detail),
+            GuestError::Manifest(error) => Self::Manifest(error),
+        }
+    }
+}
+
+impl From<Arc<LoadError>> for Refused {
+    fn from(error: Arc<LoadError>) -> Self {
+        match &*error {
+            LoadError::Refused(refusal) => Self::Module(refusal.kind, refusal.detail.clone()),
+            _ => Self::Other(ServiceError::Load(error)),
+        }
+    }
+}
+
+impl From<TrialError> for Refused {
+    fn from(error: TrialError) -> Self {
+        let kind = error.kind();
+        match (error, kind) {
+            (TrialError::Manifest(error), _) => Self::Manifest(error),
+            (TrialError::Run(RunError::Busy), _) => Self::Other(ServiceError::Busy),
+            (TrialError::Run(error), _) => Self::Other(ServiceError::Sandbox(error)),
+            (error, Some(kind)) => Self::Module(kind, error.to_string()),
+            (error, None) => Self::Module(ViolationKind::ModuleInvalid, error.to_string()),
+        }
+    }
+}
+
+/// Checks a module, loads it, and tries it.
+fn admit(
+    modules: &Modules,
+    module: Vec<u8>,
+    manifest: Option<&[u8]>,
+    limits: &ModuleLimits,
+    run: &Limits,
+) -> Result<Guest, Refused> {
+    let mut guest = Guest::read(module, manifest, limits)?;
+    let prepared = modules.load(guest.digest, &guest.module, &guest.manifest)?;
+    if let Some(state_bytes) = trial::run(&prepared, run)? {
+        guest.manifest.state_bytes = state_bytes;
+    }
+    Ok(guest)
+}
+
+impl Service {
+    /// Refuses a tenant that may not upload modules.
+    ///
+    /// # Errors
+    /// [`ServiceError::ModulesForbidden`].
+    pub fn may_upload_modules(&self, limits: &InForce) -> Result<(), ServiceError> {
+        if limits.modules { Ok(()) } else { Err(ServiceError::ModulesForbidden) }
+    }
+
+    /// Makes a version of what was uploaded, and says what the author should look at.
+    ///
+    /// # Errors
+    /// What is wrong with it; a violation is recorded first.
+    pub(super) async fn new_version(
+        &self,
+        caller: &Caller,
+        limits: &InForce,
+        name: Option<&RuleName>,
+        upload: Upload,
+    ) -> Result<(NewVersion, Vec<Report>), ServiceError> {
+        match upload {
+            Upload::Text(source) => self.compile_version(caller, limits, name, source).await,
+            Upload::Module { module, manifest } => {
+                let version = self.module_version(caller, limits, name, module, manifest).await?;
+                Ok((version, Vec::new()))
+            }
+        }
+    }
+
+    async fn module_version(
+        &self,
+        caller: &Caller,
+        limits: &InForce,
+        name: Option<&RuleName>,
+        module: Vec<u8>,
+        manifest: Option<Vec<u8>>,
+    ) -> Result<NewVersion, ServiceError> {
+        self.may_upload_modules(limits)?;
+        let digest = Digest::of(&module);
+        let modules = self.modules.clone();
+        let module_limits = ModuleLimits { module_bytes: limits.module_bytes(), ..ModuleLimits::DEFAULT };
+        let run = Limits { state_bytes: limits.state_bytes, ..limits.of_run(&self.limits) };
+        let work = move || admit(&modules, module, manifest.as_deref(), &module_limits, &run);
+        let refused = match self.compiler.run(work).await? {
+            Ok(Guest { module, digest, manifest, .. }) => {
+                return Ok(NewVersion { source: None, module, digest, manifest });
+            }
+            Err(refused) => refused,
+        };
+        // A manifest is wrong by a slip of its author's; what the gate refuses would have been run.
+        let (kind, severity) = match &refused {
+            Refused::Module(kind, _) => (*kind, kind.severity(false)),
+            Refused::Manifest(_) => (ViolationKind::ModuleInvalid, Severity::Low),
+            Refused::Other(_) => return Err(refused.into_error(None)),
+        };
+        let record = NewViolation {
+            rule: name.cloned(),
+            digest: Some(digest),
+            ..NewViolation::at_upload(kind.name(), severity, caller.marks.clone(), caller.actor.id)
+        };
+        let id = self.record_violation(caller, &record).await?;
+        Err(refused.into_error(Some(id)))
+    }
+}
+
+impl Refused {
+    fn into_error(self, violation: Option<uuid::Uuid>) -> ServiceError {
+        match self {
+            Self::Module(kind, detail) => ServiceError::ModuleRefused { kind: kind.name(), detail, violation },
+            Self::Manifest(ManifestError { path, problem }) => ServiceError::Manifest { path, problem, violation },
+            Self::Other(error) => error,
+        }
+    }
+}
