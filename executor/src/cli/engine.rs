@@ -7,7 +7,8 @@ use rulebox_abi::MAX_ROWS;
 use rulebox_abi::columns::{InputColumns, OutputColumns, OutputRows, OutputSink};
 use rulebox_dsl::Compiled;
 use rulebox_dsl::interp::Interpreter;
-use rulebox_sandbox::{Digest, Limits, Module, ModuleLimits, RunError, Sandbox, SandboxConfig};
+use rulebox_dsl::manifest::Manifest;
+use rulebox_sandbox::{Digest, Limits, Messages, Module, ModuleLimits, RunError, Sandbox, SandboxConfig};
 
 use super::failure::Failure;
 use super::terminal::Progress;
@@ -21,6 +22,9 @@ pub(super) enum Engine {
     /// The reference interpreter, which is slower.
     Interp,
 }
+
+/// Fuel of a module that has no proved cost: minutes of a machine.
+const GUEST_FUEL: u64 = 1_000_000_000_000;
 
 /// What a run gave.
 #[derive(Debug)]
@@ -45,10 +49,10 @@ pub(super) fn sandbox() -> Result<Sandbox, Failure> {
     Ok(Sandbox::new(SandboxConfig { pool_size: 1, ..SandboxConfig::default() })?)
 }
 
-/// A compiled rule in an engine.
+/// A rule in an engine.
 pub(super) enum Loaded<'r> {
     /// In the sandbox.
-    Wasm(&'r Compiled, Module),
+    Wasm(&'r Manifest, Module),
     /// In the interpreter.
     Interp(&'r Compiled),
 }
@@ -57,9 +61,14 @@ impl<'r> Loaded<'r> {
     /// Puts a rule into an engine.
     pub(super) fn new(engine: Engine, compiled: &'r Compiled) -> Result<Self, Failure> {
         Ok(match engine {
-            Engine::Wasm => Self::Wasm(compiled, sandbox()?.load(&compiled.module, &ModuleLimits::default())?),
+            Engine::Wasm => Self::module(&compiled.manifest, &compiled.module)?,
             Engine::Interp => Self::Interp(compiled),
         })
+    }
+
+    /// Puts a module into the sandbox, whoever made it.
+    pub(super) fn module(manifest: &'r Manifest, module: &[u8]) -> Result<Self, Failure> {
+        Ok(Self::Wasm(manifest, sandbox()?.load(module, &ModuleLimits::default())?))
     }
 
     /// Runs bars from bar 0.
@@ -74,9 +83,9 @@ impl<'r> Loaded<'r> {
                 Interpreter::new(&compiled.rule, params).run(input, 0, sink);
                 Ok(0)
             }
-            Self::Wasm(compiled, module) => {
-                let shape = prepared::shape(&compiled.manifest);
-                Ok(module.run(&shape, params, input, &limits(compiled, input.rows), sink)?.fuel)
+            Self::Wasm(manifest, module) => {
+                let shape = prepared::shape(manifest);
+                Ok(module.run(&shape, params, input, &limits(manifest, input.rows), sink)?.fuel)
             }
         }
     }
@@ -95,9 +104,11 @@ impl<'r> Loaded<'r> {
 
 /// The fuel that was proved to be enough for this many bars, and what else a run takes by default. Nobody else waits
 /// for this process: its deadline is for a machine that stands still.
-fn limits(compiled: &Compiled, rows: usize) -> Limits {
+///
+/// What has no proof may use what a large backtest of it could need, and is asked for its texts.
+fn limits(manifest: &Manifest, rows: usize) -> Limits {
     let limits = Limits::default();
-    match &compiled.manifest.cost {
+    match &manifest.cost {
         Some(cost) => {
             let chunk_rows = prepared::rows_a_call(Some(cost), MAX_ROWS);
             Limits {
@@ -108,7 +119,7 @@ fn limits(compiled: &Compiled, rows: usize) -> Limits {
                 ..limits
             }
         }
-        None => limits,
+        None => Limits { fuel: GUEST_FUEL, deadline: Duration::from_mins(1), messages: Messages::Flagged, ..limits },
     }
 }
 

@@ -51,7 +51,7 @@ fn page(name: &str, paint: Paint) -> Result<String, Failure> {
 }
 
 /// Inputs, params, outs, state and cost of a rule, its text beside the cost of each line.
-fn describe(manifest: &Manifest, source: &str, paint: Paint) -> String {
+pub(super) fn describe(manifest: &Manifest, source: &str, paint: Paint) -> String {
     let mut text = format!("{}\n", paint.bold(&format!("rule {}", manifest.name)));
     let section = |text: &mut String, title: &str, lines: &[String]| {
         if !lines.is_empty() {

@@ -1,7 +1,7 @@
 //! The command line: one file a command.
 //!
 //! Results go to standard output, everything else to standard error. Exit codes: 0; 1 for a rule that does not compile,
-//! a test that fails, a limit that does not hold or an audit log that was changed; 2 for bad usage or data that cannot be read.
+//! a module that is refused, a test that fails, a limit that does not hold or an audit log that was changed; 2 for bad usage or data that cannot be read.
 
 mod admin;
 mod audit;
@@ -12,6 +12,7 @@ mod engine;
 mod explain;
 mod failure;
 mod fmt;
+mod guest;
 mod key;
 mod migrate;
 mod params;
@@ -34,7 +35,7 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "rulebox", version, about, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0; 1 for a rule that does not compile, a test that fails or a limit that does not \
+    after_help = "Exit codes: 0; 1 for a rule that does not compile, a module that is refused, a test that fails or a limit that does not \
                         hold or an audit log that was changed; 2 for bad usage or data that cannot be read."
 )]
 struct CommandLine {
@@ -51,6 +52,7 @@ enum Command {
     Test(test::Arguments),
     Explain(explain::Arguments),
     Run(run::Arguments),
+    Guest(guest::Arguments),
     Selftest(selftest::Arguments),
     Migrate(migrate::Arguments),
     Tenant(tenant::Arguments),
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Test(arguments) => test::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Guest(arguments) => guest::run(&arguments),
         Command::Selftest(arguments) => selftest::run(&arguments),
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Tenant(arguments) => tenant::run(&arguments),

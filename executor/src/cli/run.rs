@@ -5,14 +5,18 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use rulebox_abi::columns::InputColumns;
+use rulebox_dsl::Compiled;
 use rulebox_dsl::calendar::Calendar;
+use rulebox_dsl::manifest::Manifest;
+use rulebox_sandbox::ModuleLimits;
 
 use super::engine::{Engine, Loaded};
 use super::failure::Failure;
 use super::params::{self, Given};
 use super::report::{self, Results};
 use super::source::{self, RuleFile};
-use super::{csv, terminal};
+use super::{csv, guest, terminal};
+use crate::execution::guest::Guest;
 
 /// Run a rule over the bars of a CSV file
 #[derive(Debug, Args)]
@@ -21,8 +25,11 @@ use super::{csv, terminal};
                         or whole milliseconds since 1970; other columns are ignored. An empty cell is a missing value."
 )]
 pub(super) struct Arguments {
-    /// The rule, `-` for standard input
+    /// The rule: its text or, in WebAssembly, a module; `-` for standard input
     rule: PathBuf,
+    /// The manifest of a module that does not carry it
+    #[arg(long, value_name = "JSON")]
+    manifest: Option<PathBuf>,
     /// The bars, `-` for standard input
     #[arg(long, value_name = "CSV")]
     data: PathBuf,
@@ -47,14 +54,51 @@ enum Format {
     Json,
 }
 
+/// What is run.
+enum Rule {
+    Text(Box<Compiled>),
+    Module(Box<Guest>),
+}
+
+impl Rule {
+    fn of(file: &RuleFile, arguments: &Arguments) -> Result<Self, Failure> {
+        if !file.is_module() {
+            if arguments.manifest.is_some() {
+                return Err(Failure::Usage("--manifest is of modules; a rule's text needs none".to_owned()));
+            }
+            return Ok(Self::Text(Box::new(file.compile_or_tell()?)));
+        }
+        if arguments.engine == Engine::Interp {
+            return Err(Failure::Usage("the interpreter runs texts; leave out --engine for a module".to_owned()));
+        }
+        let beside = guest::read_manifest(arguments.manifest.as_deref())?;
+        let read = Guest::read(file.bytes.clone(), beside.as_deref(), &ModuleLimits::DEFAULT);
+        Ok(Self::Module(Box::new(read.map_err(|error| guest::Refused::from(error).tell(&file.name))?)))
+    }
+
+    fn manifest(&self) -> &Manifest {
+        match self {
+            Self::Text(compiled) => &compiled.manifest,
+            Self::Module(guest) => &guest.manifest,
+        }
+    }
+
+    fn load(&self, engine: Engine) -> Result<Loaded<'_>, Failure> {
+        match self {
+            Self::Text(compiled) => Loaded::new(engine, compiled),
+            Self::Module(guest) => Loaded::module(&guest.manifest, &guest.module),
+        }
+    }
+}
+
 /// Everything is read and run before the first byte is written: an error leaves no half of an output.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if source::is_stdin(&arguments.rule) && source::is_stdin(&arguments.data) {
         return Err(Failure::Usage("rule and bars cannot both come from standard input".to_owned()));
     }
     let file = RuleFile::read(&arguments.rule)?;
-    let compiled = file.compile_or_tell()?;
-    let manifest = &compiled.manifest;
+    let rule = Rule::of(&file, arguments)?;
+    let manifest = rule.manifest();
     let params = params::bind(manifest, &arguments.params)?;
 
     let name = source::display_name(&arguments.data);
@@ -71,7 +115,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let time = local.as_ref().zip(table.times.as_deref()).map(|(local, times)| local.view(times));
     let inputs: Vec<&[f64]> = table.inputs.iter().map(Vec::as_slice).collect();
     let input = InputColumns { rows: table.rows, inputs: &inputs, time };
-    let ran = Loaded::new(arguments.engine, &compiled)?.collect(&params, &input)?;
+    let ran = rule.load(arguments.engine)?.collect(&params, &input)?;
 
     let results = Results { manifest, times: &table.raw_times, columns: &ran.columns, metered: ran.metered };
     let mut out = BufWriter::with_capacity(64 << 10, stdout().lock());

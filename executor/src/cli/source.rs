@@ -31,6 +31,11 @@ impl RuleFile {
         Ok(Self { name, bytes })
     }
 
+    /// Whether it is WebAssembly.
+    pub(super) fn is_module(&self) -> bool {
+        self.bytes.starts_with(b"\0asm")
+    }
+
     /// Its text.
     pub(super) fn text(&self) -> Result<&str, Diagnostics> {
         rulebox_dsl::source::text(&self.bytes, &Limits::DEFAULT)

@@ -4,6 +4,7 @@
 
 mod administration;
 mod bad_bars;
+mod guests;
 mod harness;
 mod help;
 mod params;

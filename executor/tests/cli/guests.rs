@@ -1,0 +1,134 @@
+//! Modules: `guest check`, and `run` over the bars of a CSV file.
+
+use rulebox_sandbox::selftest::frame;
+use serde_json::{Value, json};
+
+use crate::harness::{Room, repository};
+
+fn sdk(path: &str) -> String {
+    repository(&format!("guest-sdk/{path}")).display().to_string()
+}
+
+fn module(name: &str) -> String {
+    sdk(&format!("fixtures/{name}.wasm"))
+}
+
+fn account(name: &str) -> String {
+    repository(&format!("executor/demo/{name}.csv")).display().to_string()
+}
+
+#[test]
+fn a_module_says_what_its_text_says() {
+    let room = Room::new();
+    let manifest = sdk("examples/assemblyscript/drawdown_guard.json");
+    for (rule, modules, param) in [
+        ("drawdown_guard", &["rust", "c", "as"][..], "limit=2%"),
+        ("trailing_stop", &["rust", "c"], "distance=0.5%"),
+        ("session_limits", &["rust"], "loss=1%"),
+    ] {
+        for data in ["goog_daily", "eurusd_hourly"] {
+            let data = account(data);
+            let run = |rule: &str, more: &[&str]| {
+                let arguments = [&["run", rule, "--data", &data, "--param", param, "--format", "csv"], more].concat();
+                room.rulebox(&arguments).ok()
+            };
+            let text = run(&sdk(&format!("examples/dsl/{rule}.rule")), &[]);
+            assert!(text.lines().count() > 2_000 && text.contains(",breach,"), "{rule}");
+            for toolchain in modules {
+                let more = if *toolchain == "as" { &["--manifest", &*manifest][..] } else { &[] };
+                assert_eq!(run(&module(&format!("{toolchain}_{rule}")), more), text, "{toolchain} {rule} {data}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_other_formats_are_those_of_texts() {
+    let room = Room::new();
+    let (module, data) = (module("c_drawdown_guard"), account("goog_daily"));
+    let table = room.rulebox(&["run", &module, "--data", &data]).ok();
+    assert!(table.contains("liquidate") && table.contains("drawdown_guard"), "{table}");
+    let json = room.rulebox(&["run", &module, "--data", &data, "--format", "json"]).ok();
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert!(json["fuel"].as_u64() > Some(0) && json["digest"].as_str().unwrap().starts_with("sha256:"), "{json:#}");
+}
+
+#[test]
+fn what_does_not_go_together_is_told() {
+    let room = Room::new();
+    let (guard, data) = (module("c_drawdown_guard"), account("goog_daily"));
+    let err = room.rulebox(&["run", &guard, "--data", &data, "--engine", "interp"]).refused(2);
+    assert!(err.contains("interpreter"), "{err}");
+    let err = room.rulebox(&["run", "r.rule", "--data", &data, "--manifest", "m.json"]).refused(2);
+    assert!(err.contains("--manifest"), "{err}");
+    let err = room.rulebox(&["run", &module("as_drawdown_guard"), "--data", &data]).refused(1);
+    assert!(err.contains("rulebox.manifest"), "{err}");
+    let err = room.rulebox(&["guest", "check", &guard, &guard, "--manifest", "m.json"]).refused(2);
+    assert!(err.contains("one module"), "{err}");
+}
+
+#[test]
+fn check_says_what_a_module_is() {
+    let room = Room::new();
+    let out = room.rulebox(&["guest", "check", &module("rust_session_limits")]).ok();
+    for part in [
+        "a service would take it",
+        "rule session_limits",
+        "exposure",
+        "leverage",
+        "breach reduce",
+        "breach block for day",
+        "New_York",
+        "sha256:",
+        "sessions             yes",
+        "those of its statements",
+    ] {
+        assert!(out.contains(part), "no `{part}` in\n{out}");
+    }
+    let manifest = sdk("examples/assemblyscript/drawdown_guard.json");
+    let arguments = ["guest", "check", &module("as_drawdown_guard"), "--manifest", &manifest, "--format", "json"];
+    let json: Value = serde_json::from_str(&room.rulebox(&arguments).ok()).unwrap();
+    assert_eq!((&json["taken"], &json["sessions"], &json["own_texts"]), (&json!(true), &json!(true), &json!(false)));
+    assert_eq!(json["manifest"]["state_bytes"], 16);
+}
+
+#[test]
+fn check_names_what_a_module_is_refused_for() {
+    let room = Room::new();
+    let check = |name: &str, text: &str| {
+        room.write(name, frame::assemble(text).unwrap());
+        room.rulebox(&["guest", "check", name]).refused(1)
+    };
+    let hostile =
+        |name: &str| std::fs::read_to_string(repository(&format!("executor/sandbox/hostile/{name}.wat"))).unwrap();
+    for (name, parts) in [
+        ("import_wasi", &["import_forbidden", "wasi_snapshot_preview1", "is WASI"][..]),
+        ("bulk_memory", &["module_invalid", "bulk memory", "--target wasm32v1-none"]),
+        ("simd", &["module_invalid", "SIMD"]),
+        ("no_eval", &["module_invalid", "rulebox_eval"]),
+        ("start_function", &["module_invalid", "start function"]),
+        ("memory_of_4_gib", &["module_too_large", "pages"]),
+    ] {
+        let err = check("m.wasm", &hostile(name));
+        assert!(parts.iter().all(|part| err.contains(part)), "{parts:?}: {err}");
+    }
+    let err = check("m.wasm", "");
+    assert!(err.contains("rulebox.manifest") && err.contains("m.wasm is refused"), "{err}");
+
+    // One that lies, and one that is stopped in its trial.
+    room.write("m.json", r#"{"abi":1,"name":"m","inputs":[],"params":[],"outs":[],"statements":[],
+        "uses_time":false,"clock":{"zone":"UTC","day_start":0},"lookback":0,"state_bytes":0,"memory_bytes":0,"spans":[]}"#);
+    let with = |text: &str, format: &str| {
+        room.write("m.wasm", frame::assemble(text).unwrap());
+        room.rulebox(&["guest", "check", "m.wasm", "--manifest", "m.json", "--format", format])
+    };
+    let err = with("", "text").refused(1);
+    assert!(err.contains("input column 0"), "{err}");
+    let said = with(&hostile("endless_loop_in_init"), "json");
+    let json: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(
+        (said.code, &json["taken"], &json["kind"]),
+        (Some(1), &json!(false), &json!("fuel_exhausted")),
+        "{json:#}"
+    );
+}
