@@ -73,6 +73,10 @@ static inline int rulebox_below(double a, double b) {
 /* What rulebox_state answers: the address and the length of all that resumes a run. It must hold no pointers. */
 #define RULEBOX_STATE(state) ((int64_t)((uint64_t)(uintptr_t)&(state) << 32 | sizeof(state)))
 
+/* What rulebox_message answers: the address and the length of UTF-8 text. A length of 0 stands for the text of the
+ * manifest's statements. */
+#define RULEBOX_TEXT(text, bytes) ((int64_t)((uint64_t)(uintptr_t)(text) << 32 | (uint32_t)(bytes)))
+
 /* A column, aligned as the ABI wants it. Static memory is zero, and costs no bytes of the module. */
 #define RULEBOX_COLUMN(type, name) static _Alignas(8) type name[RULEBOX_MAX_ROWS]
 
@@ -91,5 +95,6 @@ int32_t rulebox_buffer(int32_t kind, int32_t index, int32_t bytes);  /* an addre
 void rulebox_reset(void);                                            /* back to bar 0 */
 int32_t rulebox_eval(int32_t rows);                                  /* 0, or < 0: failed */
 int64_t rulebox_state(void);                                         /* optional: without it, no sessions */
+int64_t rulebox_message(int32_t row);                                /* optional: text of a flagged row of the last call */
 
 #endif

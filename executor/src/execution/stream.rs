@@ -26,14 +26,15 @@ const ROW_BYTES: usize = 128;
 const NUMBER_BYTES: usize = 24;
 
 /// How many bars of a rule are run at a time.
-pub fn rows_a_batch(prepared: &Prepared, limits: &Limits) -> usize {
+///
+/// `bar_fuel`: what a bar of a module without a proof may use.
+pub fn rows_a_batch(prepared: &Prepared, limits: &Limits, bar_fuel: u64) -> usize {
     let manifest = &*prepared.manifest;
     let by_cost = rows_a_call(manifest.cost.as_ref(), limits.chunk_rows).saturating_mul(CALLS_A_BATCH);
     let by_size = BATCH_BYTES / row_bytes(manifest).max(1);
-    let by_fuel = manifest.cost.as_ref().map_or(u64::MAX, |cost| {
-        // Every bar in a call of its own is the most that they can cost.
-        limits.fuel / cost.bar.saturating_add(cost.call).max(1)
-    });
+    // Every bar in a call of its own is the most that they can cost.
+    let a_bar = manifest.cost.as_ref().map_or(bar_fuel, |cost| cost.bar.saturating_add(cost.call));
+    let by_fuel = limits.fuel / a_bar.max(1);
     (by_cost as usize).min(by_size).min(usize::try_from(by_fuel).unwrap_or(usize::MAX)).max(1)
 }
 
@@ -49,9 +50,9 @@ fn row_bytes(manifest: &Manifest) -> usize {
     ROW_BYTES + own + size_of::<f64>() * manifest.inputs.len() + names.chain(parts).sum::<usize>()
 }
 
-/// The most fuel that a batch of so many bars can use; what has no proof may use all that there is.
-pub fn batch_fuel(prepared: &Prepared, limits: &Limits, rows: usize) -> u64 {
-    let Some(cost) = &prepared.manifest.cost else { return limits.fuel };
+/// The most fuel that a batch of so many bars can use, or may, if there is no proof.
+pub fn batch_fuel(prepared: &Prepared, limits: &Limits, rows: usize, bar_fuel: u64) -> u64 {
+    let Some(cost) = &prepared.manifest.cost else { return bar_fuel.saturating_mul(rows as u64).min(limits.fuel) };
     cost.of_run(rows as u64, u64::from(rows_a_call(Some(cost), limits.chunk_rows)))
 }
 

@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use rulebox_dsl::manifest::Manifest;
-use rulebox_sandbox::Limits;
-
 use super::tenant_limits::InForce;
 use super::{Caller, Service, ServiceError};
 use crate::domain::bars::{Bars, ParamValue, Params};
@@ -13,7 +10,7 @@ use crate::domain::evaluation::{CombinedRun, RuleRun, RuleStopped, SeriesWanted}
 use crate::domain::rule::{RuleName, Runnable};
 use crate::execution::bind::{bind_columns, bind_params, check_columns};
 use crate::execution::pool::Place;
-use crate::execution::prepared::{Prepared, rows_a_call};
+use crate::execution::prepared::Prepared;
 use crate::execution::room::Room;
 use crate::execution::run::{Bound, combine, run};
 use crate::execution::summary::Wanted;
@@ -53,20 +50,6 @@ pub struct JointEvaluation {
     pub place: Place,
 }
 
-/// What each rule of a request may use.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RuleLimits {
-    compiled: Limits,
-    share: Limits,
-}
-
-impl RuleLimits {
-    /// Of this one.
-    pub(super) fn of(&self, bound: &Bound) -> &Limits {
-        if bound.compiled() { &self.compiled } else { &self.share }
-    }
-}
-
 impl Service {
     /// Runs one rule. The room is for the answer that is made of the run.
     ///
@@ -86,14 +69,15 @@ impl Service {
         let mode = mode(&bars);
         let wanted = Wanted { series, events: self.settings.evaluation.events, combine: false };
         let room = self.room(caller, &bound, &bars, wanted)?;
-        let limits = in_force.of_run(&self.limits);
+        let limits = self.limits_of_each(&in_force, &bound, bars.rows);
         let reserved =
             self.reserve_fuel(caller.tenant, &in_force, self.joint_cost(&in_force, &bound, bars.rows)).await?;
         let thread = place.thread().await?;
         let settled = self
             .to_the_end(caller, move |service, caller, stop| async move {
                 let work = move || -> Vec<_> {
-                    bound.into_iter().map(|bound| (run(&bound, &bars, &limits, wanted, &stop), bound)).collect()
+                    let run = |bound| (run(&bound, &bars, limits.of(&bound), wanted, &stop), bound);
+                    bound.into_iter().map(run).collect()
                 };
                 let results = thread.run(work).await?;
                 service.settle_all(&caller, mode, results, reserved).await
@@ -216,7 +200,12 @@ impl Service {
             } else {
                 let stored = self.store.module(caller.tenant, &runnable.rule, runnable.version).await?;
                 let (modules, digest) = (self.modules.clone(), runnable.digest);
-                place.run(move || modules.load(digest, &stored.bytes, &stored.manifest)).await??
+                let compiled = stored.manifest.cost.is_some();
+                let loaded = place.run(move || modules.load(digest, &stored.bytes, &stored.manifest)).await?;
+                match loaded {
+                    Err(error) if !compiled => return Err(self.not_loaded(caller, &runnable, error).await?),
+                    loaded => loaded?,
+                }
             };
             ready.push((runnable, prepared));
         }
@@ -239,59 +228,6 @@ impl Service {
         Ok(Bound { runnable, prepared, columns, params })
     }
 
-    /// The proved worst case of the whole run has to fit: nothing is begun that may not end.
-    pub(super) fn check_cost(
-        &self,
-        in_force: &InForce,
-        rule: &str,
-        manifest: &Manifest,
-        rows: usize,
-    ) -> Result<(), ServiceError> {
-        let (cost, limit) = (self.cost(in_force, manifest, rows), in_force.fuel_per_call);
-        if cost <= limit {
-            return Ok(());
-        }
-        Err(ServiceError::Cost { rule: rule.to_owned(), of: of(rows), cost, limit, violation: None })
-    }
-
-    /// All rules of a request share its thread, so what a request may cost does not grow with them.
-    pub(super) fn check_joint_cost(
-        &self,
-        in_force: &InForce,
-        bound: &[Bound],
-        rows: usize,
-    ) -> Result<(), ServiceError> {
-        let (cost, limit) = (self.joint_cost(in_force, bound, rows), in_force.fuel_per_call);
-        if cost <= limit {
-            Ok(())
-        } else {
-            Err(ServiceError::JointCost { rules: bound.len(), of: of(rows), cost, limit })
-        }
-    }
-
-    /// The proved costs together; all that a request may use, if there is a rule without a proof.
-    pub(super) fn joint_cost(&self, in_force: &InForce, bound: &[Bound], rows: usize) -> u64 {
-        let costs = bound.iter().filter(|bound| bound.compiled());
-        let proved = costs.map(|bound| self.cost(in_force, &bound.prepared.manifest, rows));
-        let proved = proved.fold(0, u64::saturating_add);
-        if bound.iter().all(Bound::compiled) { proved } else { proved.max(in_force.fuel_per_call) }
-    }
-
-    /// The limits of each rule of a request. Those without a proof share what the others leave of its fuel.
-    pub(super) fn limits_of_each(&self, in_force: &InForce, bound: &[Bound], rows: usize) -> RuleLimits {
-        let limits = in_force.of_run(&self.limits);
-        let (compiled, others): (Vec<_>, Vec<_>) = bound.iter().partition(|bound| bound.compiled());
-        let costs = compiled.iter().map(|bound| self.cost(in_force, &bound.prepared.manifest, rows));
-        let left = limits.fuel.saturating_sub(costs.fold(0, u64::saturating_add));
-        RuleLimits { compiled: limits, share: Limits { fuel: left / (others.len() as u64).max(1), ..limits } }
-    }
-
-    /// Proved for a run; what has no proof may use all that there is.
-    fn cost(&self, in_force: &InForce, manifest: &Manifest, rows: usize) -> u64 {
-        let Some(cost) = &manifest.cost else { return in_force.fuel_per_call };
-        cost.of_run(rows as u64, u64::from(rows_a_call(Some(cost), self.limits.chunk_rows)))
-    }
-
     /// Room for results and answer: a request may ask for far more than it sends.
     fn room(&self, caller: &Caller, bound: &[Bound], bars: &Bars, wanted: Wanted) -> Result<Room, ServiceError> {
         let columns: usize = bound.iter().map(|bound| wanted.columns(&bound.prepared.shape)).sum();
@@ -301,10 +237,6 @@ impl Service {
         }
         Ok(self.rooms.take(caller.tenant, values)?)
     }
-}
-
-fn of(rows: usize) -> String {
-    if rows == 1 { "one bar".to_owned() } else { format!("{rows} bars") }
 }
 
 pub(super) fn not_in_request(at: &str, name: &RuleName) -> ServiceError {

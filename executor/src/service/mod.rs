@@ -4,6 +4,7 @@ pub mod admission;
 pub mod audit;
 pub mod error;
 pub mod evaluate;
+mod fuel;
 mod idempotency;
 pub mod keys;
 mod memory;

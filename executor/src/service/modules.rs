@@ -10,7 +10,7 @@ use rulebox_sandbox::{Digest, Limits, ModuleLimits, RunError, Severity, Violatio
 
 use super::tenant_limits::InForce;
 use super::{Caller, Service, ServiceError};
-use crate::domain::rule::{NewVersion, RuleName};
+use crate::domain::rule::{NewVersion, RuleName, Runnable};
 use crate::domain::violation::NewViolation;
 use crate::execution::guest::trial::{self, TrialError};
 use crate::execution::guest::{Guest, GuestError, ManifestError};
@@ -136,20 +136,47 @@ impl Service {
             }
             Err(refused) => refused,
         };
+        let record = NewViolation { rule: name.cloned(), digest: Some(digest), ..unnamed(caller) };
+        Err(self.refusal(caller, refused, record).await?)
+    }
+
+    /// Why a module that was taken once cannot be loaded now: this version may refuse what an older one took.
+    ///
+    /// # Errors
+    /// If it cannot be recorded.
+    pub(super) async fn not_loaded(
+        &self,
+        caller: &Caller,
+        runnable: &Runnable,
+        error: Arc<LoadError>,
+    ) -> Result<ServiceError, ServiceError> {
+        let (rule, version) = (Some(runnable.rule.clone()), Some(runnable.version));
+        let record = NewViolation { rule, version, digest: Some(runnable.digest), ..unnamed(caller) };
+        self.refusal(caller, error.into(), record).await
+    }
+
+    /// Records a refusal, if it is the module's, and gives what is answered.
+    async fn refusal(
+        &self,
+        caller: &Caller,
+        refused: Refused,
+        record: NewViolation,
+    ) -> Result<ServiceError, ServiceError> {
         // A manifest is wrong by a slip of its author's; what the gate refuses would have been run.
         let (kind, severity) = match &refused {
             Refused::Module(kind, _) => (*kind, kind.severity(false)),
             Refused::Manifest(_) => (ViolationKind::ModuleInvalid, Severity::Low),
-            Refused::Other(_) => return Err(refused.into_error(None)),
+            Refused::Other(_) => return Ok(refused.into_error(None)),
         };
-        let record = NewViolation {
-            rule: name.cloned(),
-            digest: Some(digest),
-            ..NewViolation::at_upload(kind.name(), severity, caller.marks.clone(), caller.actor.id)
-        };
+        let record = NewViolation { kind: kind.name(), severity, ..record };
         let id = self.record_violation(caller, &record).await?;
-        Err(refused.into_error(Some(id)))
+        Ok(refused.into_error(Some(id)))
     }
+}
+
+/// A record of a refusal, whose kind is not known yet.
+fn unnamed(caller: &Caller) -> NewViolation {
+    NewViolation::at_upload("", Severity::Low, caller.marks.clone(), caller.actor.id)
 }
 
 impl Refused {

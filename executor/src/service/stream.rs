@@ -109,7 +109,7 @@ impl Service {
             let (prepared, stop) = (Arc::clone(&prepared), stop.clone());
             move || StreamRun::start(prepared, &params, &limits, events, stop)
         };
-        let rows_a_batch = rows_a_batch(&prepared, &limits);
+        let rows_a_batch = rows_a_batch(&prepared, &limits, self.settings.compile.bar_fuel);
         let stream = Stream {
             service: self.clone(),
             caller: caller.clone(),
@@ -223,7 +223,7 @@ impl Stream {
     /// # Errors
     /// As [`Service::open_stream`].
     pub async fn admit(&self, rows: usize) -> Result<Admitted, ServiceError> {
-        let fuel = batch_fuel(&self.prepared, &self.limits, rows);
+        let fuel = batch_fuel(&self.prepared, &self.limits, rows, self.service.settings.compile.bar_fuel);
         let (service, tenant) = (&self.service, self.caller.tenant);
         let patience = Instant::now() + service.settings.api.body_time();
         loop {

@@ -5,12 +5,13 @@ use rulebox_dsl::outcome::normalise;
 use serde_json::{Value, json};
 
 use super::bars::Bars;
-use super::three_rules::{InDsl, RULES, sdk};
+use super::three_rules::{IN_C_ALONE, InDsl, RULES, sdk};
 
-const PARAMS: [(&str, &[(&str, f64)]); 3] = [
+const PARAMS: [(&str, &[(&str, f64)]); 4] = [
     ("drawdown_guard", &[("limit", 0.02)]),
     ("trailing_stop", &[("n", 40.0), ("distance", 0.03)]),
     ("session_limits", &[("loss", 0.01), ("leverage", 0.55)]),
+    (IN_C_ALONE, &[("n", 4.0)]),
 ];
 
 /// Numbers as JSON, null for what is missing.
@@ -50,7 +51,7 @@ fn expected(name: &str, params: &[(&str, f64)]) -> Value {
 #[test]
 fn what_modules_are_compared_with_is_what_the_rules_say() {
     for (name, params) in PARAMS {
-        assert!(RULES.contains(&name));
+        assert!(RULES.contains(&name) || name == IN_C_ALONE);
         let path = sdk(&format!("fixtures/expected/{name}.json"));
         let expected = expected(name, params);
         let verdicts = expected["verdicts"].as_array().unwrap();

@@ -12,6 +12,9 @@ use rulebox_guest::{Rule, Runner};
 /// The names of the rules.
 pub const RULES: [&str; 3] = ["drawdown_guard", "trailing_stop", "session_limits"];
 
+/// A rule that is not written in Rust: it has texts of its own.
+pub const IN_C_ALONE: &str = "losing_streak";
+
 /// A file of the SDK.
 pub fn sdk(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

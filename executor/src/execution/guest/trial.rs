@@ -6,6 +6,7 @@
 //! the ABI. A lie that shows on no bar of the trial stays one, and can make that module's own answers wrong.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use rulebox_abi::Verdict;
 use rulebox_abi::columns::{InputColumns, OutputColumns};
@@ -18,6 +19,8 @@ use crate::execution::prepared::Prepared;
 
 /// Fuel of the trial: a bar of a good module takes a hundredth of it.
 const FUEL: u64 = 20_000_000;
+/// Of each call: a hundred times what that fuel takes.
+const DEADLINE: Duration = Duration::from_secs(10);
 /// Bars of the trial; in the middle of them a session is handed on.
 const BARS: usize = 8;
 /// 2026-01-05, a Monday, 00:00 UTC.
@@ -75,7 +78,14 @@ impl From<RunError> for TrialError {
 /// # Errors
 /// If the module is not what its manifest says, or not what the ABI wants.
 pub fn run(prepared: &Prepared, limits: &Limits) -> Result<Option<u32>, TrialError> {
-    let limits = Limits { fuel: limits.fuel.min(FUEL), messages: Messages::Flagged, every_buffer: false, ..*limits };
+    let limits = Limits {
+        fuel: limits.fuel.min(FUEL),
+        // Fuel decides: a busy machine refuses nobody.
+        deadline: limits.deadline.max(DEADLINE),
+        messages: Messages::Flagged,
+        every_buffer: false,
+        ..*limits
+    };
     let params: Vec<f64> = prepared.manifest.params.iter().map(|param| param.default).collect();
     let trial = Trial { prepared, params, limits };
     let state_bytes = trial.start()?;

@@ -1,9 +1,11 @@
 //! Rules that are uploaded as modules.
 
+mod fuel;
 mod hostile;
 mod manifest;
 mod permission;
 mod same_bits;
+mod texts;
 mod upload;
 
 use std::path::{Path, PathBuf};
