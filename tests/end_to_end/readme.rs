@@ -65,7 +65,9 @@ fn scripts() -> Vec<String> {
 #[test]
 fn every_script_of_the_readme_runs_against_a_service() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Server::start(directory.path());
+    // As the README says for whoever uploads modules.
+    let settings = [("RULEBOX_TENANT__MODULES", "true")];
+    let server = Server::try_start(directory.path(), &settings).unwrap();
     let run = |script: &str, key: &str| {
         let mut bash = shell(&format!("set -eo pipefail\n{script}"));
         let output = bash.env("RULEBOX", &server.api).env("KEY", key).output().unwrap();

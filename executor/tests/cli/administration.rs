@@ -48,6 +48,18 @@ fn a_tenant_and_its_keys_are_made_listed_and_revoked() {
 }
 
 #[test]
+fn modules_are_permitted_to_a_tenant_and_forbidden_again() {
+    let room = Room::new();
+    room.rulebox(&["tenant", "create", "acme", "--limit", "rules=3"]).ok();
+    let limits = |limit: &str| room.rulebox(&["tenant", "limits", "acme", "--limit", "rules=3", "--limit", limit]);
+    assert!(limits("modules=true").ok().trim_end().ends_with("active  rules=3  modules=true"));
+    assert!(limits("modules=false").ok().trim_end().ends_with("modules=false"));
+    for wrong in ["modules=1", "modules=yes", "modules=null", "modules"] {
+        assert!(limits(wrong).refused(2).contains("modules=true"), "{wrong}");
+    }
+}
+
+#[test]
 fn who_only_looks_makes_no_store() {
     let room = Room::new();
     for arguments in [

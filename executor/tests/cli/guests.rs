@@ -54,6 +54,19 @@ fn the_other_formats_are_those_of_texts() {
 }
 
 #[test]
+fn texts_of_its_own_are_shown() {
+    let room = Room::new();
+    room.write("b.csv", "equity\n100\n99\n98\n97\n96\n97\n");
+    let out = room.rulebox(&["run", &module("c_losing_streak"), "--data", "b.csv", "--format", "csv"]).ok();
+    let lines: Vec<_> = out.lines().skip(4).collect();
+    let expected =
+        ["3,,breach,block,three falling bars in a row", "4,,breach,block,four falling bars in a row", "5,,ok,,"];
+    assert_eq!(lines, expected);
+    let json = room.rulebox(&["guest", "check", &module("c_losing_streak"), "--format", "json"]).ok();
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["own_texts"], true);
+}
+
+#[test]
 fn what_does_not_go_together_is_told() {
     let room = Room::new();
     let (guard, data) = (module("c_drawdown_guard"), account("goog_daily"));
