@@ -1,6 +1,7 @@
 //! Puts the service together and runs it: store, key, pools, both ports, and the way it stops.
 
 pub mod engine;
+pub mod executor;
 pub mod opened;
 pub mod tables;
 
@@ -24,7 +25,10 @@ use crate::auth::first_key::{FirstKey, FirstKeyError};
 use crate::auth::oidc::{IssuerError, Issuers};
 use crate::auth::secret::SecretError;
 use crate::config::Config;
+use crate::confinement::ConfinementError;
 use crate::domain::audit::Sealer;
+use crate::executors::server::ListenError;
+use crate::executors::tls::TlsError;
 use crate::invalidation::{Generations, watch};
 use crate::jobs;
 use crate::metering::Meter;
@@ -80,6 +84,18 @@ pub enum StartError {
     /// The sandbox cannot start.
     #[error("the sandbox cannot start: {0}")]
     Sandbox(#[from] rulebox_sandbox::SandboxError),
+    /// Certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An executor cannot listen.
+    #[error(transparent)]
+    Executor(#[from] ListenError),
+    /// An executor cannot give up what it must.
+    #[error(transparent)]
+    Confinement(#[from] ConfinementError),
+    /// The system refuses what an executor needs before it gives up its rights.
+    #[error("the system refuses what an executor needs: {0}")]
+    Prepare(#[source] std::io::Error),
     /// The address of Redis is none, or its connections have no thread.
     #[error(transparent)]
     Redis(#[from] RedisError),
@@ -173,7 +189,7 @@ impl App {
             sealer: Arc::clone(&sealer),
             cursors: Arc::new(secrets.sealer("cursors")),
             session_keys: Arc::new(SessionKeys::of(&secrets)),
-            engine: engine::in_process(&config)?,
+            engine: engine::of_role(&config)?,
             generations: Arc::clone(&generations),
             meter: Arc::clone(&meter),
             settings: Arc::clone(&config),

@@ -7,6 +7,7 @@
 mod bounds;
 pub mod database;
 mod error;
+mod executors;
 mod sharing;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use database::Database;
 pub use error::ConfigError;
 use error::{SECRETS, variable};
+pub use executors::{Executors, Role};
 pub use sharing::{Redis, Sessions};
 pub use usage::Usage;
 
@@ -31,6 +33,8 @@ pub use usage::Usage;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// What this process does.
+    pub role: Role,
     /// Directory of the embedded store, its lock, the first key until somebody deletes it and, unless
     /// [`Config::master_secret`] is set, the master secret.
     pub data_dir: PathBuf,
@@ -59,6 +63,8 @@ pub struct Config {
     pub compile: Compile,
     /// Running rules.
     pub evaluation: Evaluation,
+    /// Other processes that run rules, or being one.
+    pub executors: Executors,
     /// Sessions.
     pub sessions: Sessions,
     /// Redis, which replicas share.
@@ -275,6 +281,7 @@ pub enum LogFormat {
 /// The sections that have defaults, which is all but the secret: it is never serialised.
 #[derive(Serialize)]
 struct Defaults {
+    role: Role,
     data_dir: PathBuf,
     tenant: TenantDefaults,
     api: Api,
@@ -283,6 +290,7 @@ struct Defaults {
     database: Database,
     compile: Compile,
     evaluation: Evaluation,
+    executors: Executors,
     sessions: Sessions,
     redis: Redis,
     usage: Usage,
@@ -295,6 +303,7 @@ impl Default for Defaults {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let cores = std::thread::available_parallelism().map_or(2, usize::from).min(Config::MOST_THREADS);
         Self {
+            role: Role::All,
             data_dir: PathBuf::from("rulebox-data"),
             tenant: TenantDefaults {
                 requests_per_second: 10_000,
@@ -336,6 +345,7 @@ impl Default for Defaults {
                 stream_rows: 100_000_000,
                 stream_batch_bytes: 32 << 20,
             },
+            executors: Executors::default(),
             sessions: Sessions::default(),
             redis: Redis::default(),
             usage: Usage::default(),
@@ -396,11 +406,11 @@ impl Config {
     const MOST_THREADS: usize = 256;
 
     /// The settings of the process: defaults, then `file` or else the file that `RULEBOX_CONFIG` names, then the
-    /// environment.
+    /// environment, then `role`.
     ///
     /// # Errors
     /// If the file cannot be read, a setting is unknown or a value is out of bounds.
-    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+    pub fn load(file: Option<&Path>, role: Option<Role>) -> Result<Self, ConfigError> {
         let mut sources = Figment::from(Serialized::defaults(Defaults::default()));
         let named = std::env::var_os("RULEBOX_CONFIG").map(PathBuf::from);
         if let Some(path) = file.map(Path::to_path_buf).or(named) {
@@ -424,6 +434,9 @@ impl Config {
             if let Some(secret) = secret_of_file(path)? {
                 sources = sources.merge(Serialized::default(path, secret));
             }
+        }
+        if let Some(role) = role {
+            sources = sources.merge(Serialized::default("role", role));
         }
         Self::read(&sources)
     }

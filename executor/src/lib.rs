@@ -19,6 +19,7 @@ pub mod confinement;
 pub mod demo;
 pub mod domain;
 pub mod execution;
+pub mod executors;
 pub mod invalidation;
 pub mod jobs;
 pub mod metering;

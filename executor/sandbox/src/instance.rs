@@ -15,7 +15,7 @@ use crate::setup::{Buffers, Parts, set_up};
 use crate::trap::{AbortCalled, TrapCode};
 
 /// What a module takes and gives: how many columns of each kind. Made from its manifest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Shape {
     /// Params.
     pub params: usize,
@@ -32,7 +32,7 @@ pub struct Shape {
 }
 
 /// What a run has used so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RunReport {
     /// Fuel of the calls of `rulebox_eval`.
     pub fuel: u64,

@@ -27,6 +27,7 @@ mod validate;
 pub use engine::{Sandbox, SandboxError, prepare};
 pub use instance::{Instance, RunReport, Shape};
 pub use limits::{Limits, Messages, ModuleLimits, PAGE_BYTES, SandboxConfig};
+pub use message::clean_message;
 pub use module::{Digest, Module};
 pub use outcome::{InputError, Refusal, RunError, Severity, Violation, ViolationKind};
 pub use outline::{Outline, with_manifest};

@@ -133,7 +133,7 @@ impl Default for ModuleLimits {
 }
 
 /// What one run may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Limits {
     /// Fuel of all calls of `rulebox_eval` together. Exact: a run that uses as much passes, one unit more does not.
     pub fuel: u64,
@@ -163,13 +163,13 @@ pub struct Limits {
 
 /// Which of its own texts a module that exports `rulebox_message` is asked for. Only bars with a warning or a breach
 /// have any.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Messages {
     /// None.
     #[default]
     None,
-    /// Those of bars whose verdict or fired statements are not those of the bar before, and of the last bar of a call
-    /// of [`crate::Instance::eval`].
+    /// Those of bars whose verdict or fired statements are not those of the bar before, and of the last bar, of
+    /// which [`rulebox_abi::columns::OutputSink::bars_follow`] tells.
     Changes,
     /// All.
     Flagged,

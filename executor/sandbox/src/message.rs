@@ -24,6 +24,11 @@ pub(crate) fn text(bytes: &[u8], mut cut: bool, most: usize) -> String {
     text
 }
 
+/// A text of a module's as it comes from another process, which may not have cleaned it.
+pub fn clean_message(said: &str, most: usize) -> String {
+    text(said.as_bytes(), false, most)
+}
+
 /// Whether a character is not seen, or turns or joins those around it.
 fn is_hidden(c: char) -> bool {
     c.is_control()

@@ -7,7 +7,7 @@ use crate::instance::RunReport;
 use crate::trap::TrapCode;
 
 /// How a module reached for more than it was given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ViolationKind {
     /// Run: its fuel is spent.
     FuelExhausted,
@@ -111,7 +111,7 @@ impl fmt::Display for ViolationKind {
 }
 
 /// A module that is not run, and why. Says the same for the same bytes and limits.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 #[error("{kind}: {detail}")]
 pub struct Refusal {
     /// One of the kinds at upload.
@@ -121,7 +121,7 @@ pub struct Refusal {
 }
 
 /// A run that was stopped, and what it had used by then.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 #[error("{kind}: {detail}")]
 pub struct Violation {
     /// One of the kinds of runs.
@@ -156,6 +156,9 @@ pub enum RunError {
     /// Every instance of the pool is in use. Try again.
     #[error("all instances are in use")]
     Busy,
+    /// What would run it is away: nothing is said of the module. Try again.
+    #[error("nobody is there to run it")]
+    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The caller's columns, params or state do not fit the module.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -181,7 +184,7 @@ impl RunError {
 }
 
 /// What a caller passed does not fit the shape of the module.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum InputError {
     /// Number of params.
     #[error("the module takes {expected} params, not {got}")]

@@ -84,7 +84,8 @@ impl Instance {
             let rows = chunk.min(input.rows - start);
             write_inputs(live.memory.data_mut(&mut live.store), &live.buffers, input, start, rows)?;
             self.call(live, rows)?;
-            let messages = self.messages(live, rows, start + rows == input.rows)?;
+            let is_last = start + rows == input.rows && !sink.bars_follow();
+            let messages = self.messages(live, rows, is_last)?;
             // Asked for again after the calls, which may have grown it. A module that writes others is found below.
             let memory = live.memory.data_mut(&mut live.store);
             check_verdicts(memory, live.buffers.verdicts, rows)?;

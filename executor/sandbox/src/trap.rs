@@ -8,7 +8,7 @@ use wasmtime::Trap;
 pub(crate) struct AbortCalled;
 
 /// Traps that are neither fuel, deadline nor stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum TrapCode {
     /// `unreachable` was executed: a guest's panic or failed assertion.
     Unreachable,

@@ -9,6 +9,7 @@ use axum::routing::get;
 
 use super::state::HealthState;
 use crate::telemetry::chain;
+use crate::telemetry::metrics::Metrics;
 
 /// `/livez`, `/readyz?verbose`, `/startupz`, `/metrics`.
 pub fn router(state: HealthState) -> Router {
@@ -23,8 +24,6 @@ pub fn router(state: HealthState) -> Router {
 }
 
 async fn ready(State(state): State<HealthState>, RawQuery(query): RawQuery) -> Response {
-    let verbose =
-        query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose=")));
     let store = state.store.check().await;
     state.service.metrics().dependency_up.with_label_values(&["store"]).set(i64::from(store.is_ok()));
     if let Err(error) = &store {
@@ -35,19 +34,25 @@ async fn ready(State(state): State<HealthState>, RawQuery(query): RawQuery) -> R
     let draining = state.is_draining();
     let is_ready = store.is_ok() && !draining;
     let mut text = String::new();
-    if verbose {
-        let mark = |fine: bool| if fine { "[+]" } else { "[-]" };
+    let executors = state.service.executors();
+    if is_verbose(query.as_deref()) {
         let said = store.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
         text = format!("{} store: {said}\n", mark(said == "ok"));
         if let Some(up) = redis {
             let said = if up { "ok" } else { "away; limits go by share, sessions answer 503" };
             text.push_str(&format!("{} redis: {said}\n", mark(up)));
         }
+        if let Some((connected, known)) = executors {
+            let said = if connected > 0 { "" } else { "; runs answer 503" };
+            text.push_str(&format!("{} executors: {connected} of {known} connected{said}\n", mark(connected > 0)));
+        }
         text.push_str(&format!("{} serving: {}\n", mark(!draining), if draining { "draining" } else { "ok" }));
     }
-    text.push_str(match (is_ready, redis) {
-        (true, Some(false)) => "degraded\n",
-        (true, _) => "ok\n",
+    // So it is without executors: rules can be written, and none is there on any other replica.
+    let is_whole = redis != Some(false) && executors.is_none_or(|(connected, _)| connected > 0);
+    text.push_str(match (is_ready, is_whole) {
+        (true, true) => "ok\n",
+        (true, false) => "degraded\n",
         (false, _) => "not ready\n",
     });
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -56,7 +61,22 @@ async fn ready(State(state): State<HealthState>, RawQuery(query): RawQuery) -> R
 
 async fn metrics(State(state): State<HealthState>) -> Response {
     state.service.measure();
-    match state.service.metrics().text() {
+    metrics_text(state.service.metrics())
+}
+
+/// Whether more than a word was asked for.
+pub(super) fn is_verbose(query: Option<&str>) -> bool {
+    query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose=")))
+}
+
+/// In front of a line.
+pub(super) const fn mark(is_fine: bool) -> &'static str {
+    if is_fine { "[+]" } else { "[-]" }
+}
+
+/// The metrics as Prometheus reads them.
+pub(super) fn metrics_text(metrics: &Metrics) -> Response {
+    match metrics.text() {
         Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(error) => {
             tracing::error!(error = chain(&error), "metrics cannot be written");

@@ -8,6 +8,7 @@ pub mod context;
 mod cursor;
 pub mod docs;
 pub mod encoding;
+pub mod executor_health;
 pub mod health;
 mod idempotency;
 mod json_words;

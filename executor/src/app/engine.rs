@@ -4,8 +4,29 @@ use std::sync::Arc;
 
 use rulebox_sandbox::{ModuleLimits, Sandbox, SandboxConfig, SandboxError};
 
-use crate::config::Config;
+use super::StartError;
+use crate::config::{Config, Role};
 use crate::execution::engine::{Engine, InProcess};
+use crate::executors::client::{self, Executors};
+use crate::executors::tls::Identity;
+
+/// Runs modules where the role of this process says. To be called within a runtime.
+///
+/// # Errors
+/// If the sandbox cannot start, or the certificates cannot be read.
+pub(super) fn of_role(config: &Config) -> Result<Arc<dyn Engine>, StartError> {
+    let settings = &config.executors;
+    if config.role != Role::Api {
+        return Ok(in_process(config)?);
+    }
+    Ok(Arc::new(Executors::connect(client::Options {
+        addresses: settings.addresses.clone(),
+        identity: identity(config)?,
+        runs: settings.runs,
+        connect_time: settings.connect_time(),
+        resolve_time: settings.resolve_time(),
+    })))
+}
 
 /// Runs modules in this process.
 ///
@@ -24,4 +45,9 @@ pub fn in_process(config: &Config) -> Result<Arc<dyn Engine>, SandboxError> {
         ..SandboxConfig::default()
     })?;
     Ok(Arc::new(InProcess::new(sandbox, ModuleLimits::default())))
+}
+
+/// What the API and its executors show each other, if there are files of it.
+pub(super) fn identity(config: &Config) -> Result<Option<Arc<Identity>>, StartError> {
+    Ok(config.executors.files().map(Identity::open).transpose()?.map(Arc::new))
 }

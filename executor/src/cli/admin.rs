@@ -53,7 +53,7 @@ impl Settings {
         makes: bool,
         work: impl AsyncFnOnce(&Admin) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let config = Config::load(self.config.as_deref())?;
+        let config = Config::load(self.config.as_deref(), None)?;
         if !makes && config.database.url.is_none() && !config.data_dir.join(SqliteStore::FILE).exists() {
             let directory = config.data_dir.display();
             return Err(Failure::Usage(format!(

@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = Config::load(arguments.config.as_deref())?;
+    let config = Config::load(arguments.config.as_deref(), None)?;
     logs::start(&config.log)?;
     signal::block_on(async {
         let steps = if arguments.dry_run { tables::missing(&config).await? } else { tables::migrate(&config).await? };

@@ -8,8 +8,9 @@ use secrecy::ExposeSecret;
 
 use super::failure::Failure;
 use super::signal;
+use crate::app::executor::ExecutorApp;
 use crate::app::{App, tables};
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::telemetry::logs;
 
 /// Serve rules over HTTP
@@ -19,6 +20,9 @@ pub(super) struct Arguments {
     /// Settings in TOML; the environment overrides them
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// What this process does: the API and the rules, the API alone, or rules alone (all)
+    #[arg(long)]
+    role: Option<Role>,
     /// First do what `rulebox migrate` does
     #[arg(long)]
     migrate: bool,
@@ -28,6 +32,7 @@ pub(super) struct Arguments {
 const SETTINGS: &str = "\
 Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` under `[api]`:
   RULEBOX_CONFIG                       the settings file, if not --config
+  RULEBOX_ROLE                         all, api or executor, if not --role
   RULEBOX_DATA_DIR                     directory of the store (rulebox-data)
   RULEBOX_MASTER_SECRET                32 bytes or more; made and kept in the directory if not set
   RULEBOX_PREVIOUS_MASTER_SECRET       those before it, one a line: keys and audit entries of their time
@@ -78,6 +83,18 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_EVALUATION__TENANT_STREAMS   streams of a tenant at a time
   RULEBOX_EVALUATION__STREAM_ROWS      bars of a stream
   RULEBOX_EVALUATION__STREAM_BATCH_BYTES  bytes of a record batch of a stream
+  RULEBOX_EXECUTORS__ADDRESSES         with the role api: where executors are, with commas between them,
+                                       https://host:port or unix:/path; a name may stand for many
+  RULEBOX_EXECUTORS__RUNS              runs that one executor is given at a time
+  RULEBOX_EXECUTORS__THREADS           threads that hand runs to executors and wait for them
+  RULEBOX_EXECUTORS__CONNECT_MS        time to connect to one, and to wait for one if there is none
+  RULEBOX_EXECUTORS__RESOLVE_SECONDS   time between two looks at what a name stands for
+  RULEBOX_EXECUTORS__LISTEN            of an executor: address:port or unix:/path (127.0.0.1:7443)
+  RULEBOX_EXECUTORS__CONNECTIONS       of an executor: connections at a time
+  RULEBOX_EXECUTORS__CONFINEMENT       of an executor, if the system lacks what confines it: require, best-effort
+  RULEBOX_EXECUTORS__CA_FILE           certificate of the authority that signs the other side's
+  RULEBOX_EXECUTORS__CERTIFICATE_FILE  one's own certificate
+  RULEBOX_EXECUTORS__KEY_FILE          the key of it
   RULEBOX_SESSIONS__IDLE_SECONDS       time without a bar after which a session ends
   RULEBOX_SESSIONS__BARS               bars of one call
   RULEBOX_SESSIONS__STATE_BYTES        bytes of the states of a session's rules
@@ -121,9 +138,31 @@ store: keep it elsewhere and delete that file. The store has its hash alone: not
 it again.";
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let config = Config::load(arguments.config.as_deref())?;
+    let config = Config::load(arguments.config.as_deref(), arguments.role)?;
+    if config.role == Role::Executor {
+        return serve_executor(config);
+    }
     logs::start(&config.log)?;
     signal::block_on(serve(config, arguments.migrate))
+}
+
+/// Gives up all rights, and only then starts threads.
+fn serve_executor(config: Config) -> Result<(), Failure> {
+    logs::start(&config.log)?;
+    let app = ExecutorApp::start(config)?;
+    tracing::info!(confinement = %app.confinement(), "confined");
+    signal::block_on(async {
+        let stop = signal::stop().map_err(Failure::Runtime)?;
+        {
+            let mut out = stdout().lock();
+            writeln!(out, "executor {}", app.address().map_err(Failure::Runtime)?)?;
+            writeln!(out, "health   http://{}/readyz", app.health_address().map_err(Failure::Runtime)?)?;
+            writeln!(out, "confined {}", app.confinement())?;
+            writeln!(out, "serving until Ctrl-C")?;
+            out.flush()?;
+        }
+        Ok(app.serve(stop).await?)
+    })
 }
 
 async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
@@ -174,6 +213,7 @@ mod tests {
             ("DATABASE", serde_json::to_value(&config.database).unwrap()),
             ("COMPILE", serde_json::to_value(&config.compile).unwrap()),
             ("EVALUATION", serde_json::to_value(&config.evaluation).unwrap()),
+            ("EXECUTORS", serde_json::to_value(&config.executors).unwrap()),
             ("SESSIONS", serde_json::to_value(&config.sessions).unwrap()),
             ("REDIS", serde_json::to_value(&config.redis).unwrap()),
             ("USAGE", serde_json::to_value(&config.usage).unwrap()),

@@ -15,7 +15,8 @@ pub(super) type Number = (&'static str, u64, RangeInclusive<u64>);
 /// Every number among the settings.
 #[rustfmt::skip]
 pub(super) fn numbers(config: &Config) -> Vec<Number> {
-    let Config { tenant, api, store, database, compile, evaluation, sessions, redis, usage, retention, .. } = config;
+    let Config { tenant, api, store, database, compile, evaluation, executors, sessions, redis, usage, retention, .. } =
+        config;
     vec![
         ("tenant.requests_per_second", tenant.requests_per_second, 1..=1_000_000_000),
         ("tenant.fuel_per_second", tenant.fuel_per_second, 1..=1_000_000_000_000_000),
@@ -73,6 +74,11 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         ("redis.breaker_rest_ms", redis.breaker_rest_ms, 1..=60_000),
         ("redis.replicas", redis.replicas, 1..=10_000),
         ("evaluation.loaded_modules", evaluation.loaded_modules as u64, 1..=1_000_000),
+        ("executors.runs", executors.runs as u64, 1..=1_000),
+        ("executors.threads", executors.threads as u64, 1..=1_000),
+        ("executors.connect_ms", executors.connect_ms, 10..=60_000),
+        ("executors.resolve_seconds", executors.resolve_seconds, 1..=3_600),
+        ("executors.connections", executors.connections as u64, 1..=100_000),
         ("usage.flush_seconds", usage.flush_seconds, 1..=3_600),
         ("retention.every_minutes", retention.every_minutes, 1..=10_000),
         ("retention.violations_days", retention.violations_days, 1..=36_500),
@@ -109,6 +115,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         let (name, value) = ("evaluation.answers_in_flight_bytes", evaluation.answers_in_flight_bytes as u64);
         return Err(invalid(name, value, reason));
     }
+    config.executors.check(config)?;
     if config.data_dir.as_os_str().is_empty() {
         let reason = "it must name a directory".to_owned();
         return Err(ConfigError::Invalid { variable: variable("data_dir"), value: "empty".to_owned(), reason });
@@ -138,6 +145,7 @@ mod tests {
             ("database", serde_json::to_value(&config.database).unwrap()),
             ("compile", serde_json::to_value(&config.compile).unwrap()),
             ("evaluation", serde_json::to_value(&config.evaluation).unwrap()),
+            ("executors", serde_json::to_value(&config.executors).unwrap()),
             ("sessions", serde_json::to_value(&config.sessions).unwrap()),
             ("redis", serde_json::to_value(&config.redis).unwrap()),
             ("usage", serde_json::to_value(&config.usage).unwrap()),

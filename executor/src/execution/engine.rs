@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use rulebox_abi::columns::{InputColumns, OutputSink};
-use rulebox_sandbox::{Digest, Limits, ModuleLimits, RunError, RunReport, Sandbox, Shape};
+use rulebox_sandbox::{Digest, Instance, Limits, ModuleLimits, RunError, RunReport, Sandbox, Shape};
 
 use super::modules::LoadError;
 
@@ -28,28 +28,47 @@ pub trait Engine: Debug + Send + Sync {
     /// # Errors
     /// If it is refused, or cannot be compiled now.
     fn load(&self, module: Unloaded<'_>) -> Result<Arc<dyn Module>, LoadError>;
+
+    /// Executors that are connected, and how many are known; `None` if modules run in this process.
+    fn executors(&self) -> Option<(usize, usize)> {
+        None
+    }
+}
+
+/// What a run is begun with.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup<'a> {
+    /// What the module takes and gives.
+    pub shape: &'a Shape,
+    /// In the order of the manifest.
+    pub params: &'a [f64],
+    /// What the run may take.
+    pub limits: &'a Limits,
 }
 
 /// A module that is ready to run. The results are the same bits wherever it runs.
 pub trait Module: Debug + Send + Sync {
+    /// Begins a run, at bar 0 or from a saved state. `keeps`: [`Run::state`] will be asked for, of a module that has
+    /// one. The module may be set up only when there are bars, or at [`Run::ready`].
+    ///
+    /// # Errors
+    /// As the sandbox says.
+    fn begin(&self, setup: Setup<'_>, state: Option<&[u8]>, keeps: bool) -> Result<Box<dyn Run>, RunError>;
+
     /// Runs bars from bar 0 on, and hands the results to the sink as they come.
     ///
     /// # Errors
     /// As the sandbox says. The sink has then seen what came before the failure.
     fn run(
         &self,
-        shape: &Shape,
-        params: &[f64],
-        limits: &Limits,
+        setup: Setup<'_>,
         input: &InputColumns<'_>,
         sink: &mut dyn OutputSink,
-    ) -> Result<RunReport, RunError>;
-
-    /// The state before bar 0.
-    ///
-    /// # Errors
-    /// As the sandbox says.
-    fn initial_state(&self, shape: &Shape, params: &[f64], limits: &Limits) -> Result<Vec<u8>, RunError>;
+    ) -> Result<RunReport, RunError> {
+        let mut run = self.begin(setup, None, false)?;
+        run.batch(input, 0, sink)?;
+        Ok(run.report())
+    }
 
     /// Runs bars from a saved state on; also gives the state after them.
     ///
@@ -57,31 +76,48 @@ pub trait Module: Debug + Send + Sync {
     /// As the sandbox says. The sink has then seen what came before the failure.
     fn resume(
         &self,
-        shape: &Shape,
-        params: &[f64],
-        limits: &Limits,
+        setup: Setup<'_>,
         state: &[u8],
         input: &InputColumns<'_>,
         sink: &mut dyn OutputSink,
-    ) -> Result<(Vec<u8>, RunReport), RunError>;
+    ) -> Result<(Vec<u8>, RunReport), RunError> {
+        let mut run = self.begin(setup, Some(state), true)?;
+        run.batch(input, 0, sink)?;
+        Ok((run.state()?, run.report()))
+    }
 
-    /// Starts a run whose bars come batch by batch.
+    /// The state before bar 0.
     ///
     /// # Errors
     /// As the sandbox says.
-    fn open(&self, shape: &Shape, params: &[f64], limits: &Limits) -> Result<Box<dyn OpenRun>, RunError>;
+    fn initial_state(&self, setup: Setup<'_>) -> Result<Vec<u8>, RunError> {
+        self.begin(setup, None, true)?.state()
+    }
 }
 
-/// A run between its batches: its state carries over, so that the results are those of one run over all bars.
-pub trait OpenRun: Debug + Send + Sync {
+/// A run whose bars may come batch by batch: its state carries over, so that the results are those of one run over all
+/// bars. It is over after an error.
+pub trait Run: Debug + Send + Sync {
+    /// Sets the module up, if that has not been done.
+    ///
+    /// # Errors
+    /// As the sandbox says.
+    fn ready(&mut self) -> Result<(), RunError>;
+
     /// Gives the bars from here on this much fuel. What the report counts goes on.
     fn refuel(&mut self, fuel: u64);
 
     /// Runs the next bars. `first_row` is the number that the sink gets for the first.
     ///
     /// # Errors
-    /// As the sandbox says. The sink has then seen what came before the failure, and the run is over.
+    /// As the sandbox says. The sink has then seen what came before the failure.
     fn batch(&mut self, input: &InputColumns<'_>, first_row: usize, sink: &mut dyn OutputSink) -> Result<(), RunError>;
+
+    /// All that must be kept to go on elsewhere.
+    ///
+    /// # Errors
+    /// As the sandbox says: the module may keep none.
+    fn state(&mut self) -> Result<Vec<u8>, RunError>;
 
     /// What has been used so far.
     fn report(&self) -> RunReport;
@@ -109,51 +145,33 @@ impl Engine for InProcess {
 }
 
 impl Module for rulebox_sandbox::Module {
-    fn run(
-        &self,
-        shape: &Shape,
-        params: &[f64],
-        limits: &Limits,
-        input: &InputColumns<'_>,
-        sink: &mut dyn OutputSink,
-    ) -> Result<RunReport, RunError> {
-        rulebox_sandbox::Module::run(self, shape, params, input, limits, sink)
-    }
-
-    fn initial_state(&self, shape: &Shape, params: &[f64], limits: &Limits) -> Result<Vec<u8>, RunError> {
-        self.start(shape, params, limits)?.save_state()
-    }
-
-    fn resume(
-        &self,
-        shape: &Shape,
-        params: &[f64],
-        limits: &Limits,
-        state: &[u8],
-        input: &InputColumns<'_>,
-        sink: &mut dyn OutputSink,
-    ) -> Result<(Vec<u8>, RunReport), RunError> {
-        let mut instance = self.start(shape, params, limits)?;
-        instance.restore_state(state)?;
-        instance.eval(input, 0, sink)?;
-        Ok((instance.save_state()?, instance.report()))
-    }
-
-    fn open(&self, shape: &Shape, params: &[f64], limits: &Limits) -> Result<Box<dyn OpenRun>, RunError> {
-        Ok(Box::new(self.start(shape, params, limits)?))
+    fn begin(&self, setup: Setup<'_>, state: Option<&[u8]>, _keeps: bool) -> Result<Box<dyn Run>, RunError> {
+        let mut instance = self.start(setup.shape, setup.params, setup.limits)?;
+        if let Some(state) = state {
+            instance.restore_state(state)?;
+        }
+        Ok(Box::new(instance))
     }
 }
 
-impl OpenRun for rulebox_sandbox::Instance {
+impl Run for Instance {
+    fn ready(&mut self) -> Result<(), RunError> {
+        Ok(())
+    }
+
     fn refuel(&mut self, fuel: u64) {
-        rulebox_sandbox::Instance::refuel(self, fuel);
+        Instance::refuel(self, fuel);
     }
 
     fn batch(&mut self, input: &InputColumns<'_>, first_row: usize, sink: &mut dyn OutputSink) -> Result<(), RunError> {
         self.eval(input, first_row, sink)
     }
 
+    fn state(&mut self) -> Result<Vec<u8>, RunError> {
+        self.save_state()
+    }
+
     fn report(&self) -> RunReport {
-        rulebox_sandbox::Instance::report(self)
+        Instance::report(self)
     }
 }

@@ -8,7 +8,7 @@ use rulebox_sandbox::{Limits, Messages, RunError, RunReport};
 use tokio_util::sync::CancellationToken;
 
 use super::bind::missing_column;
-use super::prepared::{Prepared, rows_a_call};
+use super::prepared::Prepared;
 use super::run::Bound;
 use super::summary::{read_event, time_of};
 use crate::domain::bars::Bars;
@@ -58,7 +58,7 @@ impl OutputSink for EveryBar<'_> {
 /// # Errors
 /// As the sandbox says: the module may refuse the params, or keep no state.
 pub fn fresh(prepared: &Prepared, params: &[f64], limits: &Limits) -> Result<Vec<u8>, RunError> {
-    prepared.module.initial_state(&prepared.shape, params, &calls(prepared, limits))
+    prepared.module.initial_state(prepared.setup(params, &prepared.limits(limits, Messages::Flagged)))
 }
 
 /// Runs a rule over these rows, from `state` on. `seq` is the number of the first of them.
@@ -90,15 +90,9 @@ pub fn go_on(
         counts: Counts::default(),
         stop,
     };
-    let limits = calls(prepared, limits);
-    let (state, report) =
-        prepared.module.resume(&prepared.shape, &bound.params, &limits, state, &columns, &mut sink)?;
+    let limits = prepared.limits(limits, Messages::Flagged);
+    let (state, report) = prepared.module.resume(prepared.setup(&bound.params, &limits), state, &columns, &mut sink)?;
     Ok(Ahead { events: sink.events, counts: sink.counts, state, report })
-}
-
-fn calls(prepared: &Prepared, limits: &Limits) -> Limits {
-    let chunk_rows = rows_a_call(prepared.manifest.cost.as_ref(), limits.chunk_rows);
-    Limits { chunk_rows, messages: Messages::Flagged, ..*limits }
 }
 
 /// The combined verdict of what several rules said of a bar.

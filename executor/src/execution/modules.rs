@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use moka::sync::Cache;
 use rulebox_dsl::manifest::Manifest;
-use rulebox_sandbox::{Digest, Refusal};
+use rulebox_sandbox::{Digest, Refusal, RunError};
 
 use super::engine::{Engine, Unloaded};
 use super::prepared::Prepared;
@@ -20,6 +20,9 @@ pub enum LoadError {
     /// Its clock is of a zone that the bundled database does not have.
     #[error("the rule's time zone `{0}` is not in this version's database")]
     Zone(String),
+    /// What would compile it is away, or has no room.
+    #[error("the module cannot be loaded now")]
+    Away(#[source] RunError),
     /// The bytes are not the ones that the digest was made of.
     #[error("the module's bytes have digest {found}, not {expected}")]
     Digest {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rulebox_dsl::calendar::Calendar;
 use rulebox_dsl::manifest::{Action, CostInfo, Manifest, MessagePart, StatementVerdict};
-use rulebox_sandbox::Shape;
+use rulebox_sandbox::{Limits, Messages, Shape};
 
-use super::engine::Module;
+use super::engine::{Module, Setup};
 
 /// A loaded module and its manifest.
 #[derive(Clone, Debug)]
@@ -34,6 +34,19 @@ impl Prepared {
         let shape = shape(&manifest);
         let actions = ActionBits::of(&manifest);
         Some(Self { module, manifest: Arc::new(manifest), shape, calendar, actions })
+    }
+}
+
+impl Prepared {
+    /// What a run with these params and limits is begun with; `limits` as [`Prepared::limits`] gives them.
+    pub fn setup<'a>(&'a self, params: &'a [f64], limits: &'a Limits) -> Setup<'a> {
+        Setup { shape: &self.shape, params, limits }
+    }
+
+    /// These limits, with as many bars in a call as keep the module far from its deadline, and these texts asked for.
+    pub fn limits(&self, limits: &Limits, messages: Messages) -> Limits {
+        let chunk_rows = rows_a_call(self.manifest.cost.as_ref(), limits.chunk_rows);
+        Limits { chunk_rows, messages, ..*limits }
     }
 }
 

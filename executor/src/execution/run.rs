@@ -9,7 +9,7 @@ use rulebox_sandbox::{Limits, Messages, RunError, RunReport};
 use tokio_util::sync::CancellationToken;
 
 use super::bind::missing_column;
-use super::prepared::{Prepared, rows_a_call};
+use super::prepared::Prepared;
 use super::summary::{Code, Summary, Wanted, time_of};
 use crate::domain::bars::Bars;
 use crate::domain::evaluation::{CombinedEvent, CombinedRun, Counts, RuleRun, RuleStopped};
@@ -85,11 +85,10 @@ pub fn run(
     let columns =
         InputColumns { rows: bars.rows, inputs: &inputs, time: local.as_ref().map(|(local, time)| local.view(time)) };
     let mut summary = Summary::new(prepared, time, wanted, bars.rows);
-    let chunk_rows = rows_a_call(prepared.manifest.cost.as_ref(), limits.chunk_rows);
     // Texts are read of changes, and of the last bar.
-    let limits = Limits { chunk_rows, messages: Messages::Changes, ..*limits };
+    let limits = prepared.limits(limits, Messages::Changes);
     let mut sink = Stoppable { summary: &mut summary, stop };
-    let report = prepared.module.run(&prepared.shape, &bound.params, &limits, &columns, &mut sink)?;
+    let report = prepared.module.run(prepared.setup(&bound.params, &limits), &columns, &mut sink)?;
     let run = RuleRun {
         rule: bound.runnable.rule.clone(),
         version: bound.runnable.version,

@@ -9,7 +9,7 @@ use rulebox_sandbox::{Limits, Messages, RunError, RunReport};
 use tokio_util::sync::CancellationToken;
 
 use super::bind::missing_column;
-use super::engine::OpenRun;
+use super::engine::Run;
 use super::prepared::{Prepared, rows_a_call};
 use super::summary::{Changes, Reading, Times};
 use crate::domain::bars::Bars;
@@ -60,7 +60,7 @@ pub fn batch_fuel(prepared: &Prepared, limits: &Limits, rows: usize, bar_fuel: u
 #[derive(Debug)]
 pub struct StreamRun {
     prepared: Arc<Prepared>,
-    run: Box<dyn OpenRun>,
+    run: Box<dyn Run>,
     changes: Changes,
     bars: usize,
     stop: CancellationToken,
@@ -78,9 +78,9 @@ impl StreamRun {
         events: usize,
         stop: CancellationToken,
     ) -> Result<Self, RunError> {
-        let chunk_rows = rows_a_call(prepared.manifest.cost.as_ref(), limits.chunk_rows);
-        let limits = Limits { chunk_rows, messages: Messages::Flagged, ..*limits };
-        let run = prepared.module.open(&prepared.shape, params, &limits)?;
+        let limits = prepared.limits(limits, Messages::Flagged);
+        let mut run = prepared.module.begin(prepared.setup(params, &limits), None, true)?;
+        run.ready()?;
         Ok(Self { prepared, run, changes: Changes::new(events), bars: 0, stop })
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rulebox_dsl::diagnostic::Report;
+use rulebox_sandbox::RunError;
 use uuid::Uuid;
 
 use crate::domain::rule::BadRuleName;
@@ -233,15 +234,28 @@ pub enum ServiceError {
     /// No instance is free.
     #[error("all instances of the sandbox are in use")]
     Busy,
+    /// Rules run in executors, and none is there.
+    #[error("no executor can be had to run it")]
+    ExecutorsAway(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The service stops.
     #[error("the service is stopping; what had begun was ended")]
     Cancelled,
     /// A stored module cannot be loaded.
     #[error("the module cannot be loaded: {0}")]
-    Load(#[from] Arc<LoadError>),
+    Load(Arc<LoadError>),
     /// The sandbox failed, for no fault of the module's.
     #[error("the sandbox failed")]
-    Sandbox(#[source] rulebox_sandbox::RunError),
+    Sandbox(#[source] RunError),
+}
+
+impl From<Arc<LoadError>> for ServiceError {
+    fn from(error: Arc<LoadError>) -> Self {
+        match &*error {
+            LoadError::Away(RunError::Busy) => Self::Busy,
+            LoadError::Away(_) => Self::ExecutorsAway(error.into()),
+            _ => Self::Load(error),
+        }
+    }
 }
 
 impl From<CompileError> for ServiceError {

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Keyring;
-use crate::config::Config;
+use crate::config::{Config, Role};
 use crate::domain::at::At;
 use crate::domain::audit::{Chain, Sealer};
 use crate::domain::caller::{Actor, RequestMarks, TenantId};
@@ -115,6 +115,7 @@ pub struct Service {
     /// Of open WebSockets.
     sockets: Sockets,
     compiler: Compiler,
+    engine: Arc<dyn Engine>,
     modules: Modules,
     runs: Pool,
     bar_runs: Pool,
@@ -154,10 +155,12 @@ impl Service {
             chunk_rows: u32::try_from(evaluation.chunk_rows).unwrap_or(u32::MAX),
             ..Limits::default()
         };
-        let modules = Modules::new(engine, evaluation.loaded_modules, metrics.clone());
+        let modules = Modules::new(Arc::clone(&engine), evaluation.loaded_modules, metrics.clone());
         let refused = |queue| metrics.refused.with_label_values(&[queue]);
-        let runs = Pool::new("evaluation", evaluation.threads, evaluation.queue).counting(refused("evaluation_queue"));
-        let bar_runs = Pool::new("bar", evaluation.threads, evaluation.queue).counting(refused("bar_queue"));
+        // Those that hand runs to executors wait most of their time.
+        let threads = if settings.role == Role::Api { settings.executors.threads } else { evaluation.threads };
+        let runs = Pool::new("evaluation", threads, evaluation.queue).counting(refused("evaluation_queue"));
+        let bar_runs = Pool::new("bar", threads, evaluation.queue).counting(refused("bar_queue"));
         let stream_turns = Pool::new("stream", evaluation.streams, 0).counting(refused("streams"));
         let stopping = CancellationToken::new();
         Self {
@@ -171,6 +174,7 @@ impl Service {
             session_keys,
             sockets: Sockets::new(settings.sessions.sockets, settings.sessions.tenant_sockets),
             compiler: Compiler::new(&settings.compile, metrics.clone()),
+            engine,
             modules,
             runs,
             bar_runs,
@@ -270,6 +274,11 @@ impl Service {
         }
     }
 
+    /// Executors that are connected, and how many are known; `None` if rules run in this process.
+    pub fn executors(&self) -> Option<(usize, usize)> {
+        self.engine.executors()
+    }
+
     /// The metrics.
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
@@ -280,6 +289,9 @@ impl Service {
         let depth = |waiting: usize| i64::try_from(waiting).unwrap_or(i64::MAX);
         if let Some(up) = self.shared.health.up() {
             self.metrics.dependency_up.with_label_values(&["redis"]).set(i64::from(up));
+        }
+        if let Some((connected, _)) = self.executors() {
+            self.metrics.dependency_up.with_label_values(&["executors"]).set(i64::from(connected > 0));
         }
         self.metrics.compile_queue.set(depth(self.compiler.waiting()));
         self.metrics.evaluation_queue.set(depth(self.runs.waiting() + self.bar_runs.waiting()));

@@ -53,7 +53,7 @@ impl From<Arc<LoadError>> for Refused {
     fn from(error: Arc<LoadError>) -> Self {
         match &*error {
             LoadError::Refused(refusal) => Self::Module(refusal.kind, refusal.detail.clone()),
-            _ => Self::Other(ServiceError::Load(error)),
+            _ => Self::Other(error.into()),
         }
     }
 }
@@ -64,6 +64,7 @@ impl From<TrialError> for Refused {
         match (error, kind) {
             (TrialError::Manifest(error), _) => Self::Manifest(error),
             (TrialError::Run(RunError::Busy), _) => Self::Other(ServiceError::Busy),
+            (TrialError::Run(RunError::Away(error)), _) => Self::Other(ServiceError::ExecutorsAway(error)),
             (TrialError::Run(error), _) => Self::Other(ServiceError::Sandbox(error)),
             (error, Some(kind)) => Self::Module(kind, error.to_string()),
             (error, None) => Self::Module(ViolationKind::ModuleInvalid, error.to_string()),

@@ -6,7 +6,7 @@ use rulebox_dsl::diagnostic::Report;
 use rulebox_dsl::manifest::Manifest;
 use rulebox_dsl::span::LineIndex;
 use rulebox_dsl::testing;
-use rulebox_sandbox::{Digest, Limits, Severity};
+use rulebox_sandbox::{Digest, Messages, Severity};
 
 use super::modules::Upload;
 use super::tenant_limits::InForce;
@@ -18,7 +18,6 @@ use crate::domain::rule::{NewVersion, Rule, RuleName, Version};
 use crate::domain::violation::{COST_LIMIT, NewViolation};
 use crate::execution::compile::Compiled;
 use crate::execution::modules::LoadError;
-use crate::execution::prepared::rows_a_call;
 use crate::store::{Precondition, Selection, StoreError};
 
 /// A text that compiles, without anything stored.
@@ -259,11 +258,10 @@ impl Service {
         let (modules, digest) = (self.modules.clone(), runnable.digest);
         let run = move |compiled: Compiled| -> Result<_, Arc<LoadError>> {
             let prepared = modules.load(digest, &stored.bytes, &stored.manifest)?;
-            let cost = prepared.manifest.cost.as_ref();
-            let limits = Limits { chunk_rows: rows_a_call(cost, limits.chunk_rows), ..limits };
+            let limits = prepared.limits(&limits, Messages::None);
             let mut stopped = None;
             let results = testing::run(&compiled.rule, &prepared.manifest, |params, input, sink| {
-                let run = prepared.module.run(&prepared.shape, params, &limits, input, sink);
+                let run = prepared.module.run(prepared.setup(params, &limits), input, sink);
                 run.map(|_| ()).map_err(|error| stopped.get_or_insert(error).to_string())
             });
             let lines = LineIndex::new(&compiled.source);

@@ -94,6 +94,7 @@ impl Service {
             }
             RunError::ParamsRefused(code) => ServiceError::ParamsRefused { rule, code },
             RunError::Busy => ServiceError::Busy,
+            RunError::Away(error) => ServiceError::ExecutorsAway(error),
             RunError::Cancelled(_) => ServiceError::Cancelled,
             error @ (RunError::Input(_) | RunError::Stopped | RunError::Engine(_)) => ServiceError::Sandbox(error),
         })
@@ -162,6 +163,8 @@ pub(super) fn used(result: Result<(&Counts, &RunReport), &RunError>) -> Usage {
         Err(RunError::Violation(violation)) => Usage { fuel: violation.fuel_used, ..run },
         Err(RunError::ParamsRefused(_)) => run,
         // Nothing has been run.
-        Err(RunError::Busy | RunError::Input(_) | RunError::Stopped | RunError::Engine(_)) => Usage::NONE,
+        Err(RunError::Busy | RunError::Away(_) | RunError::Input(_) | RunError::Stopped | RunError::Engine(_)) => {
+            Usage::NONE
+        }
     }
 }

@@ -107,6 +107,12 @@ pub trait OutputSink {
     fn wants_more(&mut self) -> bool {
         true
     }
+
+    /// Whether the bars that are being run are a part of more that belong together: of their last one nothing is then
+    /// wanted that is not of every bar.
+    fn bars_follow(&self) -> bool {
+        false
+    }
 }
 
 /// All results of a run, kept. What tests compare and what `series` answers are made of.

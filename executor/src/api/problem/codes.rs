@@ -218,6 +218,9 @@ codes! {
     SESSIONS_UNAVAILABLE = "sessions_unavailable", SERVICE_UNAVAILABLE, "Sessions cannot be had now",
         "What keeps them does not answer. The bars may have been counted or not: send them again with the same `seq` \
          after `Retry-After` seconds, and none is lost or counted twice.";
+    EXECUTORS_UNAVAILABLE = "executors_unavailable", SERVICE_UNAVAILABLE, "Rules cannot be run now",
+        "What runs them does not answer, or was lost twice while it ran this. Nothing was counted; try again after \
+         `Retry-After` seconds.";
     UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE, "The store cannot be used now",
         "Nothing was stored. Try again after `Retry-After` seconds.";
     INTERNAL = "internal", INTERNAL_SERVER_ERROR, "A fault of the service",

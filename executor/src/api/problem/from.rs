@@ -195,6 +195,10 @@ impl From<ServiceError> for Problem {
             ServiceError::Busy | ServiceError::Cancelled => {
                 Self { retry_after: Some(1), ..Self::new(Code::OVERLOADED, detail) }
             }
+            ServiceError::ExecutorsAway(error) => {
+                tracing::warn!(error = chain(&*error), "a run found no executor");
+                Self { retry_after: Some(1), ..Self::new(Code::EXECUTORS_UNAVAILABLE, detail) }
+            }
             ServiceError::Load(error) => Self::internal(&error),
             ServiceError::Sandbox(error) => Self::internal(&error),
         }

@@ -103,8 +103,8 @@ struct Trial<'a> {
 impl Trial<'_> {
     /// Starts the module, and asks for its state.
     fn start(&self) -> Result<Option<u32>, TrialError> {
-        let Prepared { module, shape, manifest, .. } = self.prepared;
-        let state = match module.initial_state(shape, &self.params, &self.limits) {
+        let Prepared { module, manifest, .. } = self.prepared;
+        let state = match module.initial_state(self.prepared.setup(&self.params, &self.limits)) {
             Err(RunError::Input(InputError::NoState)) => return Ok(None),
             state => state?,
         };
@@ -119,14 +119,15 @@ impl Trial<'_> {
 
     /// Whether the module has the buffers of its manifest, and no others.
     fn check_buffers(&self) -> Result<(), TrialError> {
-        let Prepared { module, shape, manifest, .. } = self.prepared;
+        let Prepared { module, manifest, .. } = self.prepared;
         let limits = Limits { every_buffer: true, ..self.limits };
-        match module.open(shape, &self.params, &limits) {
+        let begun = module.begin(self.prepared.setup(&self.params, &limits), None, false);
+        match begun.and_then(|mut run| run.ready()) {
             Err(RunError::Violation(violation)) if violation.kind == ViolationKind::AbiBreach => {
                 Err(ManifestError::contradicted("", contradiction(manifest, &violation.detail)).into())
             }
             // It was started before: it traps where it is asked for a column that it does not have. Its right.
-            Ok(_) | Err(RunError::Violation(_)) => Ok(()),
+            Ok(()) | Err(RunError::Violation(_)) => Ok(()),
             Err(other) => Err(other.into()),
         }
     }
@@ -158,18 +159,17 @@ impl Trial<'_> {
 
     /// The results; none if the module was stopped for what it did on these bars.
     fn bars(&self, bars: &Bars, chunk_rows: u32, how: How) -> Result<Option<OutputColumns>, TrialError> {
-        let Prepared { module, shape, manifest, .. } = self.prepared;
+        let Prepared { module, manifest, .. } = self.prepared;
         let limits = Limits { chunk_rows, ..self.limits };
+        let setup = self.prepared.setup(&self.params, &limits);
         let mut results = OutputColumns::default();
         let ran = match how {
-            How::Whole => self.columns(bars, 0..BARS, |input| {
-                module.run(shape, &self.params, &limits, input, &mut results).map(drop)
-            }),
+            How::Whole => self.columns(bars, 0..BARS, |input| module.run(setup, input, &mut results).map(drop)),
             How::HandedOn => (|| {
-                let mut state = module.initial_state(shape, &self.params, &limits)?;
+                let mut state = module.initial_state(setup)?;
                 for rows in [0..BARS / 2, BARS / 2..BARS] {
                     state = self.columns(bars, rows, |input| {
-                        let resumed = module.resume(shape, &self.params, &limits, &state, input, &mut results);
+                        let resumed = module.resume(setup, &state, input, &mut results);
                         resumed.map(|(state, _)| state)
                     })?;
                 }

@@ -1,0 +1,74 @@
+//! A module that runs in executors.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rulebox_sandbox::{Digest, Outline, Refusal, RunError};
+
+use super::exchange::{self, Lost};
+use super::peer::Held;
+use super::run::RemoteRun;
+use super::{Away, Shared};
+use crate::execution::engine::{Module, Run, Setup, Unloaded};
+use crate::execution::modules::LoadError;
+
+/// A module, and the bytes of it for executors that do not have it.
+#[derive(Clone, Debug)]
+pub(super) struct RemoteModule {
+    pub(super) shared: Arc<Shared>,
+    pub(super) digest: Digest,
+    bytes: Bytes,
+    compiled: bool,
+    pub(super) has_state: bool,
+}
+
+impl RemoteModule {
+    pub(super) fn new(shared: Arc<Shared>, unloaded: Unloaded<'_>) -> Self {
+        let Unloaded { digest, bytes, compiled } = unloaded;
+        // What passed the gate can be read.
+        let has_state = Outline::read(bytes).is_ok_and(|outline| outline.has_state);
+        Self { shared, digest, bytes: Bytes::copy_from_slice(bytes), compiled, has_state }
+    }
+
+    /// Has an executor load it, to learn whether it is taken.
+    pub(super) async fn load(&self) -> Result<(), LoadError> {
+        let mut tried = Vec::new();
+        loop {
+            let mut held = self.shared.pick(&tried).await.map_err(LoadError::Away)?;
+            let lost = match self.put(&mut held).await {
+                Ok(refused) => return refused,
+                Err(lost) => lost,
+            };
+            if lost.counts() {
+                held.peer.failed();
+            }
+            tried.push(Arc::clone(&held.peer));
+            // As often as a run is tried, for the same reason: it may be the module that they are lost by.
+            if tried.len() >= 2 {
+                let full = matches!(lost, Lost::Full);
+                return Err(LoadError::Away(if full {
+                    RunError::Busy
+                } else {
+                    RunError::Away(Away::Lost(2, lost).into())
+                }));
+            }
+        }
+    }
+
+    /// Hands it to an executor that does not have it.
+    pub(super) async fn put(&self, held: &mut Held) -> Result<Result<(), LoadError>, Lost> {
+        match exchange::put_module(held, &self.bytes, self.compiled).await? {
+            Ok(()) => Ok(Ok(())),
+            Err(refusal) => {
+                let refusal: Refusal = postcard::from_bytes(&refusal).map_err(|error| Lost::Nonsense(error.into()))?;
+                Ok(Err(LoadError::Refused(refusal)))
+            }
+        }
+    }
+}
+
+impl Module for RemoteModule {
+    fn begin(&self, setup: Setup<'_>, state: Option<&[u8]>, keeps: bool) -> Result<Box<dyn Run>, RunError> {
+        Ok(Box::new(RemoteRun::new(self.clone(), setup, state, keeps)))
+    }
+}

@@ -1,0 +1,55 @@
+//! Which executors there are: a name may stand for many, and for others a moment later.
+
+use std::sync::{Arc, PoisonError};
+
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::peer::{Peer, Place};
+use super::{Address, Shared, connect};
+use crate::telemetry::chain;
+
+/// Keeps the executors of an address connected, until `stop`.
+pub(super) async fn watch(shared: Arc<Shared>, address: Address, stop: CancellationToken) {
+    let mut known: Vec<(Arc<Peer>, DropGuard)> = Vec::new();
+    let add = |place: Place, known: &mut Vec<(Arc<Peer>, DropGuard)>| {
+        let (peer, gone) = (Peer::new(place), stop.child_token());
+        shared.peers.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&peer));
+        tokio::spawn(connect::keep(Arc::clone(&shared), Arc::clone(&peer), gone.clone()));
+        known.push((peer, gone.drop_guard()));
+    };
+    let (host, port) = match &address {
+        Address::Unix(path) => {
+            add(Place::Unix(path.clone()), &mut known);
+            return stop.cancelled().await;
+        }
+        Address::Tls { host, port } => (host.clone(), *port),
+    };
+    let mut said = false;
+    loop {
+        match tokio::net::lookup_host((host.as_str(), port)).await {
+            Ok(found) => {
+                said = false;
+                let places: Vec<_> = found.map(|address| Place::Tls(address, host.clone())).collect();
+                // Its runs come to their end; then the connection does.
+                known.retain(|(peer, _)| places.contains(&peer.place));
+                for place in places {
+                    if known.iter().all(|(peer, _)| peer.place != place) {
+                        add(place, &mut known);
+                    }
+                }
+                let is_known = |peer: &Arc<Peer>| known.iter().any(|(known, _)| Arc::ptr_eq(known, peer));
+                let is_ours = |place: &Place| matches!(place, Place::Tls(at, of) if *of == host && at.port() == port);
+                let mut peers = shared.peers.write().unwrap_or_else(PoisonError::into_inner);
+                peers.retain(|peer| !is_ours(&peer.place) || is_known(peer));
+            }
+            // Those that were known stay: a name server that is away takes no executor with it.
+            Err(error) if !std::mem::replace(&mut said, true) => {
+                tracing::warn!(%address, error = chain(&error), "the name of the executors cannot be resolved");
+            }
+            Err(_) => {}
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(shared.options.resolve_time)).await.is_none() {
+            return;
+        }
+    }
+}

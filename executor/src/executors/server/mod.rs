@@ -1,0 +1,78 @@
+//! An executor's side: takes runs from APIs, and runs them.
+
+mod accept;
+mod handler;
+mod listener;
+mod run;
+mod sink;
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+use rulebox_sandbox::Digest;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Evaluation;
+use crate::execution::engine::{Engine, Module, Unloaded};
+use crate::execution::modules::LoadError;
+use crate::execution::pool::Pool;
+use crate::telemetry::metrics::Metrics;
+
+pub use accept::{Limits, serve};
+pub use listener::{ListenError, Listener};
+
+/// What runs modules for APIs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Executor {
+    engine: Arc<dyn Engine>,
+    loaded: Cache<[u8; 32], Arc<dyn Module>>,
+    /// Threads that run modules.
+    runs: Pool,
+    /// Threads that compile them.
+    loads: Pool,
+    /// Runs between their batches.
+    open: Arc<Semaphore>,
+    metrics: Metrics,
+    stopping: CancellationToken,
+}
+
+impl Executor {
+    /// Runs modules in this engine.
+    pub fn new(engine: Arc<dyn Engine>, settings: &crate::config::Config, metrics: Metrics) -> Self {
+        let Evaluation { threads, queue, streams, loaded_modules, .. } = settings.evaluation;
+        let (compilers, texts) = (settings.compile.threads, settings.compile.queue);
+        Self {
+            engine,
+            loaded: Cache::new(loaded_modules as u64),
+            runs: Pool::new("evaluation", threads, queue),
+            loads: Pool::new("compile", compilers, texts),
+            open: Arc::new(Semaphore::new(streams.min(Semaphore::MAX_PERMITS))),
+            metrics,
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// Sets the gauges that are read rather than counted.
+    pub fn measure(&self) {
+        let depth = |waiting: usize| i64::try_from(waiting).unwrap_or(i64::MAX);
+        self.metrics.compile_queue.set(depth(self.loads.waiting()));
+        self.metrics.evaluation_queue.set(depth(self.runs.waiting()));
+    }
+
+    /// The metrics.
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Ends runs before their next call into a module.
+    pub fn end_runs(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Compiles a module, once for all that ask at the same time.
+    fn load(&self, bytes: &[u8], compiled: bool) -> Result<Arc<dyn Module>, Arc<LoadError>> {
+        let digest = Digest::of(bytes);
+        self.loaded.try_get_with(digest.0, || self.engine.load(Unloaded { digest, bytes, compiled }))
+    }
+}

@@ -1,0 +1,26 @@
+//! What the API and its executors say to each other.
+//!
+//! A run is one HTTP/2 request, `POST /v1/run`: frames of [`Request`] in its body, frames of [`Reply`] in the answer's,
+//! both at the same time. `PUT /v1/modules` hands over a module. Both are the same build or neighbours of it: what
+//! cannot be read is refused, and [`VERSION`] says which messages these are.
+
+mod columns;
+mod frames;
+mod reply;
+mod request;
+#[cfg(test)]
+mod tests;
+
+pub use columns::{InputBytes, TimeBytes, borrowed, rows_a_batch};
+pub use frames::{FRAME_BYTES, FrameError, Frames, frame};
+pub use reply::{Done, Failure, Reply, Rows};
+pub use request::{Batch, Begin, Request};
+
+/// Of these messages, in the address of every request: an executor that does not know it answers 404.
+pub const VERSION: &str = "v1";
+/// Where runs are posted.
+pub const RUN_PATH: &str = "/v1/run";
+/// Where modules are put.
+pub const MODULE_PATH: &str = "/v1/modules";
+/// Of a module that is put: `compiler` or `tenant`, which says how it is compiled.
+pub const MADE_BY: &str = "x-made-by";
