@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc, reason = "a test harness fails by panicking")]
 
+mod executor;
 pub mod servers;
+
+pub use executor::Executor;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};

@@ -39,7 +39,12 @@ impl Authority {
 
     /// Makes the files of a server on loopback in a folder of its own.
     pub fn identify(&self, folder: &Path) -> Identity {
-        let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+        self.identify_as(folder, &["localhost", "127.0.0.1"])
+    }
+
+    /// The same for other names.
+    pub fn identify_as(&self, folder: &Path, names: &[&str]) -> Identity {
+        let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
         let identity = Identity { certificate: folder.join("server.pem"), key: folder.join("server.key") };
