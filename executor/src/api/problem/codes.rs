@@ -84,7 +84,7 @@ codes! {
         "The operator of the service refuses this tenant's requests. Ask them.";
     MODULES_FORBIDDEN = "modules_forbidden", FORBIDDEN, "The tenant may not upload modules",
         "Whoever has the role `admin` can permit it: the tenant's limit `modules` (`PATCH /v1/tenants/{tenant}`, or `rulebox tenant \
-         limits NAME --limit modules=true` beside the store); for all tenants, the setting `RULEBOX_TENANT__MODULES`. Versions that are \
+         limits NAME --limit modules=true` beside a service that does not run); for all tenants, the setting `RULEBOX_TENANT__MODULES`. Versions that are \
          there run in any case.";
     NOT_FOUND = "not_found", NOT_FOUND, "There is no such address",
         "See /docs for the operations.";

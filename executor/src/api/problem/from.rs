@@ -157,7 +157,8 @@ impl From<ServiceError> for Problem {
             }
             ServiceError::ModulesForbidden => Self::new(
                 Code::MODULES_FORBIDDEN,
-                "this tenant may not upload modules; whoever operates the service can permit it",
+                "this tenant may not upload modules: whoever has the role `admin` can permit it, by the limit `modules` of \
+                 the tenant, and to all tenants the setting RULEBOX_TENANT__MODULES",
             ),
             ServiceError::ModuleRefused { kind, violation, .. } => {
                 Self { violation: violation.map(|id| (kind, id)), ..Self::new(Code::MODULE_REFUSED, detail) }
