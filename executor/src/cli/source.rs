@@ -53,6 +53,10 @@ impl RuleFile {
 
     /// Shows diagnostics on standard error.
     pub(super) fn tell(&self, diagnostics: &Diagnostics) -> Failure {
+        if self.is_module() {
+            eprintln!("error: {0} is WebAssembly, not a text; `rulebox guest check {0}` looks at modules", self.name);
+            return Failure::Told;
+        }
         // Without a text there is nothing to point into.
         let text = self.text().unwrap_or_default();
         eprintln!("{}\n", render::render(diagnostics, text, &self.name, terminal::stderr_colors()));

@@ -76,6 +76,10 @@ fn what_does_not_go_together_is_told() {
     assert!(err.contains("--manifest"), "{err}");
     let err = room.rulebox(&["run", &module("as_drawdown_guard"), "--data", &data]).refused(1);
     assert!(err.contains("rulebox.manifest"), "{err}");
+    for command in ["check", "test", "explain"] {
+        let err = room.rulebox(&[command, &guard]).refused(1);
+        assert!(err.contains("`rulebox guest check "), "{command}: {err}");
+    }
     let err = room.rulebox(&["guest", "check", &guard, &guard, "--manifest", "m.json"]).refused(2);
     assert!(err.contains("one module"), "{err}");
 }

@@ -53,8 +53,8 @@ impl ManifestError {
     pub(super) fn none() -> Self {
         wrong(
             "",
-            "there is none: put its JSON into the module's custom section `rulebox.manifest`, or send it beside the \
-             module as the part `manifest` of a form",
+            "there is none: put its JSON into the module's custom section `rulebox.manifest`, or give it beside the \
+             module (in an upload as the part `manifest` of a form, on the command line with --manifest)",
         )
     }
 

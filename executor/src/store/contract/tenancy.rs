@@ -34,7 +34,7 @@ fn tenant_name(text: &str) -> TenantName {
 }
 
 async fn tenants_have_names_and_limits(store: &dyn Store) {
-    let limits = TenantLimits { rules: Some(3), ..TenantLimits::default() };
+    let limits = TenantLimits { rules: Some(3), modules: Some(true), ..TenantLimits::default() };
     let made = store.create_tenant(&tenant_name("limited"), &limits, &change()).await.unwrap();
     assert_eq!((made.limits, made.suspended_at), (limits, None));
     assert_eq!(store.tenant(made.id).await.unwrap(), made);

@@ -231,6 +231,36 @@ async fn what_shows_on_some_bars_alone_is_told_then() {
 }
 
 #[tokio::test]
+async fn a_state_that_lies_later_ends_no_session_and_counts_no_bar() {
+    let server = server().await;
+    // Of a sum of 14: a state of 4 GiB, one that is not there, one that has moved, and none.
+    for (name, lie) in [
+        ("huge", "0x00000010ffffffff"),
+        ("outside", "0x0002000000000008"),
+        ("moved", "0x0000002000000008"),
+        ("none", "0"),
+    ] {
+        let text = format!(
+            r#"(func (export "rulebox_state") (result i64)
+              (if (result i64) (f64.eq (f64.load (i32.const 16)) (f64.const 14))
+                (then (i64.const {lie})) (else (i64.const 0x0000001000000008))))"#
+        );
+        let manifest = serde_json::to_vec(&manifest()).unwrap();
+        let path = format!("/v1/rules?name={name}");
+        post_form(&server, &path, frame::assemble(&text).unwrap(), manifest).await.ok();
+        let session = server.post("/v1/sessions", &json!({"rules": [name]})).await.ok();
+        let path = format!("/v1/sessions/{}/bars", session["id"].as_str().unwrap());
+        let bar = async |seq: u32, x: u32| server.post(&path, &json!({"seq": seq, "inputs": {"x": x}})).await;
+        bar(0, 1).await.ok();
+        let problem = bar(1, 6).await.problem(422, "sandbox_violation");
+        assert_eq!(problem["kind"], "abi_breach", "{name}");
+        let answer = bar(1, 5).await.ok();
+        assert_eq!(answer["bars"][0]["rules"][0]["out"]["sum"], json!(12.0), "{name}");
+    }
+    assert_well(&server).await;
+}
+
+#[tokio::test]
 async fn texts_of_a_module_are_cleaned_and_a_long_one_is_a_breach() {
     let server = server().await;
     let manifest = || serde_json::to_vec(&manifest()).unwrap();
