@@ -29,7 +29,14 @@ pub struct RuleUpload {
     pub upload: Upload,
 }
 
-/// A module and its manifest, as the description of the API has what [`RuleUpload::read`] reads.
+// What follows describes bodies for the OpenAPI document; `RuleUpload` reads them.
+
+/// WebAssembly.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct ModuleBytes(pub Vec<u8>);
+
+/// A module and its manifest.
 #[derive(Debug, ToSchema)]
 pub struct ModuleForm {
     /// WebAssembly.

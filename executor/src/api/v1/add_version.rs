@@ -12,7 +12,7 @@ use crate::api::context::Marks;
 use crate::api::idempotency::IdempotencyKey;
 use crate::api::params::{NameQuery, QueryArgs, RulePath};
 use crate::api::problem::{Code, Problem};
-use crate::api::rule_upload::{ModuleForm, RuleUpload};
+use crate::api::rule_upload::{ModuleBytes, ModuleForm, RuleUpload};
 use crate::api::state::ApiState;
 use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesWrite;
@@ -23,7 +23,7 @@ use crate::auth::permission::RulesWrite;
     post, path = "/v1/rules/{name}/versions", tag = "rules", operation_id = "add_version",
     params(RulePath, NameQuery, IfMatch, IdempotencyKey),
     request_body(content(
-        (RuleSource = "application/json"), (String = "text/plain"), (Vec<u8> = "application/wasm"),
+        (RuleSource = "application/json"), (String = "text/plain"), (ModuleBytes = "application/wasm"),
         (ModuleForm = "multipart/form-data"),
     )),
     responses(

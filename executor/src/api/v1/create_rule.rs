@@ -11,7 +11,7 @@ use crate::api::context::Marks;
 use crate::api::idempotency::IdempotencyKey;
 use crate::api::params::{NameQuery, QueryArgs};
 use crate::api::problem::Problem;
-use crate::api::rule_upload::{ModuleForm, RuleUpload};
+use crate::api::rule_upload::{ModuleBytes, ModuleForm, RuleUpload};
 use crate::api::state::ApiState;
 use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesWrite;
@@ -27,7 +27,7 @@ use crate::domain::rule::RuleName;
     post, path = "/v1/rules", tag = "rules", operation_id = "create_rule",
     params(NameQuery, IdempotencyKey),
     request_body(content(
-        (RuleSource = "application/json"), (String = "text/plain"), (Vec<u8> = "application/wasm"),
+        (RuleSource = "application/json"), (String = "text/plain"), (ModuleBytes = "application/wasm"),
         (ModuleForm = "multipart/form-data"),
     )),
     responses(

@@ -6,6 +6,7 @@ use axum::response::IntoResponse;
 
 use crate::api::params::{NoQuery, QueryArgs, VersionPath};
 use crate::api::problem::Problem;
+use crate::api::rule_upload::ModuleBytes;
 use crate::api::tenant::Tenant;
 use crate::auth::permission::RulesRead;
 use crate::service::Service;
@@ -15,7 +16,7 @@ use crate::service::Service;
     get, path = "/v1/rules/{name}/versions/{version}/module", tag = "rules", operation_id = "get_module",
     params(VersionPath),
     responses(
-        (status = 200, description = "WebAssembly", body = Vec<u8>, content_type = "application/wasm"),
+        (status = 200, description = "WebAssembly", body = ModuleBytes, content_type = "application/wasm"),
         (status = 404, description = "`rule_not_found` or `version_not_found`"),
     )
 )]
