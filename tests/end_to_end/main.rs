@@ -5,6 +5,7 @@
 mod durability;
 mod executors;
 mod large;
+mod modules;
 mod readme;
 mod replicas;
 mod retention;
