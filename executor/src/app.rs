@@ -81,6 +81,9 @@ pub enum StartError {
     /// An issuer of tokens cannot be used as it is written.
     #[error(transparent)]
     Issuer(#[from] IssuerError),
+    /// A process that compiles modules cannot start.
+    #[error(transparent)]
+    Worker(#[from] rulebox_sandbox::worker::WorkerError),
     /// The sandbox cannot start.
     #[error("the sandbox cannot start: {0}")]
     Sandbox(#[from] rulebox_sandbox::SandboxError),

@@ -5,6 +5,7 @@
 //! `RULEBOX_EVALUATION__FUEL=1000000`.
 
 mod bounds;
+mod compile;
 pub mod database;
 mod error;
 mod executors;
@@ -22,6 +23,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+pub use compile::Compile;
 use database::Database;
 pub use error::ConfigError;
 use error::{SECRETS, variable};
@@ -130,20 +132,6 @@ pub enum Durability {
     Power,
     /// The death of the process, not that of the machine.
     Process,
-}
-
-/// Settings of the compiler.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Compile {
-    /// Threads that compile.
-    pub threads: usize,
-    /// Requests that may wait for one; past them the answer is 503.
-    pub queue: usize,
-    /// Bytes of source text.
-    pub source_bytes: usize,
-    /// Worst-case fuel of one bar: a rule that may need more is refused.
-    pub bar_fuel: u64,
 }
 
 /// Settings of runs.
@@ -325,7 +313,7 @@ impl Default for Defaults {
             health: Health { listen: SocketAddr::new(loopback, 9090) },
             store: Store { connections: 4, busy_ms: 5_000, durability: Durability::Power },
             database: Database::default(),
-            compile: Compile { threads: cores.div_ceil(2), queue: 64, source_bytes: 64 << 10, bar_fuel: 1_000_000 },
+            compile: Compile::of_cores(cores),
             evaluation: Evaluation {
                 threads: cores,
                 queue: 256,

@@ -80,7 +80,7 @@ pub fn prepare() {
     drop(Engine::new(&wasmtime_config(&smallest)));
 }
 
-fn wasmtime_config(settings: &SandboxConfig) -> Config {
+pub(crate) fn wasmtime_config(settings: &SandboxConfig) -> Config {
     let mut config = Config::new();
     // Everything off, then on what modules may use: a proposal that a later Wasmtime turns on stays off here.
     config.wasm_features(WasmFeatures::all().difference(FEATURES), false);

@@ -17,12 +17,14 @@ mod message;
 mod module;
 mod outcome;
 mod outline;
+mod precompile;
 mod run;
 pub mod selftest;
 mod setup;
 mod ticker;
 mod trap;
 mod validate;
+pub mod worker;
 
 pub use engine::{Sandbox, SandboxError, prepare};
 pub use instance::{Instance, RunReport, Shape};

@@ -11,7 +11,7 @@ use crate::validate;
 pub const PAGE_BYTES: usize = 64 * 1024;
 
 /// What is fixed when the engine is made: the pool that instances come from, and the clock of deadlines.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SandboxConfig {
     /// Instances alive at a time. One more is refused with [`crate::RunError::Busy`]. Each reserves 4 GiB of address
     /// space (not of memory), so that compiled code needs no bounds checks.
@@ -50,7 +50,7 @@ impl Default for SandboxConfig {
 ///
 /// The defaults admit guests of common toolchains and all but the most intricate rules of the language (whose authors
 /// are told so), and keep the compilation of the worst module that passes within seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ModuleLimits {
     /// Bytes of the module.
     pub module_bytes: usize,

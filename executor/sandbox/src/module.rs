@@ -87,19 +87,12 @@ impl Sandbox {
     pub fn load(&self, bytes: &[u8], limits: &ModuleLimits) -> Result<Module, Refusal> {
         validate::module(bytes, limits, self.config())?;
         let module = wasmtime::Module::from_binary(&self.shared.engine, bytes).map_err(|e| not_compiled(&e))?;
-        let pre = self.shared.linker.instantiate_pre(&module).map_err(|e| not_compiled(&e))?;
-        let exports = Exports::find(&module).ok_or_else(|| Refusal {
-            kind: ViolationKind::ModuleInvalid,
-            detail: "an export of the ABI is missing".to_owned(),
-        })?;
-        Ok(Module {
-            loaded: Arc::new(Loaded { shared: Arc::clone(&self.shared), pre, exports, digest: Digest::of(bytes) }),
-        })
+        Module::link(Arc::clone(&self.shared), &module, Digest::of(bytes)).map_err(|e| not_compiled(&e))
     }
 }
 
 /// The gate let it through, and the engine would not have it: a limit of Cranelift's that the gate does not know.
-fn not_compiled(error: &wasmtime::Error) -> Refusal {
+pub(crate) fn not_compiled(error: &wasmtime::Error) -> Refusal {
     Refusal {
         kind: ViolationKind::ModuleTooComplex,
         detail: format!("the engine cannot compile it: {}", validate::shown(&format!("{error:#}"), 300)),
@@ -107,6 +100,13 @@ fn not_compiled(error: &wasmtime::Error) -> Refusal {
 }
 
 impl Module {
+    /// Makes compiled code ready to start.
+    pub(crate) fn link(shared: Arc<Shared>, module: &wasmtime::Module, digest: Digest) -> wasmtime::Result<Self> {
+        let pre = shared.linker.instantiate_pre(module)?;
+        let exports = Exports::find(module).ok_or_else(|| wasmtime::Error::msg("an export of the ABI is missing"))?;
+        Ok(Self { loaded: Arc::new(Loaded { shared, pre, exports, digest }) })
+    }
+
     /// SHA-256 of its bytes.
     pub fn digest(&self) -> Digest {
         self.loaded.digest

@@ -29,6 +29,8 @@ pub enum ViolationKind {
     ModuleTooLarge,
     /// Upload: it has more of something than can be compiled in bounded time.
     ModuleTooComplex,
+    /// Upload: the compile worker met the limit of its time, its memory or its system calls.
+    CompileKilled,
 }
 
 /// How much a violation matters, in ascending order.
@@ -58,7 +60,7 @@ impl Severity {
 
 impl ViolationKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::FuelExhausted,
         Self::DeadlineExceeded,
         Self::MemoryLimit,
@@ -69,6 +71,7 @@ impl ViolationKind {
         Self::ModuleInvalid,
         Self::ModuleTooLarge,
         Self::ModuleTooComplex,
+        Self::CompileKilled,
     ];
 
     /// Its name in records, metrics and answers.
@@ -84,7 +87,20 @@ impl ViolationKind {
             Self::ModuleInvalid => "module_invalid",
             Self::ModuleTooLarge => "module_too_large",
             Self::ModuleTooComplex => "module_too_complex",
+            Self::CompileKilled => "compile_killed",
         }
+    }
+
+    /// Whether it is of modules that are not run at all.
+    pub const fn is_at_upload(self) -> bool {
+        matches!(
+            self,
+            Self::ImportForbidden
+                | Self::ModuleInvalid
+                | Self::ModuleTooLarge
+                | Self::ModuleTooComplex
+                | Self::CompileKilled
+        )
     }
 
     /// Its severity. `compiled`: the module came out of our own compiler, whose modules cannot do most of these by
@@ -99,7 +115,8 @@ impl ViolationKind {
             | Self::ImportForbidden
             | Self::ModuleInvalid
             | Self::ModuleTooLarge
-            | Self::ModuleTooComplex => Severity::High,
+            | Self::ModuleTooComplex
+            | Self::CompileKilled => Severity::High,
         }
     }
 }

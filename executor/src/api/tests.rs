@@ -62,7 +62,7 @@ async fn fixture(configure: impl FnOnce(&mut Config)) -> Fixture {
         sealer,
         cursors: Arc::new(secrets.sealer("cursors")),
         session_keys: Arc::new(SessionKeys::of(&secrets)),
-        engine: app::engine::in_process(&config).unwrap(),
+        engine: app::engine::in_process(&config, app::engine::workers(&config)).unwrap(),
         generations,
         meter: Arc::default(),
         settings: Arc::new(config),

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use rulebox_sandbox::worker::Setup;
 use rulebox_sandbox::{ModuleLimits, Sandbox, SandboxConfig, SandboxError};
 
 use super::StartError;
 use crate::config::{Config, Role};
 use crate::execution::engine::{Engine, InProcess};
+use crate::execution::workers::{Workers, WorkersConfig};
 use crate::executors::client::{self, Executors};
 use crate::executors::tls::Identity;
 
@@ -17,7 +19,7 @@ use crate::executors::tls::Identity;
 pub(super) fn of_role(config: &Config) -> Result<Arc<dyn Engine>, StartError> {
     let settings = &config.executors;
     if config.role != Role::Api {
-        return Ok(in_process(config)?);
+        return Ok(in_process(config, workers(config))?);
     }
     Ok(Arc::new(Executors::connect(client::Options {
         addresses: settings.addresses.clone(),
@@ -28,13 +30,27 @@ pub(super) fn of_role(config: &Config) -> Result<Arc<dyn Engine>, StartError> {
     })))
 }
 
-/// Runs modules in this process.
+/// Runs modules in this process, and has these compile what our compiler did not make.
 ///
 /// # Errors
 /// If the sandbox cannot start.
-pub fn in_process(config: &Config) -> Result<Arc<dyn Engine>, SandboxError> {
+pub fn in_process(config: &Config, workers: Workers) -> Result<Arc<dyn Engine>, SandboxError> {
+    let sandbox = Sandbox::new(sandbox_config(config))?;
+    Ok(Arc::new(InProcess::new(sandbox, ModuleLimits::default()).with_workers(workers)))
+}
+
+/// The processes that compile what our compiler did not make. None is started.
+pub fn workers(config: &Config) -> Workers {
+    let compile = &config.compile;
+    let setup = Setup { sandbox: sandbox_config(config), module: ModuleLimits::default(), job: compile.job() };
+    let (processes, confinement) = (compile.workers, compile.worker_confinement);
+    let program = compile.worker_program.clone();
+    Workers::new(WorkersConfig { processes, program, confinement, setup })
+}
+
+fn sandbox_config(config: &Config) -> SandboxConfig {
     let evaluation = &config.evaluation;
-    let sandbox = Sandbox::new(SandboxConfig {
+    SandboxConfig {
         // Uploads' tests run on the compile pool, runs on their own: an instance for each thread, and some. A stream
         // keeps its own.
         pool_size: u32::try_from(2 * evaluation.threads + config.compile.threads)
@@ -43,8 +59,7 @@ pub fn in_process(config: &Config) -> Result<Arc<dyn Engine>, SandboxError> {
             .saturating_add(u32::try_from(evaluation.streams).unwrap_or(u32::MAX)),
         max_memory_bytes: evaluation.memory_bytes.max(SandboxConfig::default().max_memory_bytes),
         ..SandboxConfig::default()
-    })?;
-    Ok(Arc::new(InProcess::new(sandbox, ModuleLimits::default())))
+    }
 }
 
 /// What the API and its executors show each other, if there are files of it.

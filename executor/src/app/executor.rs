@@ -11,6 +11,7 @@ use super::{HEALTH_CONNECTIONS, StartError, engine};
 use crate::api::executor_health::{self, ExecutorHealth};
 use crate::config::Config;
 use crate::confinement::{self, Confinement, Profile};
+use crate::execution::workers::Workers;
 use crate::executors::address::Listen;
 use crate::executors::server::{self as executors, Executor, Listener};
 use crate::executors::tls::Identity;
@@ -25,6 +26,7 @@ pub struct ExecutorApp {
     health: TcpListener,
     identity: Option<Arc<Identity>>,
     confinement: Confinement,
+    workers: Workers,
 }
 
 impl ExecutorApp {
@@ -38,9 +40,12 @@ impl ExecutorApp {
         let listener = Listener::bind(&config.executors.listen)?;
         let health = listen(config.health.listen)?;
         let readable = identity.as_ref().map(|identity| identity.directories()).unwrap_or_default();
+        // Afterwards no process can be started.
+        let workers = engine::workers(&config);
+        workers.start()?;
         confinement::prepare().map_err(StartError::Prepare)?;
         let confinement = confinement::confine(&Profile::executor(readable), config.executors.confinement)?;
-        Ok(Self { config, listener, health, identity, confinement })
+        Ok(Self { config, listener, health, identity, confinement, workers })
     }
 
     /// What the process has given up.
@@ -70,12 +75,13 @@ impl ExecutorApp {
     /// # Errors
     /// If the engine cannot start, or a listener cannot be used.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
-        let Self { config, listener, health, identity, confinement } = self;
+        let Self { config, listener, health, identity, confinement, workers } = self;
         let metrics = Metrics::new()?;
-        let executor = Executor::new(engine::in_process(&config)?, &config, metrics);
+        let executor = Executor::new(engine::in_process(&config, workers.clone())?, &config, metrics);
         let draining = Arc::new(AtomicBool::new(false));
         let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());
-        let state = ExecutorHealth { executor: executor.clone(), confinement, draining: Arc::clone(&draining) };
+        let state =
+            ExecutorHealth { executor: executor.clone(), confinement, workers, draining: Arc::clone(&draining) };
         let limits = server::Limits {
             connections: HEALTH_CONNECTIONS,
             header_time: config.api.header_time(),

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use rulebox_dsl::calendar::UnknownZone;
+use rulebox_sandbox::worker::ServeError;
 use rulebox_sandbox::{Refusal, RunError, SandboxError};
 
 use super::csv::DataError;
@@ -78,6 +79,9 @@ pub(super) enum Failure {
     /// The engine did not start.
     #[error("the sandbox does not start")]
     Sandbox(#[from] SandboxError),
+    /// A compile worker ended other than by its server's wish.
+    #[error("the compile worker ends (it is started by `rulebox serve`, and not by hand)")]
+    Worker(#[from] ServeError),
     /// The module of a rule was not loaded.
     #[error("the rule's module was refused")]
     Refused(#[from] Refusal),

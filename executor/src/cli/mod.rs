@@ -6,6 +6,7 @@
 mod admin;
 mod audit;
 mod check;
+mod compile_worker;
 mod csv;
 mod demo;
 mod engine;
@@ -58,6 +59,7 @@ enum Command {
     Tenant(tenant::Arguments),
     Key(key::Arguments),
     Audit(audit::Arguments),
+    CompileWorker(compile_worker::Arguments),
 }
 
 /// Reads the arguments of the process, does what they ask, and says how it went.
@@ -76,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Tenant(arguments) => tenant::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::CompileWorker(arguments) => compile_worker::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

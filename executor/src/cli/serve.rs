@@ -66,6 +66,13 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_COMPILE__QUEUE               requests that may wait for one
   RULEBOX_COMPILE__SOURCE_BYTES        bytes of a rule's text
   RULEBOX_COMPILE__BAR_FUEL            worst-case fuel of one bar
+  RULEBOX_COMPILE__WORKERS             processes that compile modules of tenants
+  RULEBOX_COMPILE__TENANT_WORKERS      modules of a tenant that are compiled at a time
+  RULEBOX_COMPILE__WORKER_MEMORY_BYTES  memory to compile a module
+  RULEBOX_COMPILE__WORKER_CPU_SECONDS  processor time to compile a module
+  RULEBOX_COMPILE__WORKER_SECONDS      time by the clock to compile a module
+  RULEBOX_COMPILE__WORKER_CONFINEMENT  what to do where the system cannot confine that process
+                                       wholly: require, best-effort
   RULEBOX_EVALUATION__THREADS          threads that run rules
   RULEBOX_EVALUATION__QUEUE            requests that may wait for one
   RULEBOX_EVALUATION__ROWS             bars of a request

@@ -164,12 +164,19 @@ const FORKS: &[c_long] = &[
     libc::SYS_wait4,
     libc::SYS_waitid,
     libc::SYS_kill,
+    // What it forks aborts by its own number.
+    libc::SYS_tgkill,
     libc::SYS_prctl,
     libc::SYS_prlimit64,
     libc::SYS_seccomp,
     libc::SYS_landlock_create_ruleset,
     libc::SYS_landlock_restrict_self,
 ];
+
+#[cfg(target_arch = "x86_64")]
+const FORKS_OLD: &[c_long] = &[libc::SYS_dup2];
+#[cfg(not(target_arch = "x86_64"))]
+const FORKS_OLD: &[c_long] = &[];
 
 /// What no compiler does: programs, processes, sockets, and the memory of others.
 const DEADLY: &[c_long] = &[
@@ -223,6 +230,7 @@ pub(super) fn allowed(profile: &Profile) -> Calls {
         Starts::Forks => {
             memory(&mut calls, false);
             calls.any(FORKS);
+            calls.any(FORKS_OLD);
             fork(&mut calls);
         }
         Starts::Threads => {

@@ -15,13 +15,14 @@ mod seccomp;
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 pub use process::OnlyThread;
 pub use report::{Confinement, Holds, Layer, LayerName};
 
 /// What to do where the system lacks a layer (an old kernel, gVisor).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// Do not go on.
@@ -70,7 +71,7 @@ impl Profile {
     }
 
     /// Of the process that forks those.
-    pub const fn compile_parent() -> Self {
+    pub(crate) const fn compile_parent() -> Self {
         Self { readable: Vec::new(), sockets: Sockets::None, starts: Starts::Forks }
     }
 

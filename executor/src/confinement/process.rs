@@ -22,6 +22,11 @@ impl OnlyThread {
             threads => Err(ConfinementError::Threads { threads }),
         }
     }
+
+    /// A process that has just been forked has the thread that forked it.
+    pub(crate) const fn after_fork() -> Self {
+        Self(())
+    }
 }
 
 /// Gives up rights that a program could bring.

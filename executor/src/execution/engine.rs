@@ -9,6 +9,7 @@ use rulebox_abi::columns::{InputColumns, OutputSink};
 use rulebox_sandbox::{Digest, Instance, Limits, ModuleLimits, RunError, RunReport, Sandbox, Shape};
 
 use super::modules::LoadError;
+use super::workers::Workers;
 
 /// A module that is to be made ready.
 #[derive(Clone, Copy, Debug)]
@@ -128,18 +129,29 @@ pub trait Run: Debug + Send + Sync {
 pub struct InProcess {
     sandbox: Sandbox,
     limits: ModuleLimits,
+    /// For what our compiler did not make.
+    workers: Option<Workers>,
 }
 
 impl InProcess {
-    /// In this sandbox, what is within these limits.
+    /// In this sandbox, what is within these limits. Compiles all of it in this process.
     pub const fn new(sandbox: Sandbox, limits: ModuleLimits) -> Self {
-        Self { sandbox, limits }
+        Self { sandbox, limits, workers: None }
+    }
+
+    /// Has these compile what our compiler did not make.
+    #[must_use]
+    pub fn with_workers(self, workers: Workers) -> Self {
+        Self { workers: Some(workers), ..self }
     }
 }
 
 impl Engine for InProcess {
     fn load(&self, module: Unloaded<'_>) -> Result<Arc<dyn Module>, LoadError> {
-        let loaded = self.sandbox.load(module.bytes, &self.limits).map_err(LoadError::Refused)?;
+        let loaded = match &self.workers {
+            Some(workers) if !module.compiled => workers.load(&self.sandbox, module.digest, module.bytes)?,
+            _ => self.sandbox.load(module.bytes, &self.limits).map_err(LoadError::Refused)?,
+        };
         Ok(Arc::new(loaded))
     }
 }

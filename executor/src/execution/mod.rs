@@ -12,3 +12,4 @@ pub mod room;
 pub mod run;
 pub mod stream;
 pub mod summary;
+pub mod workers;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use moka::sync::Cache;
 use rulebox_dsl::manifest::Manifest;
+use rulebox_sandbox::worker::WorkerError;
 use rulebox_sandbox::{Digest, Refusal, RunError};
 
 use super::engine::{Engine, Unloaded};
@@ -31,6 +32,9 @@ pub enum LoadError {
         /// Of the bytes.
         found: Digest,
     },
+    /// There is nobody to compile it now, which says nothing of the module. Try again.
+    #[error("no compile worker could compile the module: {0}")]
+    NoWorker(#[source] WorkerError),
 }
 
 /// The cache and what fills it.
@@ -70,7 +74,14 @@ impl Modules {
         }
         let began = Instant::now();
         let module = self.engine.load(Unloaded { digest, bytes, compiled: manifest.cost.is_some() });
-        let result = if module.is_ok() { "ok" } else { "refused" };
+        let result = match &module {
+            Ok(_) => "ok",
+            Err(LoadError::Refused(refusal)) => {
+                self.metrics.compile_rejected.with_label_values(&[refusal.kind.name()]).inc();
+                "refused"
+            }
+            Err(_) => "failed",
+        };
         self.metrics.compile_duration.with_label_values(&["load", result]).observe(began.elapsed().as_secs_f64());
         let module = module?;
         let zone = manifest.clock.zone.clone();

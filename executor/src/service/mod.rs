@@ -18,6 +18,7 @@ pub mod sockets;
 pub mod stream;
 pub mod tenant_limits;
 pub mod tenants;
+mod turns;
 mod usage;
 pub mod violations;
 
@@ -50,6 +51,7 @@ pub use error::ServiceError;
 pub use sessions::keys::SessionKeys;
 use shares::Shares;
 use sockets::Sockets;
+use turns::Turns;
 
 /// On whose behalf something is done, and in which request.
 #[derive(Clone, Debug)]
@@ -117,6 +119,9 @@ pub struct Service {
     compiler: Compiler,
     engine: Arc<dyn Engine>,
     modules: Modules,
+    /// Uploads of modules, which wait for a compile worker: the texts of rules do not wait behind them.
+    module_uploads: Pool,
+    module_turns: Turns,
     runs: Pool,
     bar_runs: Pool,
     stream_turns: Pool,
@@ -147,7 +152,7 @@ impl Service {
             settings,
             metrics,
         } = parts;
-        let evaluation = &settings.evaluation;
+        let (compile, evaluation) = (&settings.compile, &settings.evaluation);
         let limits = Limits {
             fuel: evaluation.fuel,
             deadline: Duration::from_millis(evaluation.deadline_ms),
@@ -176,6 +181,8 @@ impl Service {
             compiler: Compiler::new(&settings.compile, metrics.clone()),
             engine,
             modules,
+            module_uploads: Pool::new("module", compile.workers, compile.queue),
+            module_turns: Turns::new("modules being compiled", compile.tenant_workers),
             runs,
             bar_runs,
             stream_turns,

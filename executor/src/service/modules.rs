@@ -15,6 +15,7 @@ use crate::domain::violation::NewViolation;
 use crate::execution::guest::trial::{self, TrialError};
 use crate::execution::guest::{Guest, GuestError, ManifestError};
 use crate::execution::modules::{LoadError, Modules};
+use crate::execution::pool::PoolError;
 
 /// What a version is made of.
 #[derive(Clone, Debug)]
@@ -131,7 +132,12 @@ impl Service {
         let module_limits = ModuleLimits { module_bytes: limits.module_bytes(), ..ModuleLimits::DEFAULT };
         let run = Limits { state_bytes: limits.state_bytes, ..limits.of_run(&self.limits) };
         let work = move || admit(&modules, module, manifest.as_deref(), &module_limits, &run);
-        let refused = match self.compiler.run(work).await? {
+        let _turn = self.module_turns.take(caller.tenant).await?;
+        let admitted = self.module_uploads.run(work).await;
+        if matches!(admitted, Err(PoolError::Full { .. })) {
+            self.metrics.compile_rejected.with_label_values(&["queue_full"]).inc();
+        }
+        let refused = match admitted? {
             Ok(Guest { module, digest, manifest, .. }) => {
                 return Ok(NewVersion { source: None, module, digest, manifest });
             }

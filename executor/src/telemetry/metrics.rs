@@ -22,7 +22,7 @@ pub struct Metrics {
     pub compile_duration: HistogramVec,
     /// Texts waiting to be compiled.
     pub compile_queue: IntGauge,
-    /// Texts that were not compiled, by reason.
+    /// Texts and modules that were not compiled, by reason: `queue_full`, or the kind of the refusal.
     pub compile_rejected: IntCounterVec,
     /// Seconds from a request that has been read to its results, by mode (`bar`, `columns`, `stream`).
     pub evaluation_duration: HistogramVec,
@@ -196,7 +196,9 @@ impl Metrics {
         for (kind, severity) in violation::kinds() {
             self.violations.with_label_values(&[kind, severity.name()]).reset();
         }
-        self.compile_rejected.with_label_values(&["queue_full"]).reset();
+        for reason in ["queue_full", "compile_killed"] {
+            self.compile_rejected.with_label_values(&[reason]).reset();
+        }
         for reason in ["body_room", "evaluation_queue", "bar_queue", "streams"] {
             self.refused.with_label_values(&[reason]).reset();
         }

@@ -8,3 +8,4 @@ mod child;
 mod layers;
 mod tries;
 mod work;
+mod worker;

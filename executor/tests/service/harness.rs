@@ -90,6 +90,8 @@ pub fn config(directory: &Path) -> Config {
     let mut config = Config::on_free_ports(directory).unwrap();
     // A busy machine is not what is tried.
     config.store.busy_ms = 10_000;
+    // This process is another program.
+    config.compile.worker_program = Some(env!("CARGO_BIN_EXE_rulebox").into());
     config
 }
 

@@ -158,6 +158,10 @@ codes! {
          `violation_id` is the record of it. `rulebox guest check FILE.wasm` says the same before an upload.";
     MANIFEST_INVALID = "manifest_invalid", UNPROCESSABLE_ENTITY, "The module's manifest is wrong",
         "The JSON that says what the module takes and gives is missing, malformed, or not what the module has. `path` names the field.";
+    COMPILE_KILLED = "compile_killed", UNPROCESSABLE_ENTITY, "Compiling the module took too much",
+        "A module is compiled in a process with limits on time and memory, and this one met a limit: `detail` says which. Common \
+         modules take a hundredth of them. Split long functions, unroll less, or optimise for size. Unless it was the clock, \
+         the same bytes are not tried again.";
     INVALID_NAME = "invalid_name", UNPROCESSABLE_ENTITY, "That cannot be the name of a rule",
         "A name is a small letter or `_`, then at most 63 small letters, digits, `_` or `-`.";
     NO_ROWS = "no_rows", UNPROCESSABLE_ENTITY, "There are no bars",

@@ -1,9 +1,12 @@
 //! From the errors of other layers to problems.
 
+use rulebox_sandbox::ViolationKind;
+
 use super::{Code, Problem, chain};
 use crate::auth::Denied;
 use crate::domain::session::SeqError;
 use crate::execution::bind::BindError;
+use crate::execution::modules::LoadError;
 use crate::execution::pool::PoolError;
 use crate::service::ServiceError;
 use crate::service::admission::whole_seconds;
@@ -130,6 +133,23 @@ impl From<BindError> for Problem {
     }
 }
 
+impl Problem {
+    /// A module that was stored, and is not loaded.
+    fn from_load(error: &LoadError) -> Self {
+        match error {
+            LoadError::NoWorker(_) => {
+                tracing::error!(error = chain(error), "a module could not be compiled");
+                let detail = "the module could not be compiled now; try again";
+                Self { retry_after: Some(1), ..Self::new(Code::OVERLOADED, detail) }
+            }
+            LoadError::Refused(refusal) if refusal.kind == ViolationKind::CompileKilled => {
+                Self::new(Code::COMPILE_KILLED, refusal.detail.as_str())
+            }
+            _ => Self::internal(error),
+        }
+    }
+}
+
 impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
         let detail = error.to_string();
@@ -161,10 +181,12 @@ impl From<ServiceError> for Problem {
                  the tenant, and to all tenants the setting RULEBOX_TENANT__MODULES",
             ),
             ServiceError::ModuleRefused { kind, violation, .. } => {
-                Self { violation: violation.map(|id| (kind, id)), ..Self::new(Code::MODULE_REFUSED, detail) }
+                let killed = kind == ViolationKind::CompileKilled.name();
+                let code = if killed { Code::COMPILE_KILLED } else { Code::MODULE_REFUSED };
+                Self { violation: violation.map(|id| (kind, id)), ..Self::new(code, detail) }
             }
             ServiceError::Manifest { path, violation, .. } => {
-                let kind = rulebox_sandbox::ViolationKind::ModuleInvalid.name();
+                let kind = ViolationKind::ModuleInvalid.name();
                 let problem = Self::new(Code::MANIFEST_INVALID, detail).at(path);
                 Self { violation: violation.map(|id| (kind, id)), ..problem }
             }
@@ -200,7 +222,7 @@ impl From<ServiceError> for Problem {
                 tracing::warn!(error = chain(&*error), "a run found no executor");
                 Self { retry_after: Some(1), ..Self::new(Code::EXECUTORS_UNAVAILABLE, detail) }
             }
-            ServiceError::Load(error) => Self::internal(&error),
+            ServiceError::Load(error) => Self::from_load(&error),
             ServiceError::Sandbox(error) => Self::internal(&error),
         }
     }

@@ -48,7 +48,8 @@ fn said(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
 
 async fn put_module(executor: Executor, request: Request<Incoming>) -> Response<Body> {
     let compiled = request.headers().get(wire::MADE_BY).is_some_and(|by| by == "compiler");
-    let Ok(place) = executor.loads.place() else { return said(StatusCode::SERVICE_UNAVAILABLE, "no room") };
+    let loads = if compiled { &executor.loads } else { &executor.guest_loads };
+    let Ok(place) = loads.place() else { return said(StatusCode::SERVICE_UNAVAILABLE, "no room") };
     let most = ModuleLimits::default().module_bytes;
     let Ok(body) = Limited::new(request.into_body(), most).collect().await else {
         return said(StatusCode::BAD_REQUEST, "the module is too long, or was cut off");
@@ -63,6 +64,10 @@ async fn put_module(executor: Executor, request: Request<Incoming>) -> Response<
                 Ok(refusal) => said(StatusCode::UNPROCESSABLE_ENTITY, refusal),
                 Err(_) => said(StatusCode::INTERNAL_SERVER_ERROR, "the refusal cannot be written"),
             },
+            LoadError::NoWorker(error) => {
+                tracing::error!(error = chain(error), "a module could not be compiled");
+                said(StatusCode::SERVICE_UNAVAILABLE, "no compile worker")
+            }
             LoadError::Away(RunError::Busy) => said(StatusCode::SERVICE_UNAVAILABLE, "no room"),
             other => {
                 tracing::error!(error = chain(other), "a module could not be loaded");

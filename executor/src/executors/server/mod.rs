@@ -29,8 +29,10 @@ pub struct Executor {
     loaded: Cache<[u8; 32], Arc<dyn Module>>,
     /// Threads that run modules.
     runs: Pool,
-    /// Threads that compile them.
+    /// Threads that compile what our compiler made.
     loads: Pool,
+    /// Threads that wait for workers to compile the others.
+    guest_loads: Pool,
     /// Runs between their batches.
     open: Arc<Semaphore>,
     metrics: Metrics,
@@ -47,6 +49,7 @@ impl Executor {
             loaded: Cache::new(loaded_modules as u64),
             runs: Pool::new("evaluation", threads, queue),
             loads: Pool::new("compile", compilers, texts),
+            guest_loads: Pool::new("module", settings.compile.workers, texts),
             open: Arc::new(Semaphore::new(streams.min(Semaphore::MAX_PERMITS))),
             metrics,
             stopping: CancellationToken::new(),
@@ -56,7 +59,7 @@ impl Executor {
     /// Sets the gauges that are read rather than counted.
     pub fn measure(&self) {
         let depth = |waiting: usize| i64::try_from(waiting).unwrap_or(i64::MAX);
-        self.metrics.compile_queue.set(depth(self.loads.waiting()));
+        self.metrics.compile_queue.set(depth(self.loads.waiting() + self.guest_loads.waiting()));
         self.metrics.evaluation_queue.set(depth(self.runs.waiting()));
     }
 

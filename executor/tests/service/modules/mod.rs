@@ -1,5 +1,6 @@
 //! Rules that are uploaded as modules.
 
+mod compile;
 mod fuel;
 mod hostile;
 mod manifest;
