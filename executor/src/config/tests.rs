@@ -28,7 +28,7 @@ fn unknown_settings_and_values_out_of_bounds_are_refused_by_their_variable() {
             "[evaluation]\nfule = 7",
             "there is no setting RULEBOX_EVALUATION__FULE; there are RULEBOX_EVALUATION__THREADS",
         ),
-        ("evaluatoin = 7", "there is no setting RULEBOX_EVALUATOIN; there are RULEBOX_DATA_DIR"),
+        ("evaluatoin = 7", "there is no setting RULEBOX_EVALUATOIN; there are RULEBOX_ROLE"),
         ("[api]\nlisten = 'everywhere'", "RULEBOX_API__LISTEN"),
         ("evaluation = 7", "RULEBOX_EVALUATION is 7: it must be a section of settings"),
         ("[log]\nformat = 'xml'", "RULEBOX_LOG__FORMAT is \"xml\": it may be auto, json, pretty"),
