@@ -73,7 +73,9 @@ impl Modules {
             return Err(LoadError::Digest { expected: digest, found });
         }
         let began = Instant::now();
-        let module = self.engine.load(Unloaded { digest, bytes, compiled: manifest.cost.is_some() });
+        let compiled = manifest.cost.is_some();
+        let stage = if compiled { "load" } else { "worker" };
+        let module = self.engine.load(Unloaded { digest, bytes, compiled });
         let result = match &module {
             Ok(_) => "ok",
             Err(LoadError::Refused(refusal)) => {
@@ -82,7 +84,7 @@ impl Modules {
             }
             Err(_) => "failed",
         };
-        self.metrics.compile_duration.with_label_values(&["load", result]).observe(began.elapsed().as_secs_f64());
+        self.metrics.compile_duration.with_label_values(&[stage, result]).observe(began.elapsed().as_secs_f64());
         let module = module?;
         let zone = manifest.clock.zone.clone();
         Ok(Arc::new(Prepared::new(module, manifest.clone()).ok_or(LoadError::Zone(zone))?))

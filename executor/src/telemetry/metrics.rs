@@ -18,7 +18,7 @@ pub struct Metrics {
     pub http_active: IntGauge,
     /// Requests refused for want of room, by what there was none in: `body_room`, `evaluation_queue`, `bar_queue`, `streams`.
     pub refused: IntCounterVec,
-    /// Seconds of compiling, by stage (`compile`: text to module, `load`: module to machine code) and result.
+    /// Seconds of compiling, by stage (`compile`: text to module, `load`: module to machine code, `worker`: the same of modules of tenants) and result.
     pub compile_duration: HistogramVec,
     /// Texts waiting to be compiled.
     pub compile_queue: IntGauge,
@@ -136,13 +136,13 @@ impl Metrics {
             )?,
             compile_duration: make.seconds(
                 "rulebox_compile_duration_seconds",
-                "Time to compile: `compile` is text to module, `load` is module to machine code.",
+                "Time to compile: `compile` is text to module, `load` is module to machine code, `worker` the same of modules of tenants.",
                 &["stage", "result"],
             )?,
             compile_queue: make.gauge("rulebox_compile_queue_depth", "Texts waiting to be compiled.")?,
             compile_rejected: make.counter(
                 "rulebox_compile_rejected_total",
-                "Texts that were not compiled.",
+                "Texts and modules that were not compiled.",
                 &["reason"],
             )?,
             evaluation_duration: make.seconds(

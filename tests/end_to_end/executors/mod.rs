@@ -6,6 +6,7 @@ mod cost;
 mod kill;
 mod same_bits;
 mod tls;
+mod workers;
 
 use std::path::Path;
 
