@@ -1,7 +1,8 @@
 //! The command line: one file a command.
 //!
 //! Results go to standard output, everything else to standard error. Exit codes: 0; 1 for a rule that does not compile,
-//! a module that is refused, a test that fails, a limit that does not hold or an audit log that was changed; 2 for bad usage or data that cannot be read.
+//! a module that is refused, a test that fails, a limit that does not hold or an audit log that was changed; 2 for bad
+//! usage or data that cannot be read.
 
 mod admin;
 mod audit;
@@ -36,8 +37,8 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "rulebox", version, about, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0; 1 for a rule that does not compile, a module that is refused, a test that fails or a limit that does not \
-                        hold or an audit log that was changed; 2 for bad usage or data that cannot be read."
+    after_help = "Exit codes: 0; 1 for a rule that does not compile, a module that is refused, a test that fails, a \
+                  limit that does not hold or an audit log that was changed; 2 for bad usage or data that cannot be read."
 )]
 struct CommandLine {
     #[command(subcommand)]

@@ -64,18 +64,6 @@ impl Compiler {
         &self.limits
     }
 
-    /// Does other work of uploads, in its turn.
-    ///
-    /// # Errors
-    /// If it was not done.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
-        let done = self.pool.run(work).await;
-        if matches!(done, Err(PoolError::Full { .. })) {
-            self.metrics.compile_rejected.with_label_values(&["queue_full"]).inc();
-        }
-        done
-    }
-
     /// Compiles a text within these limits and does `next` with the outcome, on the same thread.
     ///
     /// # Errors
@@ -94,7 +82,11 @@ impl Compiler {
             metrics.compile_duration.with_label_values(&["compile", result]).observe(began.elapsed().as_secs_f64());
             compiled.map(next).map_err(CompileError::Refused)
         };
-        self.run(work).await?
+        let done = self.pool.run(work).await;
+        if matches!(done, Err(PoolError::Full { .. })) {
+            self.metrics.compile_rejected.with_label_values(&["queue_full"]).inc();
+        }
+        done?
     }
 }
 

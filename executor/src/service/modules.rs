@@ -61,14 +61,14 @@ impl From<Arc<LoadError>> for Refused {
 
 impl From<TrialError> for Refused {
     fn from(error: TrialError) -> Self {
-        let kind = error.kind();
-        match (error, kind) {
-            (TrialError::Manifest(error), _) => Self::Manifest(error),
-            (TrialError::Run(RunError::Busy), _) => Self::Other(ServiceError::Busy),
-            (TrialError::Run(RunError::Away(error)), _) => Self::Other(ServiceError::ExecutorsAway(error)),
-            (TrialError::Run(error), _) => Self::Other(ServiceError::Sandbox(error)),
-            (error, Some(kind)) => Self::Module(kind, error.to_string()),
-            (error, None) => Self::Module(ViolationKind::ModuleInvalid, error.to_string()),
+        let detail = error.to_string();
+        match error {
+            TrialError::Manifest(error) => Self::Manifest(error),
+            TrialError::Stopped(violation) => Self::Module(violation.kind, detail),
+            TrialError::Unsteady(_) => Self::Module(ViolationKind::AbiBreach, detail),
+            TrialError::Run(RunError::Busy) => Self::Other(ServiceError::Busy),
+            TrialError::Run(RunError::Away(error)) => Self::Other(ServiceError::ExecutorsAway(error)),
+            TrialError::Run(error) => Self::Other(ServiceError::Sandbox(error)),
         }
     }
 }

@@ -69,8 +69,8 @@ codes! {
         "It breaks the IPC streaming format of Arrow, or ends too early. A file of Arrow (`.arrow`, Feather) is not a \
          stream.";
     MALFORMED_FORM = "malformed_form", BAD_REQUEST, "The body is no form of a module",
-        "`multipart/form-data` with a part `module`, the WebAssembly, and a part `manifest`, its JSON, if the module does not carry it: \
-         `curl --form module=@rule.wasm --form manifest=@rule.json`.";
+        "`multipart/form-data` with a part `module`, the WebAssembly, and a part `manifest`, its JSON, if the module \
+         does not carry it: `curl --form module=@rule.wasm --form manifest=@rule.json`.";
     INVALID_QUERY = "invalid_query", BAD_REQUEST, "A query parameter is unknown or cannot be read",
         "See the operation in /docs for the parameters that it takes.";
     INVALID_HEADER = "invalid_header", BAD_REQUEST, "A header cannot be read",
@@ -83,9 +83,9 @@ codes! {
     TENANT_SUSPENDED = "tenant_suspended", FORBIDDEN, "The tenant is suspended",
         "The operator of the service refuses this tenant's requests. Ask them.";
     MODULES_FORBIDDEN = "modules_forbidden", FORBIDDEN, "The tenant may not upload modules",
-        "Whoever has the role `admin` can permit it: the tenant's limit `modules` (`PATCH /v1/tenants/{tenant}`, or `rulebox tenant \
-         limits NAME --limit modules=true` beside a service that does not run); for all tenants, the setting `RULEBOX_TENANT__MODULES`. Versions that are \
-         there run in any case.";
+        "Whoever has the role `admin` can permit it: the tenant's limit `modules` (`PATCH /v1/tenants/{tenant}`, or \
+         `rulebox tenant limits NAME --limit modules=true` beside a service that does not run); for all tenants, the \
+         setting `RULEBOX_TENANT__MODULES`. Versions that are there run in any case.";
     NOT_FOUND = "not_found", NOT_FOUND, "There is no such address",
         "See /docs for the operations.";
     RULE_NOT_FOUND = "rule_not_found", NOT_FOUND, "There is no such rule",
@@ -141,10 +141,10 @@ codes! {
     BODY_TOO_LARGE = "body_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
         "`GET /v1/limits` shows the limits. Split the bars into several requests, or send fewer columns.";
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body's type is not taken here",
-        "Send `Content-Type: application/json` (where a rule's text is taken, also `text/plain`; where a rule is uploaded, also \
-         `application/wasm` and `multipart/form-data`; where a stream is taken, \
-         also `application/x-ndjson` and `application/vnd.apache.arrow.stream`); the body as it is, or \
-         with `Content-Encoding: gzip` or `zstd`.";
+        "Send `Content-Type: application/json` (where a rule's text is taken, also `text/plain`; where a rule is \
+         uploaded, also `application/wasm` and `multipart/form-data`; where a stream is taken, also \
+         `application/x-ndjson` and `application/vnd.apache.arrow.stream`); the body as it is, or with \
+         `Content-Encoding: gzip` or `zstd`.";
     INVALID_REQUEST = "invalid_request", UNPROCESSABLE_ENTITY, "The body is JSON, but not the JSON that is taken here",
         "A field is unknown, missing, given twice or of the wrong type. `path`, `line` and `column` say where.";
     UNSUPPORTED_ARROW = "unsupported_arrow", UNPROCESSABLE_ENTITY, "Arrow of a kind that is not taken",
@@ -154,14 +154,16 @@ codes! {
         "`diagnostics` has everything that is wrong with the text, each with a stable code, its place, and usually \
          what to write instead.";
     MODULE_REFUSED = "module_refused", UNPROCESSABLE_ENTITY, "The module is refused",
-        "It is not WebAssembly that Rulebox runs, does not keep to the rule ABI, or is too large: `kind` says which of these, `detail` what, and \
-         `violation_id` is the record of it. `rulebox guest check FILE.wasm` says the same before an upload.";
+        "It is not WebAssembly that Rulebox runs, does not keep to the rule ABI, or is too large: `kind` says which \
+         of these, `detail` what, and `violation_id` is the record of it. `rulebox guest check FILE.wasm` says the \
+         same before an upload.";
     MANIFEST_INVALID = "manifest_invalid", UNPROCESSABLE_ENTITY, "The module's manifest is wrong",
-        "The JSON that says what the module takes and gives is missing, malformed, or not what the module has. `path` names the field.";
+        "The JSON that says what the module takes and gives is missing, malformed, or not what the module has. `path` \
+         names the field.";
     COMPILE_KILLED = "compile_killed", UNPROCESSABLE_ENTITY, "Compiling the module took too much",
-        "A module is compiled in a process with limits on time and memory, and this one met a limit: `detail` says which. Common \
-         modules take a hundredth of them. Split long functions, unroll less, or optimise for size. Unless it was the clock, \
-         the same bytes are not tried again.";
+        "A module is compiled in a process with limits on time and memory, and this one met a limit: `detail` says \
+         which. Common modules take a hundredth of them. Split long functions, unroll less, or optimise for size. \
+         Unless it was the clock, the same bytes are not tried again.";
     INVALID_NAME = "invalid_name", UNPROCESSABLE_ENTITY, "That cannot be the name of a rule",
         "A name is a small letter or `_`, then at most 63 small letters, digits, `_` or `-`.";
     NO_ROWS = "no_rows", UNPROCESSABLE_ENTITY, "There are no bars",
@@ -189,8 +191,8 @@ codes! {
     MODULE_WITHOUT_STATE = "module_without_state", UNPROCESSABLE_ENTITY, "The module cannot run in a session",
         "A guest module has to export `rulebox_state`, so that its state can be kept between calls.";
     MODULE_WITHOUT_TESTS = "module_without_tests", UNPROCESSABLE_ENTITY, "The module has no tests",
-        "`test` blocks are part of a rule's text, and this version was uploaded as a module. Test it where it is made, and evaluate it over \
-         bars whose verdicts are known.";
+        "`test` blocks are part of a rule's text, and this version was uploaded as a module. Test it where it is \
+         made, and evaluate it over bars whose verdicts are known.";
     STATE_TOO_LARGE = "state_too_large", UNPROCESSABLE_ENTITY, "The rules keep too much state for a session",
         "`GET /v1/limits` shows the limit. Run fewer rules in the session, or use smaller windows.";
     COST_LIMIT = "cost_limit", UNPROCESSABLE_ENTITY, "The worst case costs too much",
