@@ -41,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<Guest>,
     pub(crate) config: SandboxConfig,
+    pub(crate) on_slow: fn(),
     _ticker: Ticker,
 }
 
@@ -56,6 +57,15 @@ impl Sandbox {
     /// # Errors
     /// If the system refuses the address space or the thread.
     pub fn new(config: SandboxConfig) -> Result<Self, SandboxError> {
+        Self::watching(config, || {})
+    }
+
+    /// The same. `on_slow` is called once on the thread of each call into a module that takes longer than one or two
+    /// ticks, while it goes on; it must be quick, and must not panic.
+    ///
+    /// # Errors
+    /// As [`Sandbox::new`].
+    pub fn watching(config: SandboxConfig, on_slow: fn()) -> Result<Self, SandboxError> {
         let engine = Engine::new(&wasmtime_config(&config)).map_err(|e| SandboxError::Engine(e.into()))?;
         let mut linker = Linker::new(&engine);
         linker
@@ -64,7 +74,7 @@ impl Sandbox {
             })
             .map_err(|e| SandboxError::Engine(e.into()))?;
         let ticker = Ticker::start(engine.clone(), config.tick).map_err(SandboxError::Ticker)?;
-        Ok(Self { shared: Arc::new(Shared { engine, linker, config, _ticker: ticker }) })
+        Ok(Self { shared: Arc::new(Shared { engine, linker, config, on_slow, _ticker: ticker }) })
     }
 
     /// What the engine was made with.

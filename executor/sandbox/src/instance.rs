@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use wasmtime::{Memory, PoolConcurrencyLimitError, Store, Trap, TypedFunc};
 
-use crate::limiter::Guest;
+use crate::limiter::{Guest, set_deadline, watch};
 use crate::limits::Limits;
 use crate::memory::{Breach, Region};
 use crate::module::Module;
@@ -134,11 +134,12 @@ impl Module {
             before: (0, 0),
             setup_fuel_left: limits.setup_fuel,
         };
-        let mut store = Store::try_new(&self.loaded.shared.engine, Guest::new(limits, config))
-            .map_err(|e| RunError::Engine(e.into()))?;
-        store.limiter(|guest| guest);
+        let mut store =
+            Store::try_new(&self.loaded.shared.engine, Guest::new(limits, config, self.loaded.shared.on_slow))
+                .map_err(|e| RunError::Engine(e.into()))?;
+        watch(&mut store);
         // One deadline for the whole setup: a module does not get another for each of its columns.
-        store.set_epoch_deadline(deadline_ticks);
+        set_deadline(&mut store, deadline_ticks);
         let result = fill(&mut store, limits.setup_fuel)
             .map_err(Failure::from)
             .and_then(|()| set_up(&self.loaded, &mut store, shape, params, limits));
@@ -206,7 +207,7 @@ impl Instance {
             self.live = Some(live);
             return Err(InputError::NoState.into());
         };
-        live.store.set_epoch_deadline(self.deadline_ticks);
+        set_deadline(&mut live.store, self.deadline_ticks);
         let result = (|| {
             fill(&mut live.store, self.setup_fuel_left)?;
             let packed = state.call(&mut live.store, ())?;

@@ -1,6 +1,7 @@
-//! The limiter of one run: grants memory and tables up to the limit, and remembers what it refused.
+//! The limiter of one run: grants memory and tables up to the limit and remembers what it refused, and ends what takes
+//! too long.
 
-use wasmtime::ResourceLimiter;
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 
 use crate::limits::{Limits, SandboxConfig};
 
@@ -22,15 +23,20 @@ pub(crate) struct Guest {
     pub(crate) memory_peak: usize,
     /// The first refusal; the run ends with it.
     pub(crate) refused: Option<GrowthRefused>,
+    /// Of the deadline of the call, behind those after which it is slow.
+    ticks_left: u64,
+    on_slow: fn(),
 }
 
 impl Guest {
-    pub(crate) fn new(limits: &Limits, config: &SandboxConfig) -> Self {
+    pub(crate) fn new(limits: &Limits, config: &SandboxConfig, on_slow: fn()) -> Self {
         Self {
             memory_limit: limits.memory_bytes.min(config.max_memory_bytes),
             table_limit: limits.table_elements.min(config.max_table_elements),
             memory_peak: 0,
             refused: None,
+            ticks_left: 0,
+            on_slow,
         }
     }
 
@@ -38,6 +44,31 @@ impl Guest {
         self.refused.get_or_insert(refusal);
         Err(refusal.into())
     }
+}
+
+/// Ticks after which a call is slow. The current one is running already.
+const SLOW_TICKS: u64 = 2;
+
+/// What a store does when time is up.
+pub(crate) fn watch(store: &mut Store<Guest>) {
+    store.limiter(|guest| guest);
+    store.epoch_deadline_callback(|mut store| {
+        let guest = store.data_mut();
+        match std::mem::take(&mut guest.ticks_left) {
+            0 => Ok(UpdateDeadline::Interrupt),
+            rest => {
+                (guest.on_slow)();
+                Ok(UpdateDeadline::Continue(rest))
+            }
+        }
+    });
+}
+
+/// Gives the next call so many ticks.
+pub(crate) fn set_deadline(store: &mut Store<Guest>, ticks: u64) {
+    let first = ticks.min(SLOW_TICKS);
+    store.data_mut().ticks_left = ticks - first;
+    store.set_epoch_deadline(first);
 }
 
 impl ResourceLimiter for Guest {

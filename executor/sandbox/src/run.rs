@@ -6,6 +6,7 @@ use rulebox_abi::columns::{InputColumns, OutputRows, OutputSink, TimeColumns};
 use rulebox_abi::{MISSING_BITS, Verdict};
 
 use crate::instance::{Failure, Instance, Live, RunReport, Shape, Tank, drain, fill};
+use crate::limiter::set_deadline;
 use crate::limits::{Limits, Messages};
 use crate::memory::{Breach, Region};
 use crate::message::text;
@@ -102,7 +103,7 @@ impl Instance {
 
     fn call(&mut self, live: &mut Live, rows: usize) -> Result<(), Failure> {
         fill(&mut live.store, self.fuel_left)?;
-        live.store.set_epoch_deadline(self.deadline_ticks);
+        set_deadline(&mut live.store, self.deadline_ticks);
         let rows = i32::try_from(rows).unwrap_or(i32::MAX);
         let result = live.eval.call(&mut live.store, rows);
         let left = drain(&live.store);
@@ -125,7 +126,7 @@ impl Instance {
         }
         let most = self.limits.message_bytes;
         fill(&mut live.store, self.fuel_left)?;
-        live.store.set_epoch_deadline(self.deadline_ticks);
+        set_deadline(&mut live.store, self.deadline_ticks);
         let mut ask = |row: usize| -> Result<_, Failure> {
             let packed = message.call(&mut live.store, i32::try_from(row).unwrap_or(i32::MAX))?;
             let memory = live.memory.data(&live.store);

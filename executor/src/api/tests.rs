@@ -115,7 +115,7 @@ async fn a_full_queue_says_when_to_come_back() {
     let (began, has_begun) = tokio::sync::oneshot::channel();
     let runs = fixture.state.service.bar_runs().clone();
     let busy = tokio::spawn(async move {
-        runs.run(move || {
+        runs.run(crate::execution::fair::Owner::NOBODY, move || {
             began.send(()).unwrap();
             gate.recv().unwrap();
         })

@@ -8,6 +8,8 @@ use rulebox_sandbox::{ModuleLimits, Sandbox, SandboxConfig, SandboxError};
 use super::StartError;
 use crate::config::{Config, Role};
 use crate::execution::engine::{Engine, InProcess};
+use crate::execution::pool::Pool;
+use crate::execution::threads::slow_down;
 use crate::execution::workers::{Workers, WorkersConfig};
 use crate::executors::client::{self, Executors};
 use crate::executors::tls::Identity;
@@ -35,7 +37,7 @@ pub(super) fn of_role(config: &Config) -> Result<Arc<dyn Engine>, StartError> {
 /// # Errors
 /// If the sandbox cannot start.
 pub fn in_process(config: &Config, workers: Workers) -> Result<Arc<dyn Engine>, SandboxError> {
-    let sandbox = Sandbox::new(sandbox_config(config))?;
+    let sandbox = Sandbox::watching(sandbox_config(config), slow_down)?;
     Ok(Arc::new(InProcess::new(sandbox, ModuleLimits::default()).with_workers(workers)))
 }
 
@@ -53,7 +55,7 @@ fn sandbox_config(config: &Config) -> SandboxConfig {
     SandboxConfig {
         // Uploads' tests run on the compile pool, runs on their own: an instance for each thread, and some. A stream
         // keeps its own.
-        pool_size: u32::try_from(2 * evaluation.threads + config.compile.threads)
+        pool_size: u32::try_from(2 * Pool::most_at_a_time(evaluation.threads) + config.compile.threads)
             .unwrap_or(u32::MAX)
             .max(16)
             .saturating_add(u32::try_from(evaluation.streams).unwrap_or(u32::MAX)),

@@ -9,6 +9,7 @@ use rulebox_dsl::span::LineIndex;
 use rulebox_dsl::typed;
 use rulebox_sandbox::{ModuleLimits, Refusal, ViolationKind};
 
+use super::fair::Owner;
 use super::pool::{Pool, PoolError};
 use crate::config;
 use crate::telemetry::metrics::Metrics;
@@ -70,6 +71,7 @@ impl Compiler {
     /// [`CompileError::Refused`] with everything that is wrong with the text.
     pub async fn compile<T: Send + 'static>(
         &self,
+        owner: impl Into<Owner>,
         source: Vec<u8>,
         limits: Limits,
         next: impl FnOnce(Compiled) -> T + Send + 'static,
@@ -82,7 +84,7 @@ impl Compiler {
             metrics.compile_duration.with_label_values(&["compile", result]).observe(began.elapsed().as_secs_f64());
             compiled.map(next).map_err(CompileError::Refused)
         };
-        let done = self.pool.run(work).await;
+        let done = self.pool.run(owner, work).await;
         if matches!(done, Err(PoolError::Full { .. })) {
             self.metrics.compile_rejected.with_label_values(&["queue_full"]).inc();
         }

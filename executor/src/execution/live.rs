@@ -11,6 +11,7 @@ use super::bind::missing_column;
 use super::prepared::Prepared;
 use super::run::Bound;
 use super::summary::{read_event, time_of};
+use super::threads::slow_down_if_long;
 use crate::domain::bars::Bars;
 use crate::domain::evaluation::{Counts, Event};
 
@@ -49,6 +50,7 @@ impl OutputSink for EveryBar<'_> {
     }
 
     fn wants_more(&mut self) -> bool {
+        slow_down_if_long();
         !self.stop.is_cancelled()
     }
 }

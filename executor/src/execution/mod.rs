@@ -3,6 +3,7 @@
 pub mod bind;
 pub mod compile;
 pub mod engine;
+pub mod fair;
 pub mod guest;
 pub mod live;
 pub mod modules;
@@ -10,6 +11,8 @@ pub mod pool;
 pub mod prepared;
 pub mod room;
 pub mod run;
+pub mod shares;
 pub mod stream;
 pub mod summary;
+pub mod threads;
 pub mod workers;

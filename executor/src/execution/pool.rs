@@ -1,5 +1,5 @@
 //! A bounded pool for work that keeps a thread busy: so many at a time, so many waiting, and the rest is told to come
-//! back.
+//! back. Owners take turns, and none takes all the places.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use prometheus::IntCounter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::fair::{Bounds, Fair, Owner, Turn};
+use super::shares::{Share, Shares};
+use super::threads::{Threads, Undone};
 
 /// Why work was not done.
 #[derive(Debug, thiserror::Error)]
@@ -24,19 +28,29 @@ pub enum PoolError {
     Panicked {
         /// Name of the pool.
         pool: &'static str,
-        /// What the runtime said.
+        /// What it said.
         detail: String,
+    },
+    /// The system has no thread for it. Nothing was started.
+    #[error("the system has no thread for the {pool} pool")]
+    NoThread {
+        /// Name of the pool.
+        pool: &'static str,
+        /// What it said.
+        source: std::io::Error,
     },
 }
 
-/// So many threads and so many places to wait.
+/// So many threads and so many places to wait, both taken in turn by their owners.
 #[derive(Clone, Debug)]
 pub struct Pool {
     name: &'static str,
     /// One permit for each that runs or waits.
     places: Arc<Semaphore>,
-    /// One permit for each that runs.
-    threads: Arc<Semaphore>,
+    /// Of these, what each owner has.
+    shares: Shares,
+    fair: Fair,
+    threads: Threads,
     waiting: Arc<AtomicUsize>,
     /// Counts those who found no place.
     refused: Option<IntCounter>,
@@ -51,17 +65,34 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// Long work that may be beside the turns, of one owner and of all, for each turn that there is.
+const LONG: usize = 8;
+
 impl Pool {
-    /// A pool of `threads`, where `queue` may wait.
+    /// A pool of `threads`, where `queue` may wait. Of the places to wait, one owner has half at most.
     pub fn new(name: &'static str, threads: usize, queue: usize) -> Self {
         let places = threads.saturating_add(queue).min(Semaphore::MAX_PERMITS);
         Self {
             name,
             places: Arc::new(Semaphore::new(places)),
-            threads: Arc::new(Semaphore::new(threads.min(Semaphore::MAX_PERMITS))),
+            shares: Shares::new(places.div_ceil(2).max(threads + 1)),
+            fair: Fair::new(Bounds { turns: threads, of_owner: threads.max(2), of_all: Self::most_at_a_time(threads) }),
+            threads: Threads::new(name),
             waiting: Arc::default(),
             refused: None,
         }
+    }
+
+    /// Work that a pool of so many threads has begun at a time, at most.
+    pub fn most_at_a_time(threads: usize) -> usize {
+        threads.saturating_mul(LONG)
+    }
+
+    /// Work of one owner at a time: so much, where else it is as much as there are threads, and two at least.
+    #[must_use]
+    pub fn of_each_owner(mut self, most: usize) -> Self {
+        self.fair = Fair::new(Bounds { of_owner: most, ..self.fair.bounds() });
+        self
     }
 
     /// Counts those who find no place.
@@ -80,9 +111,12 @@ impl Pool {
     ///
     /// # Errors
     /// [`PoolError::Full`].
-    pub fn place(&self) -> Result<Place, PoolError> {
-        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(Place { pool: self.clone(), permit: Arc::new(permit) });
+    pub fn place(&self, owner: impl Into<Owner>) -> Result<Place, PoolError> {
+        let owner = owner.into();
+        if let Some(share) = self.shares.take(owner)
+            && let Ok(permit) = Arc::clone(&self.places).try_acquire_owned()
+        {
+            return Ok(Place { pool: self.clone(), owner, _held: Arc::new((Some(share), permit)) });
         }
         if let Some(refused) = &self.refused {
             refused.inc();
@@ -94,9 +128,9 @@ impl Pool {
     ///
     /// # Errors
     /// None while the pool lives.
-    pub async fn place_in_turn(&self) -> Result<Place, PoolError> {
+    pub async fn place_in_turn(&self, owner: impl Into<Owner>) -> Result<Place, PoolError> {
         match Arc::clone(&self.places).acquire_owned().await {
-            Ok(permit) => Ok(Place { pool: self.clone(), permit: Arc::new(permit) }),
+            Ok(permit) => Ok(Place { pool: self.clone(), owner: owner.into(), _held: Arc::new((None, permit)) }),
             Err(_) => Err(PoolError::Full { pool: self.name, retry_after: Duration::from_secs(1) }),
         }
     }
@@ -105,9 +139,13 @@ impl Pool {
     /// begun runs to its end, and keeps its thread until then.
     ///
     /// # Errors
-    /// [`PoolError::Full`] at once, or [`PoolError::Panicked`].
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
-        self.place()?.run(work).await
+    /// [`PoolError::Full`] at once, [`PoolError::Panicked`], [`PoolError::NoThread`].
+    pub async fn run<T: Send + 'static>(
+        &self,
+        owner: impl Into<Owner>,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        self.place(owner)?.run(work).await
     }
 }
 
@@ -115,51 +153,50 @@ impl Pool {
 #[derive(Clone, Debug)]
 pub struct Place {
     pool: Pool,
-    permit: Arc<OwnedSemaphorePermit>,
+    owner: Owner,
+    _held: Arc<(Option<Share>, OwnedSemaphorePermit)>,
 }
 
 impl Place {
     /// Waits for a thread.
-    ///
-    /// # Errors
-    /// None while the pool lives.
-    pub async fn thread(&self) -> Result<Thread, PoolError> {
+    pub async fn thread(&self) -> Thread {
         self.pool.waiting.fetch_add(1, Ordering::Relaxed);
         let _waiting = Waiting(&self.pool.waiting);
-        match Arc::clone(&self.pool.threads).acquire_owned().await {
-            Ok(permit) => Ok(Thread { pool: self.pool.name, permits: (Arc::clone(&self.permit), permit) }),
-            Err(_) => Err(PoolError::Full { pool: self.pool.name, retry_after: Duration::from_secs(1) }),
-        }
+        Thread { turn: self.pool.fair.turn(self.owner).await, place: self.clone() }
     }
 
     /// Waits for a thread and does the work on it.
     ///
     /// # Errors
-    /// [`PoolError::Panicked`].
+    /// [`PoolError::Panicked`], [`PoolError::NoThread`].
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
-        self.thread().await?.run(work).await
+        self.thread().await.run(work).await
     }
 }
 
 /// A thread of a pool, for one piece of work.
 #[derive(Debug)]
 pub struct Thread {
-    pool: &'static str,
-    permits: (Arc<OwnedSemaphorePermit>, OwnedSemaphorePermit),
+    turn: Turn,
+    place: Place,
 }
 
 impl Thread {
     /// Does the work. It runs to its end, whether or not somebody waits for it.
     ///
     /// # Errors
-    /// [`PoolError::Panicked`].
+    /// [`PoolError::Panicked`], [`PoolError::NoThread`].
     pub async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
-        let span = tracing::Span::current();
-        let done = tokio::task::spawn_blocking(move || {
-            let _permits = self.permits;
+        let Self { turn, place } = self;
+        let (span, threads, pool) = (tracing::Span::current(), place.pool.threads.clone(), place.pool.name);
+        let work = move || {
+            let _place = place;
             span.in_scope(work)
-        });
-        done.await.map_err(|e| PoolError::Panicked { pool: self.pool, detail: e.to_string() })
+        };
+        threads.run(turn, work).await.map_err(|undone| match undone {
+            Undone::Panicked(detail) => PoolError::Panicked { pool, detail },
+            Undone::NoThread(source) => PoolError::NoThread { pool, source },
+        })
     }
 }
 
@@ -171,6 +208,9 @@ mod tests {
 
     use super::*;
 
+    const ONE: Owner = Owner(uuid::Uuid::from_u128(1));
+    const OTHER: Owner = Owner(uuid::Uuid::from_u128(2));
+
     #[tokio::test]
     async fn what_does_not_fit_is_refused_at_once_and_places_come_back() {
         let pool = Pool::new("test", 1, 1);
@@ -179,7 +219,7 @@ mod tests {
         let running = tokio::spawn({
             let pool = pool.clone();
             async move {
-                pool.run(move || {
+                pool.run(ONE, move || {
                     began.send(()).unwrap();
                     gate.recv().unwrap();
                     1
@@ -188,46 +228,55 @@ mod tests {
             }
         });
         has_begun.await.unwrap();
-        let waits = pool.run(|| 2);
+        let waits = pool.run(ONE, || 2);
         tokio::pin!(waits);
         // Polled once, it has taken the last place.
         assert!(waits.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         assert_eq!(pool.waiting(), 1);
-        assert!(matches!(pool.run(|| 3).await, Err(PoolError::Full { pool: "test", .. })));
+        assert!(matches!(pool.run(ONE, || 3).await, Err(PoolError::Full { pool: "test", .. })));
         release.send(()).unwrap();
         assert_eq!(running.await.unwrap().unwrap(), 1);
         assert_eq!(waits.await.unwrap(), 2);
-        assert_eq!((pool.run(|| 4).await.unwrap(), pool.waiting()), (4, 0));
+        assert_eq!((pool.run(ONE, || 4).await.unwrap(), pool.waiting()), (4, 0));
     }
 
     #[tokio::test]
     async fn one_who_gives_up_leaves_the_queue() {
         let pool = Pool::new("test", 1, 1);
-        let busy = Arc::clone(&pool.threads).acquire_owned().await.unwrap();
+        let busy = pool.place(ONE).unwrap().thread().await;
         {
-            let gives_up = pool.run(|| 1);
+            let gives_up = pool.run(ONE, || 1);
             tokio::pin!(gives_up);
             assert!(gives_up.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         }
         assert_eq!(pool.waiting(), 0);
         drop(busy);
-        assert_eq!(pool.run(|| 2).await.unwrap(), 2);
+        assert_eq!(pool.run(ONE, || 2).await.unwrap(), 2);
     }
 
     #[tokio::test]
     async fn who_has_a_place_is_not_refused_at_the_next_step() {
         let pool = Pool::new("test", 1, 0);
-        let place = pool.place().unwrap();
-        assert!(matches!(pool.run(|| 0).await, Err(PoolError::Full { .. })));
+        let place = pool.place(ONE).unwrap();
+        assert!(matches!(pool.run(ONE, || 0).await, Err(PoolError::Full { .. })));
         assert_eq!((place.run(|| 1).await.unwrap(), place.run(|| 2).await.unwrap()), (1, 2));
         drop(place);
-        assert_eq!(pool.run(|| 3).await.unwrap(), 3);
+        assert_eq!(pool.run(ONE, || 3).await.unwrap(), 3);
     }
 
     #[tokio::test]
     async fn a_panic_is_an_error_and_the_pool_goes_on() {
         let pool = Pool::new("test", 1, 0);
-        assert!(matches!(pool.run(|| panic!("on purpose")).await, Err(PoolError::Panicked { .. })));
-        assert_eq!(pool.run(|| 2).await.unwrap(), 2);
+        assert!(matches!(pool.run(ONE, || panic!("on purpose")).await, Err(PoolError::Panicked { .. })));
+        assert_eq!(pool.run(ONE, || 2).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn one_owner_leaves_places_to_others() {
+        let pool = Pool::new("test", 1, 5);
+        let mut held: Vec<_> = (0..3).map(|_| pool.place(ONE).unwrap()).collect();
+        assert!(matches!(pool.place(ONE), Err(PoolError::Full { .. })));
+        held.extend((0..3).map(|_| pool.place(OTHER).unwrap()));
+        assert_eq!(held.len(), 6);
     }
 }

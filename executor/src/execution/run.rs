@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::bind::missing_column;
 use super::prepared::Prepared;
 use super::summary::{Code, Summary, Wanted, time_of};
+use super::threads::slow_down_if_long;
 use crate::domain::bars::Bars;
 use crate::domain::evaluation::{CombinedEvent, CombinedRun, Counts, RuleRun, RuleStopped};
 use crate::domain::rule::{RuleName, Runnable};
@@ -58,6 +59,7 @@ impl OutputSink for Stoppable<'_, '_> {
     }
 
     fn wants_more(&mut self) -> bool {
+        slow_down_if_long();
         !self.stop.is_cancelled()
     }
 }

@@ -12,6 +12,7 @@ use super::bind::missing_column;
 use super::engine::Run;
 use super::prepared::{Prepared, rows_a_call};
 use super::summary::{Changes, Reading, Times};
+use super::threads::slow_down_if_long;
 use crate::domain::bars::Bars;
 use crate::domain::evaluation::Event;
 
@@ -158,6 +159,7 @@ impl OutputSink for Rows<'_, '_, '_> {
     }
 
     fn wants_more(&mut self) -> bool {
+        slow_down_if_long();
         !self.stop.is_cancelled()
     }
 }

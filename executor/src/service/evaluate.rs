@@ -72,7 +72,7 @@ impl Service {
         let limits = self.limits_of_each(&in_force, &bound, bars.rows);
         let reserved =
             self.reserve_fuel(caller.tenant, &in_force, self.joint_cost(&in_force, &bound, bars.rows)).await?;
-        let thread = place.thread().await?;
+        let thread = place.thread().await;
         let settled = self
             .to_the_end(caller, move |service, caller, stop| async move {
                 let work = move || -> Vec<_> {
@@ -130,7 +130,7 @@ impl Service {
         let limits = self.limits_of_each(&in_force, &bound, bars.rows);
         let reserved =
             self.reserve_fuel(caller.tenant, &in_force, self.joint_cost(&in_force, &bound, bars.rows)).await?;
-        let thread = place.thread().await?;
+        let thread = place.thread().await;
         let (settled, bars) = self
             .to_the_end(caller, move |service, caller, stop| async move {
                 let work = move || {

@@ -13,12 +13,10 @@ pub mod quarantine;
 pub mod rules;
 pub mod sessions;
 mod settle;
-mod shares;
 pub mod sockets;
 pub mod stream;
 pub mod tenant_limits;
 pub mod tenants;
-mod turns;
 mod usage;
 pub mod violations;
 
@@ -40,6 +38,7 @@ use crate::execution::engine::Engine;
 use crate::execution::modules::Modules;
 use crate::execution::pool::Pool;
 use crate::execution::room::Rooms;
+use crate::execution::shares::Shares;
 use crate::invalidation::Generations;
 use crate::metering::Meter;
 use crate::shared::{self, Shared};
@@ -49,9 +48,7 @@ use memory::Memory;
 
 pub use error::ServiceError;
 pub use sessions::keys::SessionKeys;
-use shares::Shares;
 use sockets::Sockets;
-use turns::Turns;
 
 /// On whose behalf something is done, and in which request.
 #[derive(Clone, Debug)]
@@ -121,7 +118,6 @@ pub struct Service {
     modules: Modules,
     /// Uploads of modules, which wait for a compile worker: the texts of rules do not wait behind them.
     module_uploads: Pool,
-    module_turns: Turns,
     runs: Pool,
     bar_runs: Pool,
     stream_turns: Pool,
@@ -181,12 +177,11 @@ impl Service {
             compiler: Compiler::new(&settings.compile, metrics.clone()),
             engine,
             modules,
-            module_uploads: Pool::new("module", compile.workers, compile.queue),
-            module_turns: Turns::new("modules being compiled", compile.tenant_workers),
+            module_uploads: Pool::new("module", compile.workers, compile.queue).of_each_owner(compile.tenant_workers),
             runs,
             bar_runs,
             stream_turns,
-            stream_shares: Shares::new("streams", evaluation.tenant_streams),
+            stream_shares: Shares::new(evaluation.tenant_streams),
             rooms: Rooms::new(evaluation.answers_in_flight_bytes),
             streams_ending: stopping.child_token(),
             stopping,

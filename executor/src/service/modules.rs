@@ -132,8 +132,7 @@ impl Service {
         let module_limits = ModuleLimits { module_bytes: limits.module_bytes(), ..ModuleLimits::DEFAULT };
         let run = Limits { state_bytes: limits.state_bytes, ..limits.of_run(&self.limits) };
         let work = move || admit(&modules, module, manifest.as_deref(), &module_limits, &run);
-        let _turn = self.module_turns.take(caller.tenant).await?;
-        let admitted = self.module_uploads.run(work).await;
+        let admitted = self.module_uploads.run(caller.tenant, work).await;
         if matches!(admitted, Err(PoolError::Full { .. })) {
             self.metrics.compile_rejected.with_label_values(&["queue_full"]).inc();
         }

@@ -64,7 +64,7 @@ impl Service {
     /// [`ServiceError::Source`], [`ServiceError::Cost`], or a full queue.
     pub async fn check(&self, tenant: TenantId, source: Vec<u8>) -> Result<Checked, ServiceError> {
         let limits = self.limits_of(tenant).await?.of_compiler(self.compiler.limits());
-        let compiled = self.compiler.compile(source, limits, std::convert::identity).await?;
+        let compiled = self.compiler.compile(tenant, source, limits, std::convert::identity).await?;
         if let Some(over) = self.over_cost(&compiled.manifest) {
             return Err(over);
         }
@@ -160,7 +160,8 @@ impl Service {
             return Ok(Uploaded { version, warnings: Vec::new() });
         };
         let most = *self.compiler.limits();
-        let warnings = self.compiler.compile(source.into_bytes(), most, |compiled| compiled.warnings).await?;
+        let warnings =
+            self.compiler.compile(caller.tenant, source.into_bytes(), most, |compiled| compiled.warnings).await?;
         Ok(Uploaded { version, warnings })
     }
 
@@ -186,7 +187,7 @@ impl Service {
             (NewVersion { source: Some(source), module, digest, manifest }, warnings, loaded)
         };
         let (version, warnings, loaded) =
-            self.compiler.compile(source, limits.of_compiler(self.compiler.limits()), load).await?;
+            self.compiler.compile(caller.tenant, source, limits.of_compiler(self.compiler.limits()), load).await?;
         if let Some(over) = self.over_cost(&version.manifest) {
             return Err(self.record_cost(caller, name, version.digest, over).await?);
         }
@@ -276,7 +277,7 @@ impl Service {
                 None => Ok(results.iter().map(outcome).collect()),
             })
         };
-        match self.compiler.compile(source.into_bytes(), *self.compiler.limits(), run).await?? {
+        match self.compiler.compile(caller.tenant, source.into_bytes(), *self.compiler.limits(), run).await?? {
             Ok(outcomes) => Ok((runnable.version, outcomes)),
             // A limit that a test meets says nothing of the rule's text, so it fails no test.
             Err(error) => Err(self.stopped(caller, &runnable, true, error).await?),

@@ -8,8 +8,8 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::ServiceError;
-use super::shares::{Share, Shares};
 use crate::domain::caller::TenantId;
+use crate::execution::shares::{Share, Shares};
 
 /// Those of this process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl Sockets {
     pub fn new(most: usize, most_of_tenant: usize) -> Self {
         Self {
             places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
-            shares: Shares::new("WebSockets", most_of_tenant),
+            shares: Shares::new(most_of_tenant),
             draining: CancellationToken::new(),
             open: TaskTracker::new(),
         }
@@ -44,7 +44,8 @@ impl Sockets {
     /// # Errors
     /// [`ServiceError::TooManyOpen`], [`ServiceError::TooManySockets`].
     pub fn place(&self, tenant: TenantId) -> Result<SocketPlace, ServiceError> {
-        let share = self.shares.take(tenant)?;
+        let taken = self.shares.take(tenant.into());
+        let share = taken.ok_or(ServiceError::TooManyOpen { what: "WebSockets", limit: self.shares.most() })?;
         let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| ServiceError::TooManySockets)?;
         Ok(SocketPlace { _share: share, _permit: permit, _open: self.open.token() })
     }

@@ -10,7 +10,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
 use super::admission::Reserved;
-use super::shares::Share;
 use super::{Caller, Service, ServiceError};
 use crate::domain::bars::Params;
 use crate::domain::evaluation::{Counts, RuleRun, Series};
@@ -19,6 +18,7 @@ use crate::domain::usage::Usage;
 use crate::execution::bind::bind_params;
 use crate::execution::pool::{Place, PoolError};
 use crate::execution::prepared::Prepared;
+use crate::execution::shares::Share;
 use crate::execution::stream::{StreamRun, batch_fuel, rows_a_batch};
 use crate::store::{Selection, StoreError};
 
@@ -94,9 +94,11 @@ impl Service {
     pub async fn open_stream(&self, caller: &Caller, request: StreamRequest) -> Result<Stream, ServiceError> {
         let began = Instant::now();
         // Its own share first: who has used it up takes no turn from others.
-        let turn = (self.stream_shares.take(caller.tenant)?, self.stream_turns.place()?);
+        let taken = self.stream_shares.take(caller.tenant.into());
+        let share = taken.ok_or(ServiceError::TooManyOpen { what: "streams", limit: self.stream_shares.most() })?;
+        let turn = (share, self.stream_turns.place(caller.tenant)?);
         let StreamRequest { rule, version, params, events } = request;
-        let place = self.runs.place()?;
+        let place = self.runs.place(caller.tenant)?;
         let in_force = self.limits_of(caller.tenant).await?;
         let found = self.find(caller, &Selection::Named(vec![(rule.clone(), version)])).await?;
         let prepared = self.prepare(caller, found, &place).await?;
@@ -180,7 +182,7 @@ impl Stream {
     /// # Errors
     /// [`PoolError::Panicked`].
     pub async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
-        self.service.runs.place_in_turn().await?.run(work).await
+        self.service.runs.place_in_turn(self.caller.tenant).await?.run(work).await
     }
 
     /// Runs a batch: `work` reads its bars, passes them to the run, and writes the answer. What it gives is right also

@@ -71,6 +71,8 @@ fn call(what: &str, known: &Known) -> io::Result<()> {
         "fork by clone3" => (libc::SYS_clone3, [0; 5]),
         "kill its parent" => (libc::SYS_kill, [parent, 0, 0, 0, 0]),
         "signal a thread of its parent" => (libc::SYS_tgkill, [parent, parent, 0, 0, 0]),
+        "step back" => (libc::SYS_setpriority, [libc::PRIO_PROCESS.into(), 0, 10, 0, 0]),
+        "put its parent back" => (libc::SYS_setpriority, [libc::PRIO_PROCESS.into(), parent, 10, 0, 0]),
         "trace its parent" => (libc::SYS_ptrace, [i64::from(libc::PTRACE_ATTACH), parent, 0, 0, 0]),
         "read its parent's memory" => (libc::SYS_process_vm_readv, [parent, 0, 0, 0, 0]),
         "open its parent" => (libc::SYS_pidfd_open, [parent, 0, 0, 0, 0]),

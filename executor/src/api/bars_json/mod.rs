@@ -18,6 +18,7 @@ use super::body_room::BodyRoom;
 use super::problem::{Code, Problem};
 use crate::config;
 use crate::domain::bars::{Bars, Params};
+use crate::domain::caller::TenantId;
 use crate::execution::pool::Place;
 use crate::service::Service;
 use objects::{Object, RequestFields};
@@ -84,15 +85,20 @@ const SMALL: usize = 32 * 1024;
 ///
 /// # Errors
 /// As [`read`]; or the pool's queue is full, or the bars have no room beside their text.
-pub async fn read_on(service: &Service, body: Held, form: Form) -> Result<(Request, Place, BodyRoom), Problem> {
+pub async fn read_on(
+    service: &Service,
+    tenant: TenantId,
+    body: Held,
+    form: Form,
+) -> Result<(Request, Place, BodyRoom), Problem> {
     let settings = limits(service.settings(), form);
     let in_session = form == Form::SessionBars;
     if body.bytes.len() <= SMALL {
         let request = read(&body.bytes, form, &settings)?;
         let pool = if request.bars.single || in_session { service.bar_runs() } else { service.runs() };
-        return Ok((request, pool.place()?, body.room));
+        return Ok((request, pool.place(tenant)?, body.room));
     }
-    let place = if in_session { service.bar_runs().place()? } else { service.runs().place()? };
+    let place = if in_session { service.bar_runs().place(tenant)? } else { service.runs().place(tenant)? };
     let work = move || {
         let Held { bytes, mut room } = body;
         let parsed = parsed_bytes(&bytes);

@@ -82,6 +82,10 @@ impl From<PoolError> for Problem {
                 problem.retry_after = Some(u32::try_from(retry_after.as_secs()).unwrap_or(u32::MAX).max(1));
                 problem
             }
+            PoolError::NoThread { .. } => {
+                tracing::error!(error = chain(&error), "no thread");
+                Self { retry_after: Some(1), ..Self::new(Code::OVERLOADED, error.to_string()) }
+            }
             PoolError::Panicked { .. } => Self::internal(&error),
         }
     }

@@ -50,8 +50,10 @@ pub async fn handle(
     let NamedRules { rules, versions, params } =
         NamedRules::read(request.rules, &request.versions, request.rule_params)?;
     let request = key.of("create_session", &[&body.bytes]);
-    let new = NewSession { rules, versions, params, request, place: service.bar_runs().place()? };
-    let info = service.create_session(&tenant.caller(marks), new).await?;
+    let caller = tenant.caller(marks);
+    let place = service.bar_runs().place(caller.tenant)?;
+    let new = NewSession { rules, versions, params, request, place };
+    let info = service.create_session(&caller, new).await?;
     let location = format!("/v1/sessions/{}", info.id);
     let view = SessionView::new(info, service.settings().sessions.idle_seconds);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(view)))

@@ -94,7 +94,7 @@ pub async fn handle(
         return Err(Problem::new(Code::INVALID_QUERY, "`params` stands in the query of a stream; here, in the body"));
     }
     let series = series_wanted(query.series.as_deref())?;
-    let (request, place, _room) = bars_json::read_on(&service, body, Form::OneRule).await?;
+    let (request, place, _room) = bars_json::read_on(&service, tenant.id(), body, Form::OneRule).await?;
     let single = request.bars.single;
     let evaluation = Evaluation {
         rule,

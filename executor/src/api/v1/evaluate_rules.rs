@@ -53,7 +53,7 @@ pub async fn handle(
     BarsBody(body): BarsBody,
 ) -> Result<Response, Problem> {
     let series = series_wanted(query.series.as_deref())?;
-    let (request, place, _room) = bars_json::read_on(&service, body, Form::SeveralRules).await?;
+    let (request, place, _room) = bars_json::read_on(&service, tenant.id(), body, Form::SeveralRules).await?;
     let single = request.bars.single;
     let NamedRules { rules, versions, params } =
         NamedRules::read(request.rules, &request.versions, request.rule_params)?;

@@ -30,7 +30,8 @@ pub async fn handle(
     _: QueryArgs<NoQuery>,
     marks: Marks,
 ) -> Result<Json<SessionView>, Problem> {
-    let place = service.bar_runs().place()?;
-    let info = service.reset_session(&tenant.caller(marks), &id, &place).await?;
+    let caller = tenant.caller(marks);
+    let place = service.bar_runs().place(caller.tenant)?;
+    let info = service.reset_session(&caller, &id, &place).await?;
     Ok(Json(SessionView::new(info, service.settings().sessions.idle_seconds)))
 }

@@ -41,7 +41,7 @@ pub async fn handle(
     marks: Marks,
     BarsBody(body): BarsBody,
 ) -> Result<Json<SessionBarsAnswer>, Problem> {
-    let (request, place, _room) = bars_json::read_on(&service, body, Form::SessionBars).await?;
+    let (request, place, _room) = bars_json::read_on(&service, tenant.id(), body, Form::SessionBars).await?;
     let next = NextBars { seq: request.seq, bars: request.bars, place };
     let answer = service.advance_session(&tenant.caller(marks), &id, &mut None, next, render).await?;
     Ok(Json(answer.into()))

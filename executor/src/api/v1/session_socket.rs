@@ -240,7 +240,8 @@ impl Socket {
         service.admit(self.caller.tenant).await?;
         let mut room = self.state.body_room.none();
         room.resize(bytes.capacity())?;
-        let (request, place, _room) = bars_json::read_on(service, Held { bytes, room }, Form::SessionBars).await?;
+        let (request, place, _room) =
+            bars_json::read_on(service, self.caller.tenant, Held { bytes, room }, Form::SessionBars).await?;
         let next = NextBars { seq: request.seq, bars: request.bars, place };
         let answer = service.advance_session(&self.caller, &self.id, &mut self.live, next, render).await?;
         serde_json::to_string(&SessionBarsAnswer::from(answer)).map_err(|error| Problem::internal(&error))

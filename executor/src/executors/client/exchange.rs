@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::peer::{Held, RequestBody};
+use crate::execution::fair::Owner;
 use crate::executors::wire::{self, Done, FrameError, Frames, Reply, frame};
 
 /// Frames that may wait to be sent.
@@ -235,11 +236,19 @@ fn accepted(response: Response<Incoming>) -> Result<Incoming, Lost> {
 }
 
 /// Hands a module over; the body of the answer, if the executor does not take it.
-pub(super) async fn put_module(held: &mut Held, bytes: &Bytes, compiled: bool) -> Result<Result<(), Bytes>, Lost> {
+pub(super) async fn put_module(
+    held: &mut Held,
+    bytes: &Bytes,
+    compiled: bool,
+    owner: Owner,
+) -> Result<Result<(), Bytes>, Lost> {
     use http_body_util::{BodyExt, Limited};
     let (mut request, out) = request(Method::PUT, wire::MODULE_PATH);
     let by = if compiled { "compiler" } else { "tenant" };
     request.headers_mut().insert(wire::MADE_BY, hyper::header::HeaderValue::from_static(by));
+    if let Ok(owner) = hyper::header::HeaderValue::try_from(owner.0.to_string()) {
+        request.headers_mut().insert(wire::OWNER, owner);
+    }
     held.http.ready().await.map_err(Lost::NotSent)?;
     let response = held.http.send_request(request);
     let _ = out.try_send(Ok(Frame::data(bytes.clone())));

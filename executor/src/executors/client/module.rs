@@ -11,6 +11,7 @@ use super::run::RemoteRun;
 use super::{Away, Shared};
 use crate::execution::engine::{Module, Run, Setup, Unloaded};
 use crate::execution::modules::LoadError;
+use crate::execution::threads::owner_of_work;
 
 /// A module, and the bytes of it for executors that do not have it.
 #[derive(Clone, Debug)]
@@ -57,7 +58,7 @@ impl RemoteModule {
 
     /// Hands it to an executor that does not have it.
     pub(super) async fn put(&self, held: &mut Held) -> Result<Result<(), LoadError>, Lost> {
-        match exchange::put_module(held, &self.bytes, self.compiled).await? {
+        match exchange::put_module(held, &self.bytes, self.compiled, owner_of_work()).await? {
             Ok(()) => Ok(Ok(())),
             Err(refusal) => {
                 let refusal: Refusal = postcard::from_bytes(&refusal).map_err(|error| Lost::Nonsense(error.into()))?;

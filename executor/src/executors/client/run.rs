@@ -13,6 +13,8 @@ use super::exchange::{Answered, Expected, Failed, Line, Lost, Results};
 use super::module::RemoteModule;
 use super::peer::{Held, Peer};
 use crate::execution::engine::{Run, Setup};
+use crate::execution::fair::Owner;
+use crate::execution::threads::owner_of_work;
 use crate::executors::wire::{Batch, Begin, FrameError, Request, borrowed, frame, rows_a_batch};
 use crate::telemetry::chain;
 
@@ -29,6 +31,8 @@ const OTHERS: u32 = 8;
 #[derive(Debug)]
 pub(super) struct RemoteRun {
     module: RemoteModule,
+    /// On whose turn it is begun.
+    owner: Owner,
     shape: Shape,
     params: Vec<f64>,
     limits: Limits,
@@ -60,6 +64,7 @@ const NONE: RunReport = RunReport { fuel: 0, setup_fuel: 0, memory_peak: 0, elap
 impl RemoteRun {
     pub(super) fn new(module: RemoteModule, setup: Setup<'_>, state: Option<&[u8]>, keeps: bool) -> Self {
         Self {
+            owner: owner_of_work(),
             shape: setup.shape.clone(),
             params: setup.params.to_vec(),
             limits: *setup.limits,
@@ -162,6 +167,7 @@ impl RemoteRun {
         let fuel = self.refuel.unwrap_or_else(|| self.limits.fuel.saturating_sub(self.report.fuel));
         let begin = Begin {
             digest: self.module.digest.0,
+            owner: self.owner.0.as_u128(),
             shape: self.shape.clone(),
             params: self.params.clone(),
             limits: Limits { fuel, ..self.limits },

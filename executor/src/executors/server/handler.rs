@@ -9,9 +9,11 @@ use hyper::body::{Frame, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use rulebox_sandbox::{ModuleLimits, RunError};
 use tokio_stream::wrappers::ReceiverStream;
+use uuid::Uuid;
 
 use super::Executor;
 use super::run::{self, Begun};
+use crate::execution::fair::Owner;
 use crate::execution::modules::LoadError;
 use crate::execution::pool::PoolError;
 use crate::executors::wire::{self, Frames};
@@ -48,8 +50,10 @@ fn said(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
 
 async fn put_module(executor: Executor, request: Request<Incoming>) -> Response<Body> {
     let compiled = request.headers().get(wire::MADE_BY).is_some_and(|by| by == "compiler");
+    let owner = request.headers().get(wire::OWNER).and_then(|owner| Uuid::try_parse_ascii(owner.as_bytes()).ok());
+    let owner = owner.map_or(Owner::NOBODY, Owner);
     let loads = if compiled { &executor.loads } else { &executor.guest_loads };
-    let Ok(place) = loads.place() else { return said(StatusCode::SERVICE_UNAVAILABLE, "no room") };
+    let Ok(place) = loads.place(owner) else { return said(StatusCode::SERVICE_UNAVAILABLE, "no room") };
     let most = ModuleLimits::default().module_bytes;
     let Ok(body) = Limited::new(request.into_body(), most).collect().await else {
         return said(StatusCode::BAD_REQUEST, "the module is too long, or was cut off");

@@ -49,7 +49,8 @@ impl Executor {
             loaded: Cache::new(loaded_modules as u64),
             runs: Pool::new("evaluation", threads, queue),
             loads: Pool::new("compile", compilers, texts),
-            guest_loads: Pool::new("module", settings.compile.workers, texts),
+            guest_loads: Pool::new("module", settings.compile.workers, texts)
+                .of_each_owner(settings.compile.tenant_workers),
             open: Arc::new(Semaphore::new(streams.min(Semaphore::MAX_PERMITS))),
             metrics,
             stopping: CancellationToken::new(),

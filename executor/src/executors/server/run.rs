@@ -8,10 +8,12 @@ use hyper::body::{Frame, Incoming};
 use rulebox_sandbox::{Digest, RunError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::Executor;
 use super::sink::{Replies, Sending};
 use crate::execution::engine::{Module, Run, Setup};
+use crate::execution::fair::Owner;
 use crate::execution::pool::Place;
 use crate::executors::wire::{Batch, Begin, Done, Failure, FrameError, Frames, Reply, Request, frame};
 use crate::telemetry::chain;
@@ -53,8 +55,8 @@ pub(super) async fn begin(executor: Executor, mut frames: Frames<Incoming>) -> B
         Ok(None) => return Begun::Unread(FrameError::Unasked("nothing was said")),
         Err(error) => return Begun::Unread(error),
     };
-    let (digest, opens) = match postcard::from_bytes(&first) {
-        Ok(Request::Begin(begin)) => (begin.digest, begin.open),
+    let (digest, owner, opens) = match postcard::from_bytes(&first) {
+        Ok(Request::Begin(begin)) => (begin.digest, Owner(Uuid::from_u128(begin.owner)), begin.open),
         Ok(_) => return Begun::Unread(FrameError::Unasked("it does not begin at its beginning")),
         Err(error) => return Begun::Unread(error.into()),
     };
@@ -63,11 +65,11 @@ pub(super) async fn begin(executor: Executor, mut frames: Frames<Incoming>) -> B
     if opens && open.is_none() {
         return Begun::Full;
     }
-    let Ok(place) = executor.runs.place() else { return Begun::Full };
+    let Ok(place) = executor.runs.place(owner) else { return Begun::Full };
     let (replies, answer) = mpsc::channel(WAITING);
     let context = Context { replies, stop: executor.stopping.child_token() };
     tokio::spawn(async move {
-        let failed = go(&executor, &context, module, first, open, place, frames).await.err();
+        let failed = go(&executor, &context, owner, (module, first, open), place, frames).await.err();
         if let Some(failed) = failed {
             tracing::debug!(digest = %Digest(digest), ?failed, "a run ended early");
             if let Ok(message) = frame(&Reply::Failed(failed), 256) {
@@ -82,9 +84,8 @@ pub(super) async fn begin(executor: Executor, mut frames: Frames<Incoming>) -> B
 async fn go(
     executor: &Executor,
     context: &Context,
-    module: Arc<dyn Module>,
-    begin: Bytes,
-    open: Option<OwnedSemaphorePermit>,
+    owner: Owner,
+    (module, begin, open): (Arc<dyn Module>, Bytes, Option<OwnedSemaphorePermit>),
     place: Place,
     frames: Frames<Incoming>,
 ) -> Result<(), Failure> {
@@ -106,7 +107,7 @@ async fn go(
         // Between batches others may have the place.
         let here = match place.take() {
             Some(place) => place,
-            None => executor.runs.place_in_turn().await.map_err(|_| Failure::Busy)?,
+            None => executor.runs.place_in_turn(owner).await.map_err(|_| Failure::Busy)?,
         };
         let (context, opening, before) = (context.clone(), first.take(), held.take());
         let work = move || step(&context, opening, before, batch.as_ref());

@@ -8,6 +8,7 @@ use rulebox_abi::columns::{OutputRows, OutputSink};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::execution::threads::slow_down_if_long;
 use crate::executors::wire::{FrameError, Reply, Rows, frame};
 
 /// What is sent to the API.
@@ -39,6 +40,7 @@ impl OutputSink for Sending<'_> {
     }
 
     fn wants_more(&mut self) -> bool {
+        slow_down_if_long();
         self.broken.is_none() && !self.stop.is_cancelled() && !self.replies.is_closed()
     }
 }

@@ -22,5 +22,7 @@ pub const VERSION: &str = "v1";
 pub const RUN_PATH: &str = "/v1/run";
 /// Where modules are put.
 pub const MODULE_PATH: &str = "/v1/modules";
+/// Of a module that is put: on whose behalf.
+pub const OWNER: &str = "x-owner";
 /// Of a module that is put: `compiler` or `tenant`, which says how it is compiled.
 pub const MADE_BY: &str = "x-made-by";

@@ -24,6 +24,8 @@ pub enum Request<'a> {
 pub struct Begin<'a> {
     /// SHA-256 of the module.
     pub digest: [u8; 32],
+    /// On whose behalf it runs: turns go round among these.
+    pub owner: u128,
     /// What it takes and gives.
     pub shape: Shape,
     /// In the order of the manifest.

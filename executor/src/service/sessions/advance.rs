@@ -176,7 +176,7 @@ impl Service {
         let most = self.joint_cost(&in_force, &rules, rows.len());
         let reserved = self.reserve_fuel(caller.tenant, &in_force, most).await?;
         let (limits, first) = (self.limits_of_each(&in_force, &rules, rows.len()), current.state.next_seq);
-        let thread = place.thread().await?;
+        let thread = place.thread().await;
         let ahead = self
             .to_the_end(caller, {
                 let (bars, rows) = (Arc::clone(bars), rows.clone());

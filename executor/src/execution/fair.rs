@@ -1,0 +1,288 @@
+//! Turns at so many threads, taken by owners in rotation: who asks a lot waits for himself, not others for him.
+//!
+//! A turn is for work that is short. Work that turns out to be long leaves its turn to the next and goes on beside it
+//! (see [`super::threads`], which then gives its thread less of the processor); it still counts for its owner, who has
+//! so many at a time and no more.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::domain::caller::TenantId;
+
+/// On whose behalf work is done: turns go round among these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Owner(pub Uuid);
+
+impl Owner {
+    /// Of work of the service's own.
+    pub const NOBODY: Self = Self(Uuid::nil());
+}
+
+impl From<TenantId> for Owner {
+    fn from(tenant: TenantId) -> Self {
+        Self(tenant.uuid())
+    }
+}
+
+/// How many work at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Turns.
+    pub turns: usize,
+    /// Work of one owner that is begun and not over, in a turn or beside it.
+    pub of_owner: usize,
+    /// The same of all owners.
+    pub of_all: usize,
+}
+
+/// Turns, and those who wait for one. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Fair {
+    bounds: Bounds,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Turns that are taken.
+    turns: usize,
+    /// Work that is begun and not over.
+    begun: usize,
+    /// Those who have begun something, or wait.
+    owners: HashMap<Owner, Queue>,
+    /// Those who wait, in the order in which they are next.
+    rotation: VecDeque<Owner>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    begun: usize,
+    waiting: VecDeque<oneshot::Sender<Turn>>,
+}
+
+/// A turn, until it is left or dropped.
+#[derive(Debug)]
+pub struct Turn {
+    of: Fair,
+    owner: Owner,
+    is_left: bool,
+}
+
+impl Fair {
+    /// So many turns.
+    pub fn new(bounds: Bounds) -> Self {
+        Self { bounds, state: Arc::default() }
+    }
+
+    /// As they were given.
+    pub const fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// Waits for a turn. Whoever gives up leaves the queue.
+    pub async fn turn(&self, owner: Owner) -> Turn {
+        loop {
+            let (sender, receiver) = oneshot::channel();
+            {
+                let mut state = self.state();
+                let queue = state.owners.entry(owner).or_default();
+                if queue.waiting.is_empty() {
+                    state.rotation.push_back(owner);
+                }
+                state.owners.entry(owner).or_default().waiting.push_back(sender);
+            }
+            self.hand_out();
+            // A sender is kept until it is given a turn.
+            if let Ok(turn) = receiver.await {
+                return turn;
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives turns to those who are next, for as long as there are any.
+    fn hand_out(&self) {
+        // A turn that nobody takes any more is dropped here, which hands it on: not under the lock.
+        while let Some((sender, turn)) = self.next() {
+            drop(sender.send(turn));
+        }
+    }
+
+    /// Whose turn it is.
+    fn next(&self) -> Option<(oneshot::Sender<Turn>, Turn)> {
+        let mut state = self.state();
+        let state = &mut *state;
+        if state.turns >= self.bounds.turns || state.begun >= self.bounds.of_all {
+            return None;
+        }
+        for _ in 0..state.rotation.len() {
+            let owner = state.rotation.pop_front()?;
+            let Some(queue) = state.owners.get_mut(&owner) else { continue };
+            queue.waiting.retain(|sender| !sender.is_closed());
+            let next = if queue.begun < self.bounds.of_owner { queue.waiting.pop_front() } else { None };
+            if !queue.waiting.is_empty() {
+                state.rotation.push_back(owner);
+            }
+            if let Some(sender) = next {
+                queue.begun += 1;
+                (state.turns, state.begun) = (state.turns + 1, state.begun + 1);
+                return Some((sender, Turn { of: self.clone(), owner, is_left: false }));
+            }
+            if queue.begun == 0 && queue.waiting.is_empty() {
+                state.owners.remove(&owner);
+            }
+        }
+        None
+    }
+}
+
+impl Turn {
+    /// Whose it is.
+    pub const fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// Leaves the turn to the next; the work goes on, and counts for its owner until this is dropped.
+    pub fn leave(&mut self) {
+        if !std::mem::replace(&mut self.is_left, true) {
+            self.of.state().turns -= 1;
+            self.of.hand_out();
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        {
+            let mut state = self.of.state();
+            state.begun -= 1;
+            if !self.is_left {
+                state.turns -= 1;
+            }
+            if let Some(queue) = state.owners.get_mut(&self.owner) {
+                queue.begun -= 1;
+                if queue.begun == 0 && queue.waiting.is_empty() {
+                    state.owners.remove(&self.owner);
+                }
+            }
+        }
+        self.of.hand_out();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { turns: 2, of_owner: 3, of_all: 5 };
+
+    fn owners<const N: usize>() -> [Owner; N] {
+        std::array::from_fn(|n| Owner(Uuid::from_u128(n as u128)))
+    }
+
+    type Waits<'a> = std::pin::Pin<Box<dyn Future<Output = Turn> + 'a>>;
+
+    /// Asks, and stays in the queue.
+    fn ask(fair: &Fair, owner: Owner) -> Waits<'_> {
+        let mut waits: Waits<'_> = Box::pin(fair.turn(owner));
+        match waits.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(turn) => Box::pin(std::future::ready(turn)),
+            Poll::Pending => waits,
+        }
+    }
+
+    fn now(waits: &mut Waits<'_>) -> Option<Turn> {
+        match waits.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(turn) => Some(turn),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn owners_take_turns_however_much_one_asks() {
+        let [greedy, other, third] = owners();
+        let fair = Fair::new(BOUNDS);
+        let (one, two) = (now(&mut ask(&fair, greedy)).unwrap(), now(&mut ask(&fair, greedy)).unwrap());
+        let mut more: Vec<_> = (0..30).map(|_| ask(&fair, greedy)).collect();
+        let (mut a, mut b) = (ask(&fair, other), ask(&fair, third));
+        assert!(now(&mut a).is_none() && now(&mut b).is_none());
+        drop(one);
+        // The greedy one was first in the queue; then it is the others' turn, before its next thirty.
+        let first = now(&mut more[0]).unwrap();
+        drop(two);
+        let second = now(&mut a).unwrap();
+        drop(first);
+        let third = now(&mut b).unwrap();
+        assert!(now(&mut more[1]).is_none());
+        drop(second);
+        assert!(now(&mut more[1]).is_some());
+        drop(third);
+    }
+
+    #[test]
+    fn who_leaves_his_turn_counts_until_he_is_done() {
+        let [long, other] = owners();
+        let fair = Fair::new(BOUNDS);
+        let mut begun = Vec::new();
+        for _ in 0..BOUNDS.of_owner {
+            let mut turn = now(&mut ask(&fair, long)).unwrap();
+            turn.leave();
+            turn.leave();
+            begun.push(turn);
+        }
+        let mut fourth = ask(&fair, long);
+        assert!(now(&mut fourth).is_none(), "he has as many as he may");
+        let others: Vec<_> = (0..2).map(|_| now(&mut ask(&fair, other)).unwrap()).collect();
+        begun.pop();
+        assert!(now(&mut fourth).is_none(), "both turns are taken");
+        drop(others);
+        assert!(now(&mut fourth).is_some());
+        drop(begun);
+        let state = fair.state();
+        assert_eq!((state.turns, state.begun, state.owners.len(), state.rotation.len()), (0, 0, 0, 0), "{state:?}");
+    }
+
+    #[test]
+    fn no_more_are_begun_than_may_be() {
+        let owners = owners::<6>();
+        let fair = Fair::new(BOUNDS);
+        let mut begun: Vec<_> = owners
+            .iter()
+            .take(BOUNDS.of_all)
+            .map(|owner| {
+                let mut turn = now(&mut ask(&fair, *owner)).unwrap();
+                turn.leave();
+                turn
+            })
+            .collect();
+        let mut sixth = ask(&fair, owners[5]);
+        assert!(now(&mut sixth).is_none());
+        begun.pop();
+        assert!(now(&mut sixth).is_some());
+    }
+
+    #[test]
+    fn who_gives_up_takes_nobodys_turn() {
+        let [one, other] = owners();
+        let fair = Fair::new(Bounds { turns: 1, ..BOUNDS });
+        let turn = now(&mut ask(&fair, one)).unwrap();
+        let (gives_up, mut waits) = (ask(&fair, other), ask(&fair, one));
+        drop(gives_up);
+        drop(turn);
+        let turn = now(&mut waits).unwrap();
+        // Also in the moment in which he is given it.
+        let given = ask(&fair, other);
+        drop(turn);
+        drop(given);
+        assert!(now(&mut ask(&fair, one)).is_some());
+        assert_eq!(fair.state().begun, 0);
+    }
+}

@@ -1,0 +1,248 @@
+//! Threads for work that keeps them busy. One whose work turned out to be long gets less of the processor from then on,
+//! and ends with that work: what was taken from a thread cannot be given back to it.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+
+use super::fair::{Owner, Turn};
+
+/// How long work may take before it counts as long.
+pub const SHORT: Duration = Duration::from_millis(10);
+/// How nice long work is to all other: about a tenth of its part where the processor is scarce, all of it where not.
+const NICE: i32 = 10;
+/// A thread without work for as long ends.
+const IDLE: Duration = Duration::from_secs(10);
+/// The compiler recurses as deep as its limits let a rule be, and needs a quarter of this at most.
+const STACK_BYTES: usize = 4 << 20;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Threads, as many as there is work at a time. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Threads {
+    name: &'static str,
+    idle: Arc<Mutex<Vec<Idle>>>,
+}
+
+/// A thread that waits for work.
+#[derive(Debug)]
+struct Idle {
+    id: u64,
+    jobs: SyncSender<Job>,
+}
+
+/// What a thread does at the moment.
+struct Current {
+    turn: Turn,
+    since: Instant,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+}
+
+/// Why there is no result.
+#[derive(Debug)]
+pub enum Undone {
+    /// It panicked, with these words.
+    Panicked(String),
+    /// The system has no thread for it.
+    NoThread(std::io::Error),
+}
+
+impl Threads {
+    /// With this name.
+    pub fn new(name: &'static str) -> Self {
+        Self { name, idle: Arc::default() }
+    }
+
+    /// Does the work on a thread, in this turn. It runs to its end, whether or not somebody waits for it.
+    ///
+    /// # Errors
+    /// If it panics, or the system has no thread for it.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        turn: Turn,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Undone> {
+        let (done, result) = tokio::sync::oneshot::channel();
+        let runtime = Handle::current();
+        let job = move || {
+            let _runtime = runtime.enter();
+            CURRENT.set(Some(Current { turn, since: Instant::now() }));
+            let worked = catch_unwind(AssertUnwindSafe(work));
+            // The turn is over before anybody hears of the result, or his next work would wait for this.
+            drop(CURRENT.take());
+            // Nobody waits for it: then it was done for its own sake.
+            let _ = done.send(worked.map_err(|panic| Undone::Panicked(words(&*panic))));
+        };
+        self.start(Box::new(job)).map_err(Undone::NoThread)?;
+        match result.await {
+            Ok(worked) => worked,
+            Err(_) => Err(Undone::Panicked("the thread ended".to_owned())),
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the job to a thread that waits, the one that waited least, or else to a new one.
+    fn start(&self, mut job: Job) -> std::io::Result<()> {
+        {
+            // Under the lock, so that a thread which is not among the idle any more has been given its job.
+            let mut waiting = self.idle();
+            while let Some(idle) = waiting.pop() {
+                match idle.jobs.send(job) {
+                    Ok(()) => return Ok(()),
+                    Err(returned) => job = returned.0,
+                }
+            }
+        }
+        let threads = self.clone();
+        std::thread::Builder::new()
+            .name(self.name.to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || threads.work(job))?;
+        Ok(())
+    }
+
+    /// The life of a thread.
+    fn work(&self, first: Job) {
+        let id = rand::random();
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            job();
+            if is_slowed() {
+                return;
+            }
+            let (jobs, mine) = sync_channel(1);
+            self.idle().push(Idle { id, jobs });
+            next = match mine.recv_timeout(IDLE) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Disconnected) => None,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.idle().retain(|idle| idle.id != id);
+                    // It may have been given one just before.
+                    mine.try_recv().ok()
+                }
+            };
+        }
+    }
+}
+
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no words".to_owned())
+}
+
+thread_local! {
+    static SLOWED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+fn is_slowed() -> bool {
+    SLOWED.get()
+}
+
+/// On whose behalf the work of this thread is done; nobody's, if it is none of [`Threads`].
+pub fn owner_of_work() -> Owner {
+    CURRENT.with_borrow(|current| current.as_ref().map_or(Owner::NOBODY, |current| current.turn.owner()))
+}
+
+/// To be called on a thread of [`Threads`] whose work turns out to be long: leaves its turn to the next, and gives the
+/// thread less of the processor. On any other thread it does nothing.
+pub fn slow_down() {
+    let was_short = CURRENT.with_borrow_mut(|current| {
+        current.as_mut().is_some_and(|current| {
+            current.turn.leave();
+            !SLOWED.replace(true)
+        })
+    });
+    if was_short {
+        // If the system refuses, long work is as quick as short: the turns still go round.
+        let _ = rustix::process::setpriority_process(None, NICE);
+    }
+}
+
+/// The same, if the work has been going on for as long as to be long. Cheap: to be called between steps.
+pub fn slow_down_if_long() {
+    let is_long = CURRENT.with_borrow(|current| current.as_ref().is_some_and(|c| c.since.elapsed() >= SHORT));
+    if is_long && !is_slowed() {
+        slow_down();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::super::fair::{Bounds, Fair};
+    use super::*;
+
+    const OWNER: Owner = Owner(Uuid::nil());
+
+    fn fair(turns: usize) -> Fair {
+        Fair::new(Bounds { turns, of_owner: 10, of_all: 10 })
+    }
+
+    fn nice() -> i32 {
+        rustix::process::getpriority_process(None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn long_work_is_nice_and_its_thread_ends_with_it() {
+        let (threads, fair) = (Threads::new("test"), fair(1));
+        let id = || std::thread::current().id();
+        let first = threads.run(fair.turn(OWNER).await, id).await.unwrap();
+        assert_eq!(threads.run(fair.turn(OWNER).await, id).await.unwrap(), first, "a thread is used again");
+        let (go_on, gate) = std::sync::mpsc::channel::<()>();
+        let long = tokio::spawn({
+            let (threads, turn) = (threads.clone(), fair.turn(OWNER).await);
+            async move {
+                let work = move || {
+                    let before = nice();
+                    slow_down();
+                    let _ = gate.recv();
+                    (id(), before, nice())
+                };
+                threads.run(turn, work).await.unwrap()
+            }
+        });
+        // There is one turn, and the long one has left it.
+        let (other, niceness) = threads.run(fair.turn(OWNER).await, move || (id(), nice())).await.unwrap();
+        go_on.send(()).unwrap();
+        let (long, before, after) = long.await.unwrap();
+        assert_eq!((before, after, niceness), (0, NICE, 0));
+        assert_ne!(long, other);
+        assert_ne!(threads.run(fair.turn(OWNER).await, id).await.unwrap(), long, "it has ended");
+    }
+
+    #[tokio::test]
+    async fn work_is_long_after_a_while_and_not_before() {
+        let (threads, fair) = (Threads::new("test"), fair(1));
+        let work = || {
+            slow_down_if_long();
+            let before = nice();
+            std::thread::sleep(SHORT);
+            slow_down_if_long();
+            (before, nice())
+        };
+        assert_eq!(threads.run(fair.turn(OWNER).await, work).await.unwrap(), (0, NICE));
+        // Here it is nobody's work.
+        slow_down();
+        assert_eq!(nice(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told_and_the_turn_comes_back() {
+        let (threads, fair) = (Threads::new("test"), fair(1));
+        let panicked = threads.run(fair.turn(OWNER).await, || -> u8 { panic!("on {}", "purpose") }).await;
+        assert!(matches!(panicked, Err(Undone::Panicked(words)) if words == "on purpose"));
+        assert_eq!(threads.run(fair.turn(OWNER).await, || 1).await.unwrap(), 1);
+    }
+}
