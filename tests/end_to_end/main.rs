@@ -6,6 +6,7 @@ mod durability;
 mod executors;
 mod large;
 mod modules;
+mod neighbours;
 mod readme;
 mod replicas;
 mod retention;
