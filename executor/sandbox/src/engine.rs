@@ -142,8 +142,8 @@ fn pool(settings: &SandboxConfig) -> PoolingAllocationConfig {
     // those are (Linux 6.7), only they are zeroed.
     pool.linear_memory_keep_resident(settings.keep_resident_bytes);
     pool.table_keep_resident(4096);
-    pool.pagemap_scan(Enabled::Auto);
+    pool.pagemap_scan(if settings.scan_pages { Enabled::Auto } else { Enabled::No });
     // A slot that another module used is reset before it is handed on; warm ones first, to stay in caches.
-    pool.max_unused_warm_slots(settings.pool_size);
+    pool.max_unused_warm_slots(settings.warm_slots.min(settings.pool_size));
     pool
 }

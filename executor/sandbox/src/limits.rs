@@ -26,6 +26,11 @@ pub struct SandboxConfig {
     pub stack_bytes: usize,
     /// Bytes of a pooled memory that are zeroed for the next instance instead of given back to the system.
     pub keep_resident_bytes: usize,
+    /// Whether the kernel is asked which pages of a memory were written to (Linux 6.7 can tell), so that others need not
+    /// be zeroed. Without it, all that are kept are.
+    pub scan_pages: bool,
+    /// Slots that are kept for the module that had them last. Fewer, and another's is reset and taken instead.
+    pub warm_slots: u32,
     /// How often deadlines are looked at; a millisecond at least.
     pub tick: Duration,
 }
@@ -41,6 +46,8 @@ impl Default for SandboxConfig {
             // A quarter MiB is 1,000 frames of an unoptimised guest; tokio's and std's threads have 2 MiB.
             stack_bytes: 256 << 10,
             keep_resident_bytes: 512 << 10,
+            scan_pages: true,
+            warm_slots: u32::MAX,
             tick: Duration::from_millis(10),
         }
     }

@@ -6,6 +6,7 @@
 mod abi;
 mod bombs;
 mod broken;
+mod leaks;
 mod limits;
 mod messages;
 
