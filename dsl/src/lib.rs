@@ -18,6 +18,8 @@ pub mod codegen;
 pub mod cost;
 pub mod diagnostic;
 pub mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod generate;
 pub mod interp;
 pub(crate) mod ir;

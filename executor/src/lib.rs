@@ -20,6 +20,8 @@ pub mod demo;
 pub mod domain;
 pub mod execution;
 pub mod executors;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod invalidation;
 pub mod jobs;
 pub mod metering;

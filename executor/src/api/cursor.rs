@@ -10,19 +10,19 @@ use utoipa::IntoParams;
 
 use super::params::{next_page, page_limit};
 use super::problem::{Code, Problem};
-use crate::domain::audit::{Chain, Seal};
+use crate::domain::audit::{Chain, Seal, Sealer};
 use crate::service::Service;
 
 /// Characters of the longest cursor.
-const MOST: usize = 512;
+pub(crate) const MOST: usize = 512;
 
 fn sealed(list: &str, chain: Chain, place: &str) -> Vec<u8> {
     [list.as_bytes(), &[0], chain.uuid().as_bytes(), place.as_bytes()].concat()
 }
 
 /// The cursor of a place in a list.
-fn write(service: &Service, list: &str, chain: Chain, place: &str) -> String {
-    let seal = service.cursors().seal(&sealed(list, chain, place));
+pub(crate) fn write(keys: &dyn Sealer, list: &str, chain: Chain, place: &str) -> String {
+    let seal = keys.seal(&sealed(list, chain, place));
     URL_SAFE_NO_PAD.encode([&seal.0, place.as_bytes()].concat())
 }
 
@@ -30,7 +30,7 @@ fn write(service: &Service, list: &str, chain: Chain, place: &str) -> String {
 ///
 /// # Errors
 /// If it is not one of this list and this caller.
-fn read(service: &Service, list: &str, chain: Chain, cursor: &str) -> Result<String, Problem> {
+pub(crate) fn read(keys: &dyn Sealer, list: &str, chain: Chain, cursor: &str) -> Result<String, Problem> {
     let wrong = || Problem::new(Code::INVALID_QUERY, "`cursor` is not one of this list; begin without it").at("cursor");
     if cursor.len() > MOST {
         return Err(wrong());
@@ -39,7 +39,7 @@ fn read(service: &Service, list: &str, chain: Chain, cursor: &str) -> Result<Str
     let (seal, place) = bytes.split_at_checked(Seal::BYTES).ok_or_else(wrong)?;
     let seal = Seal::from_bytes(seal).ok_or_else(wrong)?;
     let place = String::from_utf8(place.to_vec()).map_err(|_| wrong())?;
-    if service.cursors().is_sealed(&sealed(list, chain, &place), &seal) { Ok(place) } else { Err(wrong()) }
+    if keys.is_sealed(&sealed(list, chain, &place), &seal) { Ok(place) } else { Err(wrong()) }
 }
 
 /// A list that is read page by page.
@@ -74,7 +74,7 @@ impl List<'_> {
     pub fn start(&self) -> Result<(Option<String>, u32), Problem> {
         let limit = page_limit(self.query.limit, self.service.settings().api.page_entries)?;
         let cursor = self.query.cursor.as_deref();
-        let place = cursor.map(|cursor| read(self.service, self.address, self.chain, cursor)).transpose()?;
+        let place = cursor.map(|cursor| read(self.service.cursors(), self.address, self.chain, cursor)).transpose()?;
         Ok((place, limit))
     }
 
@@ -90,7 +90,7 @@ impl List<'_> {
 
     /// The cursor of the next page and the `Link` to it, if there is one. `last` is the place of the page's last entry.
     pub fn next(&self, last: Option<String>, more: bool) -> (Option<String>, HeaderMap) {
-        let next = last.filter(|_| more).map(|place| write(self.service, self.address, self.chain, &place));
+        let next = last.filter(|_| more).map(|place| write(self.service.cursors(), self.address, self.chain, &place));
         let limit = self.query.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
         let between = if self.address.contains('?') { '&' } else { '?' };
         let link = next.as_ref().map(|cursor| format!("{}{between}cursor={cursor}{limit}", self.address));

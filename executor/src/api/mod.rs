@@ -5,7 +5,7 @@ pub mod body;
 pub mod body_room;
 pub mod conditional;
 pub mod context;
-mod cursor;
+pub(crate) mod cursor;
 pub mod docs;
 pub mod encoding;
 pub mod executor_health;

@@ -9,6 +9,9 @@ mod broken;
 mod leaks;
 mod limits;
 mod messages;
+#[path = "../../../../fuzz/src/seeds.rs"]
+mod seeds;
+mod untrusted;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -3,8 +3,8 @@
 use rulebox_dsl::bars::Bars;
 use rulebox_dsl::generate::Choices;
 
-use crate::differential::walk;
 use crate::harness::Case;
+use crate::walk::walk;
 
 /// Rules whose bars all take one path: arithmetic, comparisons, `and` and `or` of short operands, functions, `cum_` and
 /// `count`, over plain inputs, params and lets; outs; and `if condition { … }` around one verdict without placeholders,

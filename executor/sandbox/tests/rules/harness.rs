@@ -2,12 +2,13 @@
 
 use std::path::Path;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use rulebox_abi::columns::{InputColumns, OutputColumns};
 use rulebox_dsl::interp::Interpreter;
 use rulebox_dsl::manifest::{CostInfo, Manifest};
 use rulebox_dsl::{Compiled, Limits as CompilerLimits, outcome};
-use rulebox_sandbox::{Instance, Limits, Module, ModuleLimits, Sandbox, SandboxConfig, Shape};
+use rulebox_sandbox::{Instance, Limits, Module, ModuleLimits, Refusal, Sandbox, SandboxConfig, Shape};
 
 /// One engine for all tests.
 pub static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(SandboxConfig::default()).unwrap());
@@ -49,9 +50,17 @@ impl Case {
     pub fn new(source: &str) -> Self {
         let compiled = rulebox_dsl::compile(source, &CompilerLimits::DEFAULT)
             .unwrap_or_else(|diagnostics| panic!("{diagnostics}\n{source}"));
-        let module = SANDBOX.load(&compiled.module, &ModuleLimits::default()).unwrap();
+        Self::of(compiled).unwrap()
+    }
+
+    /// Loads.
+    ///
+    /// # Errors
+    /// If the gate refuses the module.
+    pub fn of(compiled: Compiled) -> Result<Self, Refusal> {
+        let module = SANDBOX.load(&compiled.module, &ModuleLimits::default())?;
         let shape = shape(&compiled.manifest);
-        Self { compiled, module, shape }
+        Ok(Self { compiled, module, shape })
     }
 
     /// The params' defaults.
@@ -65,8 +74,10 @@ impl Case {
 
     /// Limits that fit any rule of these tests, in calls of `chunk` bars.
     pub fn limits(chunk: u32) -> Limits {
-        let fuel = 1 << 40;
-        Limits { chunk_rows: chunk, fuel, setup_fuel: fuel, memory_bytes: 64 << 20, ..Limits::default() }
+        let (fuel, memory_bytes) = (1 << 40, 64 << 20);
+        // A busy machine does not decide.
+        let deadline = Duration::from_mins(1);
+        Limits { chunk_rows: chunk, fuel, setup_fuel: fuel, deadline, memory_bytes, ..Limits::default() }
     }
 
     pub fn start(&self, params: &[f64], chunk: u32) -> Instance {

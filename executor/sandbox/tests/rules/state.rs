@@ -6,8 +6,8 @@ use rulebox_dsl::generate::Choices;
 use rulebox_dsl::outcome;
 use rulebox_sandbox::RunError;
 
-use crate::differential::walk;
 use crate::harness::{Case, SOURCES, assert_same};
+use crate::walk::walk;
 
 /// One bar of some bars.
 fn bar(bars: &Bars, row: usize) -> impl Fn(&mut dyn FnMut(&InputColumns<'_>)) {

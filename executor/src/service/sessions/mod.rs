@@ -4,6 +4,8 @@
 //! nobody else has saved meanwhile. So a call that is sent again gets the same answer, and of two callers one wins.
 
 mod advance;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub mod keys;
 mod state;
 

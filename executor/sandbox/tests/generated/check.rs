@@ -1,17 +1,9 @@
-//! Thousands of generated rules: the module against the interpreter, bit for bit, however the bars are split, with
-//! the state saved and restored between any two bars, and never over the proved cost.
-//!
-//! `RULEBOX_GENERATED_RULES` sets how many (10,000 by default), `RULEBOX_GENERATED_SEED` which.
-
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
+//! One generated rule in both engines.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use proptest::collection::vec;
-use proptest::prelude::any;
-use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use rulebox_abi::Verdict;
 use rulebox_abi::columns::{InputColumns, OutputColumns, TimeColumns};
 use rulebox_dsl::bars::Bars;
@@ -23,78 +15,26 @@ use rulebox_dsl::outcome::normalise;
 use rulebox_dsl::{Compiled, compile};
 use rulebox_sandbox::{Limits, Module, ModuleLimits, Sandbox, SandboxConfig, Shape};
 
-/// The tests share the rules among them, so that they run side by side.
-const SHARDS: u32 = 4;
-const ROWS: usize = 48;
+/// Bars of each rule.
+pub const ROWS: usize = 48;
 
-fn setting(name: &str, default: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name} is not a whole number: {text}")),
-        Err(_) => default,
-    }
+/// The rule and the bars of these bytes, in both engines; panics with what differs.
+pub fn differential(bytes: &[u8]) {
+    static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(SandboxConfig::default()).unwrap());
+    let mut choices = Choices::of_bytes(bytes);
+    let size = choices.between(1, 12);
+    let generated = generate(&mut choices, size, ROWS);
+    let checked = check(&SANDBOX, &generated, &mut choices, &mut Seen::default());
+    assert!(checked.is_ok(), "{}\nparams {:?}\n{}", checked.unwrap_err(), generated.params, generated.source);
 }
 
 /// What a shard has seen, so that a generator that went blind is noticed.
 #[derive(Debug, Default)]
-struct Seen {
-    rules: u64,
-    verdicts: BTreeMap<&'static str, u64>,
-    actions: u64,
-    at_bound: u64,
-}
-
-fn check_shard(shard: u32) {
-    let rules = setting("RULEBOX_GENERATED_RULES", 10_000).div_ceil(u64::from(SHARDS));
-    let seed = setting("RULEBOX_GENERATED_SEED", 1);
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    bytes[8..12].copy_from_slice(&shard.to_le_bytes());
-    let config = Config {
-        cases: u32::try_from(rules).unwrap(),
-        max_shrink_iters: 4_000,
-        failure_persistence: None,
-        ..Config::default()
-    };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let sandbox = Sandbox::new(SandboxConfig::default()).unwrap();
-    let counts = std::cell::RefCell::new(Seen::default());
-    let result = runner.run(&vec(any::<u8>(), 64..5_000), |bytes| {
-        let mut choices = Choices::of_bytes(&bytes);
-        let size = choices.between(1, 12);
-        let generated = generate(&mut choices, size, ROWS);
-        check(&sandbox, &generated, &mut choices, &mut counts.borrow_mut()).map_err(TestCaseError::fail)
-    });
-    if let Err(TestError::Fail(reason, bytes)) = &result {
-        let mut choices = Choices::of_bytes(bytes);
-        let size = choices.between(1, 12);
-        let generated = generate(&mut choices, size, ROWS);
-        panic!("{reason}\n{}\nparams {:?}\n{}", generated.source, generated.params, table(&generated));
-    }
-    result.unwrap();
-    let counts = counts.into_inner();
-    println!("shard {shard}, seed {seed}: {counts:?}");
-    // After a shrink the counts would mean nothing, but then the test has failed above.
-    assert_eq!(counts.rules, rules);
-    let bars = rules * ROWS as u64;
-    for verdict in Verdict::ALL {
-        let count = counts.verdicts.get(verdict.name()).copied().unwrap_or(0);
-        assert!(count * 20 > bars, "only {count} of {bars} bars are {}", verdict.name());
-    }
-    assert!(counts.actions * 20 > bars, "only {} of {bars} bars have a reduce", counts.actions);
-}
-
-/// The bars as text, for a failure.
-fn table(generated: &Generated) -> String {
-    let bars = &generated.bars;
-    let mut text = format!("bar time {}\n", bars.names.join(" "));
-    for row in 0..bars.rows {
-        let _ = write!(text, "{row} {}", bars.times[row]);
-        for column in &bars.inputs {
-            let _ = write!(text, " {:e}", column[row]);
-        }
-        text.push('\n');
-    }
-    text
+pub struct Seen {
+    pub rules: u64,
+    pub verdicts: BTreeMap<&'static str, u64>,
+    pub actions: u64,
+    pub at_bound: u64,
 }
 
 struct Case<'a> {
@@ -179,7 +119,16 @@ fn same(what: &str, expected: &OutputColumns, got: &OutputColumns) -> Result<(),
     Err(format!("{what} differs at bar {row:?}:\n  expected {}\n  got      {}", at(expected), at(got)))
 }
 
-fn check(sandbox: &Sandbox, generated: &Generated, choices: &mut Choices<'_>, seen: &mut Seen) -> Result<(), String> {
+/// Runs a rule in the interpreter, and as a module in calls of several sizes and with its state moved.
+///
+/// # Errors
+/// What differs, or what fuel was used over the proved.
+pub fn check(
+    sandbox: &Sandbox,
+    generated: &Generated,
+    choices: &mut Choices<'_>,
+    seen: &mut Seen,
+) -> Result<(), String> {
     let source = &generated.source;
     let Compiled { rule, module, manifest, .. } =
         compile(source, &rulebox_dsl::Limits::DEFAULT).map_err(|d| format!("does not compile: {d}"))?;
@@ -231,18 +180,3 @@ fn shape(manifest: &Manifest) -> Shape {
         keep: manifest.reduces(),
     }
 }
-
-macro_rules! shards {
-    ($($name:ident = $shard:literal),*) => {$(
-        #[test]
-        fn $name() {
-            check_shard($shard);
-        }
-    )*};
-}
-shards!(
-    generated_rules_agree_0 = 0,
-    generated_rules_agree_1 = 1,
-    generated_rules_agree_2 = 2,
-    generated_rules_agree_3 = 3
-);
