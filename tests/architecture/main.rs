@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 mod dependencies;
+mod fuzzing;
 mod sources;
 
 use std::path::{Path, PathBuf};
