@@ -3,6 +3,7 @@
 mod away;
 mod confined;
 mod cost;
+mod guide;
 mod kill;
 mod same_bits;
 mod tls;
