@@ -103,6 +103,23 @@ impl ViolationKind {
         )
     }
 
+    /// Whether it is said of a module that is uploaded, and not of a run.
+    pub const fn is_of_upload(self) -> bool {
+        match self {
+            Self::FuelExhausted
+            | Self::DeadlineExceeded
+            | Self::MemoryLimit
+            | Self::StackOverflow
+            | Self::Trap
+            | Self::AbiBreach => false,
+            Self::ImportForbidden
+            | Self::ModuleInvalid
+            | Self::ModuleTooLarge
+            | Self::ModuleTooComplex
+            | Self::CompileKilled => true,
+        }
+    }
+
     /// Its severity. `compiled`: the module came out of our own compiler, whose modules cannot do most of these by
     /// construction. The kinds at upload are high the first time; whoever counts repeats lowers those.
     pub const fn severity(self, compiled: bool) -> Severity {

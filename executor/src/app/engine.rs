@@ -7,6 +7,7 @@ use rulebox_sandbox::{ModuleLimits, Sandbox, SandboxConfig, SandboxError};
 
 use super::StartError;
 use crate::config::{Config, Role};
+use crate::confinement::Policy;
 use crate::execution::engine::{Engine, InProcess};
 use crate::execution::pool::Pool;
 use crate::execution::threads::slow_down;
@@ -45,9 +46,16 @@ pub fn in_process(config: &Config, workers: Workers) -> Result<Arc<dyn Engine>, 
 pub fn workers(config: &Config) -> Workers {
     let compile = &config.compile;
     let setup = Setup { sandbox: sandbox_config(config), module: ModuleLimits::default(), job: compile.job() };
-    let (processes, confinement) = (compile.workers, compile.worker_confinement);
+    let (processes, confinement) = (compile.workers, confinement_of_workers(config));
     let program = compile.worker_program.clone();
     Workers::new(WorkersConfig { processes, program, confinement, setup })
+}
+
+fn confinement_of_workers(config: &Config) -> Policy {
+    config.compile.worker_confinement.unwrap_or(match config.role {
+        Role::Executor => config.executors.confinement,
+        Role::All | Role::Api => Policy::BestEffort,
+    })
 }
 
 fn sandbox_config(config: &Config) -> SandboxConfig {

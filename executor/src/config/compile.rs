@@ -32,7 +32,8 @@ pub struct Compile {
     pub worker_seconds: u64,
     /// What a worker does where the system lacks a part of its confinement: `require` refuses to compile, `best-effort`
     /// goes on with what there is, and says so in the log.
-    pub worker_confinement: Policy,
+    /// As [`super::Executors::confinement`] of an executor, if it is not set, and else `best-effort`.
+    pub worker_confinement: Option<Policy>,
     /// The program of workers: this one, unless a test runs the service inside of itself.
     #[serde(skip)]
     pub worker_program: Option<PathBuf>,
@@ -54,7 +55,7 @@ impl Compile {
             worker_memory_bytes: job.address_space_bytes,
             worker_cpu_seconds: job.cpu_seconds,
             worker_seconds: job.wall.as_secs(),
-            worker_confinement: Policy::BestEffort,
+            worker_confinement: None,
             worker_program: None,
         }
     }

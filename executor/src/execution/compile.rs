@@ -52,7 +52,7 @@ impl Compiler {
     /// A compiler with these limits.
     pub fn new(settings: &config::Compile, metrics: Metrics) -> Self {
         let limits = Limits { source_bytes: settings.source_bytes, ..Limits::DEFAULT };
-        Self { pool: Pool::new("compile", settings.threads, settings.queue), limits, metrics }
+        Self { pool: Pool::new("compile", settings.threads, settings.queue).strict(), limits, metrics }
     }
 
     /// How many texts wait.

@@ -5,6 +5,7 @@
 //! so many at a time and no more.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -34,7 +35,8 @@ pub struct Bounds {
     pub turns: usize,
     /// Work of one owner that is begun and not over, in a turn or beside it.
     pub of_owner: usize,
-    /// The same of all owners.
+    /// The same of all owners. The last of what there is beside the turns, as much as there
+    /// are turns, is for owners who have begun nothing.
     pub of_all: usize,
 }
 
@@ -68,7 +70,7 @@ struct Queue {
 pub struct Turn {
     of: Fair,
     owner: Owner,
-    is_left: bool,
+    is_left: AtomicBool,
 }
 
 impl Fair {
@@ -118,21 +120,25 @@ impl Fair {
     fn next(&self) -> Option<(oneshot::Sender<Turn>, Turn)> {
         let mut state = self.state();
         let state = &mut *state;
-        if state.turns >= self.bounds.turns || state.begun >= self.bounds.of_all {
+        let Bounds { turns, of_owner, of_all } = self.bounds;
+        if state.turns >= turns || state.begun >= of_all {
             return None;
         }
         for _ in 0..state.rotation.len() {
             let owner = state.rotation.pop_front()?;
             let Some(queue) = state.owners.get_mut(&owner) else { continue };
             queue.waiting.retain(|sender| !sender.is_closed());
-            let next = if queue.begun < self.bounds.of_owner { queue.waiting.pop_front() } else { None };
+            let is_new = queue.begun == 0;
+            let others = if is_new { 0 } else { turns.min(of_all.saturating_sub(turns)) };
+            let may = queue.begun < of_owner && state.begun + others < of_all;
+            let next = if may { queue.waiting.pop_front() } else { None };
             if !queue.waiting.is_empty() {
                 state.rotation.push_back(owner);
             }
             if let Some(sender) = next {
                 queue.begun += 1;
                 (state.turns, state.begun) = (state.turns + 1, state.begun + 1);
-                return Some((sender, Turn { of: self.clone(), owner, is_left: false }));
+                return Some((sender, Turn { of: self.clone(), owner, is_left: AtomicBool::new(false) }));
             }
             if queue.begun == 0 && queue.waiting.is_empty() {
                 state.owners.remove(&owner);
@@ -149,8 +155,8 @@ impl Turn {
     }
 
     /// Leaves the turn to the next; the work goes on, and counts for its owner until this is dropped.
-    pub fn leave(&mut self) {
-        if !std::mem::replace(&mut self.is_left, true) {
+    pub fn leave(&self) {
+        if !self.is_left.swap(true, Ordering::AcqRel) {
             self.of.state().turns -= 1;
             self.of.hand_out();
         }
@@ -162,7 +168,7 @@ impl Drop for Turn {
         {
             let mut state = self.of.state();
             state.begun -= 1;
-            if !self.is_left {
+            if !self.is_left.load(Ordering::Acquire) {
                 state.turns -= 1;
             }
             if let Some(queue) = state.owners.get_mut(&self.owner) {
@@ -182,7 +188,7 @@ mod tests {
 
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { turns: 2, of_owner: 3, of_all: 5 };
+    const BOUNDS: Bounds = Bounds { turns: 2, of_owner: 3, of_all: 6 };
 
     fn owners<const N: usize>() -> [Owner; N] {
         std::array::from_fn(|n| Owner(Uuid::from_u128(n as u128)))
@@ -230,10 +236,10 @@ mod tests {
     #[test]
     fn who_leaves_his_turn_counts_until_he_is_done() {
         let [long, other] = owners();
-        let fair = Fair::new(BOUNDS);
+        let fair = Fair::new(Bounds { of_all: 8, ..BOUNDS });
         let mut begun = Vec::new();
         for _ in 0..BOUNDS.of_owner {
-            let mut turn = now(&mut ask(&fair, long)).unwrap();
+            let turn = now(&mut ask(&fair, long)).unwrap();
             turn.leave();
             turn.leave();
             begun.push(turn);
@@ -251,22 +257,24 @@ mod tests {
     }
 
     #[test]
-    fn no_more_are_begun_than_may_be() {
-        let owners = owners::<6>();
+    fn no_more_are_begun_than_may_be_and_the_last_of_it_is_for_those_who_have_begun_nothing() {
+        let owners = owners::<7>();
         let fair = Fair::new(BOUNDS);
-        let mut begun: Vec<_> = owners
-            .iter()
-            .take(BOUNDS.of_all)
-            .map(|owner| {
-                let mut turn = now(&mut ask(&fair, *owner)).unwrap();
-                turn.leave();
-                turn
-            })
-            .collect();
-        let mut sixth = ask(&fair, owners[5]);
-        assert!(now(&mut sixth).is_none());
+        let take = |owner| {
+            let turn = now(&mut ask(&fair, owner))?;
+            turn.leave();
+            Some(turn)
+        };
+        let mut begun: Vec<_> = owners.iter().take(4).map(|owner| take(*owner).unwrap()).collect();
+        let mut second = ask(&fair, owners[0]);
+        assert!(now(&mut second).is_none(), "what is left is for others");
+        begun.extend([4, 5].map(|n| take(owners[n]).unwrap()));
+        let mut seventh = ask(&fair, owners[6]);
+        assert!(now(&mut seventh).is_none());
         begun.pop();
-        assert!(now(&mut sixth).is_some());
+        assert!(now(&mut seventh).is_some());
+        begun.truncate(3);
+        assert!(now(&mut second).is_some());
     }
 
     #[test]

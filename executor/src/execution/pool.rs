@@ -45,6 +45,8 @@ pub enum PoolError {
 #[derive(Clone, Debug)]
 pub struct Pool {
     name: &'static str,
+    /// Places.
+    size: usize,
     /// One permit for each that runs or waits.
     places: Arc<Semaphore>,
     /// Of these, what each owner has.
@@ -74,6 +76,7 @@ impl Pool {
         let places = threads.saturating_add(queue).min(Semaphore::MAX_PERMITS);
         Self {
             name,
+            size: places,
             places: Arc::new(Semaphore::new(places)),
             shares: Shares::new(places.div_ceil(2).max(threads + 1)),
             fair: Fair::new(Bounds { turns: threads, of_owner: threads.max(2), of_all: Self::most_at_a_time(threads) }),
@@ -86,6 +89,14 @@ impl Pool {
     /// Work that a pool of so many threads has begun at a time, at most.
     pub fn most_at_a_time(threads: usize) -> usize {
         threads.saturating_mul(LONG)
+    }
+
+    /// No work beside the turns: what takes long keeps its turn, and the others wait.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        let Bounds { turns, of_owner, .. } = self.fair.bounds();
+        self.fair = Fair::new(Bounds { of_all: turns, of_owner: of_owner.min(turns), turns });
+        self
     }
 
     /// Work of one owner at a time: so much, where else it is as much as there are threads, and two at least.
@@ -113,15 +124,24 @@ impl Pool {
     /// [`PoolError::Full`].
     pub fn place(&self, owner: impl Into<Owner>) -> Result<Place, PoolError> {
         let owner = owner.into();
+        // The last quarter is for those who have no place yet.
+        let is_scarce = self.places.available_permits() <= self.size / 4 && self.size >= 4;
+        if is_scarce && self.shares.holds(owner) {
+            return Err(self.full());
+        }
         if let Some(share) = self.shares.take(owner)
             && let Ok(permit) = Arc::clone(&self.places).try_acquire_owned()
         {
             return Ok(Place { pool: self.clone(), owner, _held: Arc::new((Some(share), permit)) });
         }
+        Err(self.full())
+    }
+
+    fn full(&self) -> PoolError {
         if let Some(refused) = &self.refused {
             refused.inc();
         }
-        Err(PoolError::Full { pool: self.name, retry_after: Duration::from_secs(1) })
+        PoolError::Full { pool: self.name, retry_after: Duration::from_secs(1) }
     }
 
     /// Waits for a place, in turn: for those who have begun, and whom nobody refuses any more.
@@ -272,11 +292,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_owner_leaves_places_to_others() {
-        let pool = Pool::new("test", 1, 5);
-        let mut held: Vec<_> = (0..3).map(|_| pool.place(ONE).unwrap()).collect();
-        assert!(matches!(pool.place(ONE), Err(PoolError::Full { .. })));
-        held.extend((0..3).map(|_| pool.place(OTHER).unwrap()));
-        assert_eq!(held.len(), 6);
+    async fn owners_leave_places_to_others() {
+        let pool = Pool::new("test", 1, 7);
+        let mut held: Vec<_> = (0..4).map(|_| pool.place(ONE).unwrap()).collect();
+        assert!(matches!(pool.place(ONE), Err(PoolError::Full { .. })), "half is his");
+        held.extend((0..2).map(|_| pool.place(OTHER).unwrap()));
+        assert!(matches!(pool.place(OTHER), Err(PoolError::Full { .. })), "the last quarter is for who has none");
+        held.extend([3, 4].map(|n| pool.place(Owner(uuid::Uuid::from_u128(n))).unwrap()));
+        assert!(pool.place(Owner(uuid::Uuid::from_u128(5))).is_err());
     }
 }

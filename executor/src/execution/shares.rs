@@ -30,6 +30,11 @@ impl Shares {
         self.most
     }
 
+    /// Whether an owner holds any.
+    pub fn holds(&self, owner: Owner) -> bool {
+        self.held().contains_key(&owner)
+    }
+
     /// One more for an owner; `None` if he holds as many as he may.
     pub fn take(&self, owner: Owner) -> Option<Share> {
         let mut held = self.held();

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -20,7 +20,9 @@ const IDLE: Duration = Duration::from_secs(10);
 /// The compiler recurses as deep as its limits let a rule be, and needs a quarter of this at most.
 const STACK_BYTES: usize = 4 << 20;
 
-type Job = Box<dyn FnOnce() + Send>;
+/// Work, which gives what tells of its result.
+type Job = Box<dyn FnOnce() -> Tell + Send>;
+type Tell = Box<dyn FnOnce() + Send>;
 
 /// Threads, as many as there is work at a time. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -38,12 +40,29 @@ struct Idle {
 
 /// What a thread does at the moment.
 struct Current {
-    turn: Turn,
+    turn: Arc<Turn>,
     since: Instant,
 }
 
 thread_local! {
     static CURRENT: RefCell<Option<Current>> = const { RefCell::new(None) };
+}
+
+/// The turn of work that somebody waits for. When he does not any more, it is nobody's turn.
+struct Watched(Weak<Turn>);
+
+impl Watched {
+    fn leave(&self) {
+        if let Some(turn) = self.0.upgrade() {
+            turn.leave();
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.leave();
+    }
 }
 
 /// Why there is no result.
@@ -70,7 +89,9 @@ impl Threads {
         turn: Turn,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Undone> {
-        let (done, result) = tokio::sync::oneshot::channel();
+        let (done, mut result) = tokio::sync::oneshot::channel();
+        let turn = Arc::new(turn);
+        let watched = Watched(Arc::downgrade(&turn));
         let runtime = Handle::current();
         let job = move || {
             let _runtime = runtime.enter();
@@ -78,11 +99,20 @@ impl Threads {
             let worked = catch_unwind(AssertUnwindSafe(work));
             // The turn is over before anybody hears of the result, or his next work would wait for this.
             drop(CURRENT.take());
+            let result = worked.map_err(|panic| Undone::Panicked(words(&*panic)));
             // Nobody waits for it: then it was done for its own sake.
-            let _ = done.send(worked.map_err(|panic| Undone::Panicked(words(&*panic))));
+            Box::new(move || drop(done.send(result))) as Tell
         };
         self.start(Box::new(job)).map_err(Undone::NoThread)?;
-        match result.await {
+        // Whatever it is that takes long: the turn goes to the next.
+        let in_time = tokio::time::timeout(SHORT, &mut result).await;
+        let result = if let Ok(result) = in_time {
+            result
+        } else {
+            watched.leave();
+            result.await
+        };
+        match result {
             Ok(worked) => worked,
             Err(_) => Err(Undone::Panicked("the thread ended".to_owned())),
         }
@@ -117,12 +147,14 @@ impl Threads {
         let id = rand::random();
         let mut next = Some(first);
         while let Some(job) = next.take() {
-            job();
+            let tell = job();
             if is_slowed() {
-                return;
+                return tell();
             }
             let (jobs, mine) = sync_channel(1);
+            // Before anybody hears of the result: his next work finds this thread.
             self.idle().push(Idle { id, jobs });
+            tell();
             next = match mine.recv_timeout(IDLE) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Disconnected) => None,
@@ -157,8 +189,8 @@ pub fn owner_of_work() -> Owner {
 /// To be called on a thread of [`Threads`] whose work turns out to be long: leaves its turn to the next, and gives the
 /// thread less of the processor. On any other thread it does nothing.
 pub fn slow_down() {
-    let was_short = CURRENT.with_borrow_mut(|current| {
-        current.as_mut().is_some_and(|current| {
+    let was_short = CURRENT.with_borrow(|current| {
+        current.as_ref().is_some_and(|current| {
             current.turn.leave();
             !SLOWED.replace(true)
         })
@@ -236,6 +268,25 @@ mod tests {
         // Here it is nobody's work.
         slow_down();
         assert_eq!(nice(), 0);
+    }
+
+    #[tokio::test]
+    async fn long_work_leaves_its_turn_whatever_it_does() {
+        let (threads, fair) = (Threads::new("test"), fair(1));
+        let (go_on, gate) = std::sync::mpsc::channel::<()>();
+        let long = tokio::spawn({
+            let (threads, turn) = (threads.clone(), fair.turn(OWNER).await);
+            async move { threads.run(turn, move || gate.recv()).await.unwrap() }
+        });
+        threads.run(fair.turn(OWNER).await, || ()).await.unwrap();
+        go_on.send(()).unwrap();
+        long.await.unwrap().unwrap();
+        // And so does what nobody waits for.
+        let (go_on, gate) = std::sync::mpsc::channel::<()>();
+        let turn = fair.turn(OWNER).await;
+        drop(tokio::time::timeout(Duration::ZERO, threads.run(turn, move || gate.recv())).await);
+        threads.run(fair.turn(OWNER).await, || ()).await.unwrap();
+        go_on.send(()).unwrap();
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::chain;
@@ -74,6 +75,7 @@ struct Contents([Vec<u8>; 3]);
 pub struct Identity {
     files: Files,
     current: Mutex<Current>,
+    renewed: Notify,
 }
 
 struct Current {
@@ -95,7 +97,7 @@ impl Identity {
     /// If one is not there or does not hold what it should, or they do not fit.
     pub fn open(files: Files) -> Result<Self, TlsError> {
         let current = Mutex::new(files.read()?.current(&files)?);
-        Ok(Self { files, current })
+        Ok(Self { files, current, renewed: Notify::new() })
     }
 
     /// To connect with.
@@ -112,7 +114,7 @@ impl Identity {
     pub fn directories(&self) -> Vec<PathBuf> {
         let Files { authority, certificate, key } = &self.files;
         let mut directories: Vec<_> =
-            [authority, certificate, key].iter().filter_map(|file| file.parent()).map(Path::to_path_buf).collect();
+            [authority, certificate, key].iter().filter_map(|file| file.parent()).map(directory).collect();
         directories.sort_unstable();
         directories.dedup();
         directories
@@ -120,6 +122,11 @@ impl Identity {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until the files have been read anew, and were others.
+    pub async fn renewed(&self) {
+        self.renewed.notified().await;
     }
 
     /// Reads the files again; whether they had changed. Those that cannot be used leave all as it was.
@@ -133,6 +140,7 @@ impl Identity {
         }
         let new = contents.current(&self.files)?;
         *self.lock() = new;
+        self.renewed.notify_waiters();
         Ok(true)
     }
 
@@ -160,6 +168,11 @@ impl Identity {
             }
         }
     }
+}
+
+/// A file without a directory in its name is in this one.
+fn directory(parent: &Path) -> PathBuf {
+    if parent.as_os_str().is_empty() { PathBuf::from(".") } else { parent.to_path_buf() }
 }
 
 impl Files {

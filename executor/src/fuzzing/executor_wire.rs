@@ -15,7 +15,7 @@ const MOST: usize = 7;
 const MESSAGE_BYTES: usize = 100;
 
 /// The first byte is the size of the pieces that the others come in, and the shape of the module that was asked for.
-/// Frames are read as requests and as replies.
+/// Frames are read as requests and as replies. All are there at once: nothing waits.
 pub fn executor_wire(bytes: &[u8]) {
     let Some((first, stream)) = bytes.split_first() else { return };
     let shape = Shape {
@@ -44,9 +44,7 @@ fn frames(stream: &[u8], piece: usize) -> (Vec<Bytes>, bool) {
     let mut frames = Frames::new(StreamBody::new(tokio_stream::iter(pieces)));
     let mut taken = Vec::new();
     loop {
-        // A body that has not come yet: waiting is given up and begun again, which loses nothing.
-        let Some(next) = frames.next().now_or_never() else { continue };
-        match next {
+        match frames.next().now_or_never().expect("everything is there") {
             Ok(Some(frame)) => {
                 assert!(frame.len() <= FRAME_BYTES);
                 taken.push(frame);
@@ -82,7 +80,9 @@ fn reply(message: &[u8], shape: &Shape) {
     let Ok(reply) = postcard::from_bytes::<Reply<'_>>(message) else { return };
     if let Reply::Rows(rows) = &reply {
         let mut lent = None;
-        let taken = rows.lend(shape, MOST, MESSAGE_BYTES, |rows| {
+        // Of a call of so many bars, or of what is left of them.
+        let rest = (rows.rows as usize).min(MOST);
+        let taken = rows.lend(shape, (rest, MOST), MESSAGE_BYTES, |rows| {
             is_of(rows, shape);
             lent = Some(rows.rows);
         });

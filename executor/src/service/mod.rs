@@ -177,7 +177,9 @@ impl Service {
             compiler: Compiler::new(&settings.compile, metrics.clone()),
             engine,
             modules,
-            module_uploads: Pool::new("module", compile.workers, compile.queue).of_each_owner(compile.tenant_workers),
+            module_uploads: Pool::new("module", compile.workers, compile.queue)
+                .strict()
+                .of_each_owner(compile.tenant_workers),
             runs,
             bar_runs,
             stream_turns,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::http2::{Builder, Connection};
+use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -14,7 +15,9 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::peer::{Http, Peer, Place, RequestBody};
+use super::exchange::request;
+use super::peer::{Http, Link, Peer, Place, RequestBody};
+use crate::executors::wire;
 use crate::telemetry::chain;
 
 /// How often an executor is asked whether it is still there, and how long it may take to say so: one that hangs is
@@ -49,10 +52,10 @@ pub(super) async fn keep(shared: Arc<Shared>, peer: Arc<Peer>, stop: Cancellatio
                 tracing::info!(executor = %peer.place, "connected");
                 said = false;
                 let since = Instant::now();
-                peer.connected(http);
-                shared.changed.notify_waiters();
-                let why = last(&peer, connection, &stop).await;
-                peer.disconnected();
+                let link = Link::new(http);
+                peer.connected(Arc::clone(&link));
+                let why = last(&shared, &peer, &link, connection, &stop).await;
+                peer.disconnected(&link);
                 if stop.is_cancelled() {
                     return;
                 }
@@ -72,24 +75,54 @@ pub(super) async fn keep(shared: Arc<Shared>, peer: Arc<Peer>, stop: Cancellatio
     }
 }
 
-/// Works a connection until it ends, and says why it did. At `stop`, runs come to their end before.
-async fn last(peer: &Peer, mut connection: Http2, stop: &CancellationToken) -> String {
-    let ended = |ended: hyper::Result<()>| ended.err().map_or_else(|| "closed".to_owned(), |e| chain(&e));
+/// Works a connection until it is not to be given runs any more, and says why. At `stop`, and when there are new
+/// certificates, the runs that are open on it come to their end.
+async fn last(
+    shared: &Shared,
+    peer: &Peer,
+    link: &Arc<Link>,
+    mut connection: Http2,
+    stop: &CancellationToken,
+) -> String {
+    let renewed = async {
+        match &shared.options.identity {
+            Some(identity) => identity.renewed().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
-        end = &mut connection => ended(end),
-        () = peer.ejected() => "it failed too often".to_owned(),
-        () = stop.cancelled() => tokio::select! {
-            end = connection => ended(end),
-            () = idle(peer) => "not needed any more".to_owned(),
-            () = tokio::time::sleep(LAST_RUNS) => "not needed any more".to_owned(),
-        },
+        end = &mut connection => return end.err().map_or_else(|| "closed".to_owned(), |error| chain(&error)),
+        () = link.ejected() => return "it failed too often".to_owned(),
+        () = renewed => {}
+        () = stop.cancelled() => {}
     }
+    peer.disconnected(link);
+    let link = Arc::clone(link);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = connection => {}
+            () = idle(&link) => {}
+            () = tokio::time::sleep(LAST_RUNS) => {}
+        }
+    });
+    "there are new certificates".to_owned()
 }
 
 /// Until it has answered all that it was given.
-async fn idle(peer: &Peer) {
-    while peer.runs() > 0 {
+async fn idle(link: &Link) {
+    while !link.is_idle() {
         tokio::time::sleep(FIRST_REST).await;
+    }
+}
+
+/// Hears of the executor that it is one, of this version, and takes runs: a connection may be made long before that.
+async fn greet(http: &mut Http) -> io::Result<()> {
+    let (request, out) = request(Method::GET, wire::GREETING_PATH);
+    drop(out);
+    let answer = http.send_request(request).await.map_err(io::Error::other)?;
+    match answer.status() {
+        StatusCode::OK => Ok(()),
+        status => Err(io::Error::other(format!("it answers {status}: it is another version, or about to stop"))),
     }
 }
 
@@ -114,5 +147,13 @@ async fn open(shared: &Shared, place: &Place) -> io::Result<(Http, Http2)> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(HTTP_FRAME);
-    builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)
+    let (mut http, mut connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    tokio::select! {
+        greeted = greet(&mut http) => greeted?,
+        ended = &mut connection => {
+            ended.map_err(io::Error::other)?;
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+    }
+    Ok((http, connection))
 }

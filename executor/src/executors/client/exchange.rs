@@ -9,21 +9,23 @@ use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use rulebox_abi::columns::OutputSink;
-use rulebox_sandbox::{RunError, RunReport, Shape};
+use rulebox_sandbox::{RunError, RunReport};
 use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::believed::Expected;
 use super::peer::{Held, RequestBody};
 use crate::execution::fair::Owner;
 use crate::executors::wire::{self, Done, FrameError, Frames, Reply, frame};
 
 /// Frames that may wait to be sent.
 const WAITING: usize = 4;
-/// How long an executor may say nothing. It answers pings meanwhile, or the connection ends long before: this ends what
-/// waits for a thread that will not come.
-const SILENCE: Duration = Duration::from_mins(1);
+/// How long an executor may say nothing of a run: it says now and then that it goes on.
+const SILENCE: Duration = Duration::from_secs(15);
+/// How long an executor may take for a module: it may wait for others', and then be compiled.
+const LOAD: Duration = Duration::from_mins(2);
 /// Between two questions whether anybody still wants the results.
 const ASK: Duration = Duration::from_millis(50);
 
@@ -51,12 +53,15 @@ pub enum Lost {
     /// It said nothing.
     #[error("it said nothing for {SILENCE:?}")]
     Silent,
+    /// It gave the run back.
+    #[error("it is about to stop")]
+    Stopping,
 }
 
 impl Lost {
     /// Whether the executor may have died of it: a run is tried once more, and not again and again.
     pub(super) const fn counts(&self) -> bool {
-        !matches!(self, Self::NotSent(_) | Self::NeedsModule | Self::Full)
+        !matches!(self, Self::NotSent(_) | Self::NeedsModule | Self::Full | Self::Stopping)
     }
 }
 
@@ -90,10 +95,13 @@ enum Answer {
     Reading(Frames<Incoming>),
 }
 
+/// What is written into a request.
+pub(super) type Out = mpsc::Sender<Result<Frame<Bytes>, Infallible>>;
+
 /// A run on an executor.
 pub(super) struct Line {
     pub(super) held: Held,
-    out: mpsc::Sender<Result<Frame<Bytes>, Infallible>>,
+    out: Out,
     answer: Answer,
 }
 
@@ -101,15 +109,6 @@ impl std::fmt::Debug for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Line").field("peer", &self.held.peer.place).finish_non_exhaustive()
     }
-}
-
-/// What results are held against.
-pub(super) struct Expected<'a> {
-    pub(super) shape: &'a Shape,
-    /// Bytes of a state.
-    pub(super) state_bytes: usize,
-    /// Bytes of a text.
-    pub(super) message_bytes: usize,
 }
 
 /// Hands results on, but for those that another executor has given before it was lost.
@@ -127,7 +126,7 @@ pub(super) struct Answered {
 }
 
 /// Makes a request whose body is written later.
-fn request(method: Method, path: &str) -> (Request<RequestBody>, mpsc::Sender<Result<Frame<Bytes>, Infallible>>) {
+pub(super) fn request(method: Method, path: &str) -> (Request<RequestBody>, Out) {
     let (out, body) = mpsc::channel(WAITING);
     let mut request = Request::new(StreamBody::new(Box::pin(ReceiverStream::new(body))));
     *request.method_mut() = method;
@@ -153,7 +152,8 @@ impl Line {
         Words(self.out.clone())
     }
 
-    /// Reads until a batch of so many bars is done, and hands its results on. When nobody wants them any more, the executor is told so, and what it has used is waited for.
+    /// Reads until a batch of so many bars is done, and hands its results on. When nobody wants them any more, the
+    /// executor is told so, and what it has used is waited for.
     pub(super) async fn results(
         &mut self,
         expected: &Expected<'_>,
@@ -177,7 +177,8 @@ impl Line {
             match postcard::from_bytes(&bytes?).map_err(FrameError::from)? {
                 Reply::Rows(part) => {
                     let before = got;
-                    got += part.lend(expected.shape, rows - before, expected.message_bytes, |part| {
+                    let calls = (rows - before, expected.limits.chunk_rows as usize);
+                    got += part.lend(expected.shape, calls, expected.limits.message_bytes, |part| {
                         if before >= results.given {
                             results.sink.rows(results.first_row + before, part);
                         }
@@ -185,19 +186,22 @@ impl Line {
                     results.given = results.given.max(got);
                 }
                 Reply::Done(Done { report, state }) => {
-                    if got != rows || state.is_some_and(|state| state.len() > expected.state_bytes) {
+                    let most = expected.limits.state_bytes;
+                    if got != rows || state.is_some_and(|state| state.len() > most) {
                         return Err(FrameError::Unasked("fewer results than bars, or a state that is too large").into());
                     }
+                    let report = expected.report(&report);
                     return Ok(Answered { report, state: state.map(|state| state.to_vec()) });
                 }
-                Reply::Failed(failure) => return Err(Failed::Run(failure.into())),
+                Reply::GoesOn => {}
+                Reply::Failed(failure) => return Err(expected.failure(failure, results.given > 0, !wanted)),
             }
         }
     }
 }
 
 /// What is said to an executor beside the reading of its answers.
-pub(super) struct Words(mpsc::Sender<Result<Frame<Bytes>, Infallible>>);
+pub(super) struct Words(Out);
 
 impl Words {
     /// Sends a message, when there is room. An executor that is gone is noticed by who reads.
@@ -211,9 +215,14 @@ impl Words {
     }
 }
 
+/// What was never sent was not run.
+fn broke(error: hyper::Error) -> Lost {
+    if error.is_canceled() { Lost::NotSent(error) } else { Lost::Broke(error) }
+}
+
 async fn next(answer: &mut Answer) -> Result<Bytes, Lost> {
     if let Answer::Waiting(head) = answer {
-        let response = head.await.map_err(Lost::Broke)?;
+        let response = head.await.map_err(broke)?;
         *answer = Answer::Reading(Frames::new(accepted(response)?));
     }
     match answer {
@@ -253,7 +262,7 @@ pub(super) async fn put_module(
     let response = held.http.send_request(request);
     let _ = out.try_send(Ok(Frame::data(bytes.clone())));
     drop(out);
-    let response = tokio::time::timeout(SILENCE, response).await.map_err(|_| Lost::Silent)?.map_err(Lost::Broke)?;
+    let response = tokio::time::timeout(LOAD, response).await.map_err(|_| Lost::Silent)?.map_err(broke)?;
     match response.status() {
         StatusCode::OK | StatusCode::NO_CONTENT => Ok(Ok(())),
         StatusCode::SERVICE_UNAVAILABLE => Err(Lost::Full),

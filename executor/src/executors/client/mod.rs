@@ -1,5 +1,6 @@
 //! The API's side: runs modules in executors, spread over those that are there.
 
+mod believed;
 mod connect;
 mod exchange;
 mod module;
@@ -21,7 +22,7 @@ use super::tls::Identity;
 use crate::execution::engine::{Engine, Module, Unloaded};
 use crate::execution::modules::LoadError;
 use module::RemoteModule;
-use peer::{Held, Peer};
+use peer::{Batching, Held, Peer};
 
 /// What the API needs to know of its executors.
 #[derive(Debug)]
@@ -65,8 +66,8 @@ pub struct Executors {
 struct Shared {
     options: Options,
     peers: RwLock<Vec<Arc<Peer>>>,
-    /// Somebody has come, or is free again.
-    changed: Notify,
+    /// Somebody has come, or has room again.
+    freed: Arc<Notify>,
     turn: AtomicUsize,
     runtime: Handle,
 }
@@ -77,7 +78,7 @@ impl Executors {
         let shared = Arc::new(Shared {
             options,
             peers: RwLock::default(),
-            changed: Notify::new(),
+            freed: Arc::default(),
             turn: AtomicUsize::new(0),
             runtime: Handle::current(),
         });
@@ -106,24 +107,26 @@ impl Shared {
     }
 
     /// The one that has least to do, of those that are connected, have room, and are not among `not`.
-    fn least_busy(&self, not: &[Arc<Peer>]) -> Option<Held> {
+    fn least_busy(&self, not: &[Arc<Peer>]) -> Option<(Held, Batching)> {
         let peers = self.peers();
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let in_turn = (0..peers.len()).filter_map(|n| peers.get((first.wrapping_add(n)) % peers.len()));
         let free = in_turn.filter(|peer| peer.is_up() && not.iter().all(|other| !Arc::ptr_eq(other, peer)));
-        // The first of the least: whose turn it is.
-        free.min_by_key(|peer| peer.runs()).and_then(|peer| peer.hold(self.options.runs))
+        // Of those that have as little, the one whose turn it is.
+        let mut free: Vec<_> = free.map(|peer| (peer.runs(), peer)).collect();
+        free.sort_by_key(|(runs, _)| *runs);
+        free.into_iter().find_map(|(_, peer)| peer.hold())
     }
 
     /// One that may be given a run. Those in `not` are taken if there is no other.
-    async fn pick(&self, not: &[Arc<Peer>]) -> Result<Held, RunError> {
+    async fn pick(&self, not: &[Arc<Peer>]) -> Result<(Held, Batching), RunError> {
         let waits = tokio::time::timeout(self.options.connect_time, async {
             loop {
-                let changed = self.changed.notified();
+                let freed = self.freed.notified();
                 if let Some(held) = self.least_busy(not).or_else(|| self.least_busy(&[])) {
                     return held;
                 }
-                changed.await;
+                freed.await;
             }
         });
         match waits.await {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rulebox_sandbox::{Digest, Outline, Refusal, RunError};
 
+use super::Shared;
+use super::believed;
 use super::exchange::{self, Lost};
 use super::peer::Held;
-use super::run::RemoteRun;
-use super::{Away, Shared};
+use super::run::{RemoteRun, Tried};
 use crate::execution::engine::{Module, Run, Setup, Unloaded};
 use crate::execution::modules::LoadError;
 use crate::execution::threads::owner_of_work;
@@ -33,25 +34,12 @@ impl RemoteModule {
 
     /// Has an executor load it, to learn whether it is taken.
     pub(super) async fn load(&self) -> Result<(), LoadError> {
-        let mut tried = Vec::new();
+        let mut tried = Tried::default();
         loop {
-            let mut held = self.shared.pick(&tried).await.map_err(LoadError::Away)?;
-            let lost = match self.put(&mut held).await {
+            let (mut held, _batching) = self.shared.pick(tried.peers()).await.map_err(LoadError::Away)?;
+            match self.put(&mut held).await {
                 Ok(refused) => return refused,
-                Err(lost) => lost,
-            };
-            if lost.counts() {
-                held.peer.failed();
-            }
-            tried.push(Arc::clone(&held.peer));
-            // As often as a run is tried, for the same reason: it may be the module that they are lost by.
-            if tried.len() >= 2 {
-                let full = matches!(lost, Lost::Full);
-                return Err(LoadError::Away(if full {
-                    RunError::Busy
-                } else {
-                    RunError::Away(Away::Lost(2, lost).into())
-                }));
+                Err(lost) => tried.after(self, Some(held), lost).await.map_err(LoadError::Away)?,
             }
         }
     }
@@ -62,7 +50,7 @@ impl RemoteModule {
             Ok(()) => Ok(Ok(())),
             Err(refusal) => {
                 let refusal: Refusal = postcard::from_bytes(&refusal).map_err(|error| Lost::Nonsense(error.into()))?;
-                Ok(Err(LoadError::Refused(refusal)))
+                Ok(Err(LoadError::Refused(believed::refusal(&refusal)?)))
             }
         }
     }

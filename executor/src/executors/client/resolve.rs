@@ -12,7 +12,7 @@ use crate::telemetry::chain;
 pub(super) async fn watch(shared: Arc<Shared>, address: Address, stop: CancellationToken) {
     let mut known: Vec<(Arc<Peer>, DropGuard)> = Vec::new();
     let add = |place: Place, known: &mut Vec<(Arc<Peer>, DropGuard)>| {
-        let (peer, gone) = (Peer::new(place), stop.child_token());
+        let (peer, gone) = (Peer::new(place, shared.options.runs, &shared.freed), stop.child_token());
         shared.peers.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&peer));
         tokio::spawn(connect::keep(Arc::clone(&shared), Arc::clone(&peer), gone.clone()));
         known.push((peer, gone.drop_guard()));

@@ -9,9 +9,10 @@ use serde_bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::Away;
-use super::exchange::{Answered, Expected, Failed, Line, Lost, Results};
+use super::believed::{Expected, sum};
+use super::exchange::{Answered, Failed, Line, Lost, Results};
 use super::module::RemoteModule;
-use super::peer::{Held, Peer};
+use super::peer::{Batching, Held, Peer};
 use crate::execution::engine::{Run, Setup};
 use crate::execution::fair::Owner;
 use crate::execution::threads::owner_of_work;
@@ -29,6 +30,7 @@ const OTHERS: u32 = 8;
 
 /// A run, and all that is needed to begin it again.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "what is true of a run, each by itself")]
 pub(super) struct RemoteRun {
     module: RemoteModule,
     /// On whose turn it is begun.
@@ -49,6 +51,10 @@ pub(super) struct RemoteRun {
     report: RunReport,
     /// What executors before this one have reported.
     before: RunReport,
+    /// Whether it stays open between its batches.
+    stays: bool,
+    /// That the executor was given.
+    fuel: u64,
     over: bool,
 }
 
@@ -77,6 +83,8 @@ impl RemoteRun {
             refuel: None,
             report: NONE,
             before: NONE,
+            stays: false,
+            fuel: 0,
             over: false,
         }
     }
@@ -94,11 +102,29 @@ impl RemoteRun {
         let runtime = self.module.shared.runtime.clone();
         let done = runtime.block_on(self.attempts(input, Results { sink, first_row, given: 0 }));
         self.refuel = None;
-        if done.is_err() {
+        done.map_err(|error| {
             self.over = true;
             self.line = None;
+            self.account(error)
+        })
+    }
+
+    /// What was used up to a failure is used: on this executor, and on those before.
+    fn account(&mut self, error: RunError) -> RunError {
+        match error {
+            RunError::Violation(mut violation) => {
+                self.report.fuel = self.before.fuel.saturating_add(violation.fuel_used);
+                self.report.memory_peak = self.report.memory_peak.max(violation.memory_peak);
+                violation.fuel_used = self.report.fuel;
+                violation.fuel_limit = violation.fuel_limit.saturating_add(self.before.fuel);
+                RunError::Violation(violation)
+            }
+            RunError::Cancelled(report) => {
+                self.report = sum(&self.before, &report);
+                RunError::Cancelled(self.report)
+            }
+            other => other,
         }
-        done
     }
 
     async fn attempts(&mut self, input: Option<&InputColumns<'_>>, mut results: Results<'_>) -> Result<(), RunError> {
@@ -113,9 +139,7 @@ impl RemoteRun {
                 return Err(RunError::Away(Away::NoState(lost).into()));
             }
             let held = self.line.take().map(|line| line.held);
-            if let Some(held) = tried.after(&self.module, held, lost).await? {
-                tried.next = Some(held);
-            }
+            tried.after(&self.module, held, lost).await?;
         }
     }
 
@@ -125,12 +149,18 @@ impl RemoteRun {
         results: &mut Results<'_>,
         tried: &mut Tried,
     ) -> Result<(), Failed> {
-        let mut line = match self.line.take() {
-            Some(line) => line,
-            None => self.begin(input.is_none(), tried).await?,
+        let (mut line, _batching) = if let Some(line) = self.line.take() {
+            let batching = line.held.batching().await;
+            (line, batching)
+        } else {
+            let (line, batching) = self.begin(input.is_none(), tried).await?;
+            (line, Some(batching))
         };
-        let Limits { state_bytes, message_bytes, .. } = self.limits;
-        let expected = Expected { shape: &self.shape, state_bytes, message_bytes };
+        if let Some(fuel) = self.refuel {
+            // What the executor counts goes on; on a new one it has been given just this.
+            self.fuel = self.report.fuel.saturating_sub(self.before.fuel).saturating_add(fuel);
+        }
+        let expected = Expected { shape: &self.shape, limits: &self.limits, fuel: self.fuel };
         let answered = match input {
             None => line.results(&expected, 0, results).await,
             Some(input) => {
@@ -139,53 +169,56 @@ impl RemoteRun {
                     rows: rows_a_batch(input, self.limits.chunk_rows),
                     refuel: self.refuel,
                     save: self.keeps,
+                    follows: results.sink.bars_follow(),
                 };
                 batches.run(&mut line, &expected, results).await
             }
         };
-        let peer = Arc::clone(&line.held.peer);
+        if answered.is_ok() {
+            line.held.succeeded();
+        }
         // Kept also if it is lost: who it was is asked for.
         self.line = Some(line);
         let Answered { report, state } = answered?;
-        peer.succeeded();
-        self.report = sum(&self.before, &report);
-        self.is_elsewhere |= input.is_some();
         if self.keeps {
             let state = state.ok_or(Lost::from(FrameError::Unasked("no state where one was asked for")))?;
             self.kept = Some(state);
         }
+        self.report = sum(&self.before, &report);
+        self.is_elsewhere |= input.is_some();
         Ok(())
     }
 
     /// Finds an executor and says how the run begins.
-    async fn begin(&mut self, open: bool, tried: &mut Tried) -> Result<Line, Failed> {
-        let held = match tried.next.take() {
-            Some(held) => held,
+    async fn begin(&mut self, answers: bool, tried: &mut Tried) -> Result<(Line, Batching), Failed> {
+        let (held, batching) = match tried.next.take() {
+            Some(next) => next,
             None => self.module.shared.pick(&tried.peers).await.map_err(Failed::Run)?,
         };
         self.before = self.report;
-        let fuel = self.refuel.unwrap_or_else(|| self.limits.fuel.saturating_sub(self.report.fuel));
+        self.fuel = self.refuel.unwrap_or_else(|| self.limits.fuel.saturating_sub(self.report.fuel));
         let begin = Begin {
             digest: self.module.digest.0,
             owner: self.owner.0.as_u128(),
             shape: self.shape.clone(),
             params: self.params.clone(),
-            limits: Limits { fuel, ..self.limits },
+            limits: Limits { fuel: self.fuel, ..self.limits },
             state: self.kept.as_deref().or(self.from.as_deref()).map(Bytes::new),
-            open,
+            answers,
+            stays: self.stays,
             save: self.keeps,
         };
         let about = begin.state.map_or(0, |state| state.len()) + 8 * begin.params.len() + 256;
-        Line::open(held, &Request::Begin(begin), about).await
+        Ok((Line::open(held, &Request::Begin(begin), about).await?, batching))
     }
 }
 
 /// Who was asked for some bars, and how it went.
 #[derive(Default)]
-struct Tried {
+pub(super) struct Tried {
     peers: Vec<Arc<Peer>>,
     /// Has just been given the module.
-    next: Option<Held>,
+    next: Option<(Held, Batching)>,
     /// Times that an executor may have been lost by it.
     losses: u32,
     /// Times that nothing was begun.
@@ -193,35 +226,56 @@ struct Tried {
 }
 
 impl Tried {
-    /// Notes that a run was lost. Gives the executor if it has the module now; else another one is to be found.
-    async fn after(&mut self, module: &RemoteModule, held: Option<Held>, lost: Lost) -> Result<Option<Held>, RunError> {
+    /// Notes that a run was lost, and gives the executor the module if that is what it lacked.
+    pub(super) async fn after(
+        &mut self,
+        module: &RemoteModule,
+        held: Option<Held>,
+        mut lost: Lost,
+    ) -> Result<(), RunError> {
+        if let Some(mut held) = held {
+            if matches!(lost, Lost::NeedsModule) && self.others < OTHERS {
+                match module.put(&mut held).await {
+                    Ok(Ok(())) => {
+                        self.others += 1;
+                        let batching = held.batching().await;
+                        self.next = batching.map(|batching| (held, batching));
+                        return Ok(());
+                    }
+                    // It was taken before, or it would not be run.
+                    Ok(Err(refused)) => return Err(RunError::Engine(refused.into())),
+                    Err(error) => lost = error,
+                }
+            }
+            if lost.counts() {
+                tracing::warn!(executor = %held.peer.place, error = chain(&lost), "a run was lost");
+                held.failed();
+            } else {
+                tracing::debug!(executor = %held.peer.place, error = chain(&lost), "a run was not done");
+            }
+            self.peers.push(Arc::clone(&held.peer));
+        }
+        self.note(lost)
+    }
+
+    /// Whether another one may be tried.
+    pub(super) fn note(&mut self, lost: Lost) -> Result<(), RunError> {
         if lost.counts() {
             self.losses += 1;
         } else {
             self.others += 1;
         }
-        if let Some(mut held) = held {
-            tracing::debug!(executor = %held.peer.place, error = chain(&lost), "a run was not done");
-            if matches!(lost, Lost::NeedsModule) && self.others < OTHERS {
-                match module.put(&mut held).await {
-                    Ok(Ok(())) => return Ok(Some(held)),
-                    // It was taken before, or it would not be run.
-                    Ok(Err(refused)) => return Err(RunError::Engine(refused.into())),
-                    Err(_) => {}
-                }
-            }
-            if lost.counts() {
-                tracing::warn!(executor = %held.peer.place, error = chain(&lost), "a run was lost");
-                held.peer.failed();
-            }
-            self.peers.push(Arc::clone(&held.peer));
-        }
         match lost {
             lost if self.losses >= LOSSES => Err(RunError::Away(Away::Lost(self.losses, lost).into())),
             Lost::Full if self.others >= FULL => Err(RunError::Busy),
             lost if self.others >= OTHERS => Err(RunError::Away(Away::Lost(self.losses, lost).into())),
-            _ => Ok(None),
+            _ => Ok(()),
         }
+    }
+
+    /// Those that were tried.
+    pub(super) fn peers(&self) -> &[Arc<Peer>] {
+        &self.peers
     }
 }
 
@@ -231,6 +285,8 @@ struct Batches<'a, 'b> {
     rows: usize,
     refuel: Option<u64>,
     save: bool,
+    /// Whether more bars follow behind all of these.
+    follows: bool,
 }
 
 impl Batches<'_, '_> {
@@ -255,7 +311,7 @@ impl Batches<'_, '_> {
                 let refuel = self.refuel.filter(|_| start == 0);
                 let input = borrowed(self.input, start, rows);
                 let about = 64 + input.inputs.iter().map(|column| column.len() + 8).sum::<usize>() + 24 * rows;
-                let batch = Batch { refuel, save: self.save && is_last, follows: !is_last, input };
+                let batch = Batch { refuel, save: self.save && is_last, follows: !is_last || self.follows, input };
                 words.say(frame(&Request::Batch(batch), about)?).await;
             }
             Ok::<_, FrameError>(())
@@ -285,18 +341,9 @@ impl Batches<'_, '_> {
     }
 }
 
-/// What was used here and there.
-fn sum(before: &RunReport, now: &RunReport) -> RunReport {
-    RunReport {
-        fuel: before.fuel.saturating_add(now.fuel),
-        setup_fuel: before.setup_fuel.saturating_add(now.setup_fuel),
-        memory_peak: before.memory_peak.max(now.memory_peak),
-        elapsed: before.elapsed.saturating_add(now.elapsed),
-    }
-}
-
 impl Run for RemoteRun {
     fn ready(&mut self) -> Result<(), RunError> {
+        self.stays = true;
         if self.line.is_some() { Ok(()) } else { self.work(None, 0, &mut Nothing) }
     }
 

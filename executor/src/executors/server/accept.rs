@@ -91,6 +91,8 @@ pub async fn serve(
         }
     };
     stop.run_until_cancelled(accepting).await;
+    // Nobody connects to one that is about to stop, and waits there.
+    drop((unix, tls));
     connections.close();
     connections.wait().await;
     Ok(())

@@ -36,6 +36,10 @@ pub(super) async fn answer(executor: Executor, request: Request<Incoming>) -> Re
                 said(StatusCode::BAD_REQUEST, "this is no run")
             }
         },
+        (&Method::GET, wire::GREETING_PATH) if executor.is_stopping() => {
+            said(StatusCode::SERVICE_UNAVAILABLE, "stopping")
+        }
+        (&Method::GET, wire::GREETING_PATH) => said(StatusCode::OK, "ready"),
         (&Method::PUT, wire::MODULE_PATH) => put_module(executor, request).await,
         // 404 would say that a module is needed.
         _ => said(StatusCode::BAD_REQUEST, "there is no such address in this version"),

@@ -48,8 +48,9 @@ impl Executor {
             engine,
             loaded: Cache::new(loaded_modules as u64),
             runs: Pool::new("evaluation", threads, queue),
-            loads: Pool::new("compile", compilers, texts),
+            loads: Pool::new("compile", compilers, texts).strict(),
             guest_loads: Pool::new("module", settings.compile.workers, texts)
+                .strict()
                 .of_each_owner(settings.compile.tenant_workers),
             open: Arc::new(Semaphore::new(streams.min(Semaphore::MAX_PERMITS))),
             metrics,
@@ -67,6 +68,11 @@ impl Executor {
     /// The metrics.
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Whether it is about to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
     }
 
     /// Ends runs before their next call into a module.

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming};
@@ -20,6 +21,8 @@ use crate::telemetry::chain;
 
 /// Replies that may wait to be sent. A reader that is slow slows the run.
 const WAITING: usize = 16;
+/// Between two words that a run goes on.
+const GOES_ON: Duration = Duration::from_secs(2);
 /// Batches that may wait to be run; the API sends no more than two ahead.
 const AHEAD: usize = 4;
 
@@ -55,21 +58,21 @@ pub(super) async fn begin(executor: Executor, mut frames: Frames<Incoming>) -> B
         Ok(None) => return Begun::Unread(FrameError::Unasked("nothing was said")),
         Err(error) => return Begun::Unread(error),
     };
-    let (digest, owner, opens) = match postcard::from_bytes(&first) {
-        Ok(Request::Begin(begin)) => (begin.digest, Owner(Uuid::from_u128(begin.owner)), begin.open),
+    let (digest, owner, answers, stays) = match postcard::from_bytes(&first) {
+        Ok(Request::Begin(begin)) => (begin.digest, Owner(Uuid::from_u128(begin.owner)), begin.answers, begin.stays),
         Ok(_) => return Begun::Unread(FrameError::Unasked("it does not begin at its beginning")),
         Err(error) => return Begun::Unread(error.into()),
     };
     let Some(module) = executor.loaded.get(&digest) else { return Begun::NeedsModule };
-    let open = if opens { Arc::clone(&executor.open).try_acquire_owned().ok() } else { None };
-    if opens && open.is_none() {
+    let open = if stays { Arc::clone(&executor.open).try_acquire_owned().ok() } else { None };
+    if stays && open.is_none() {
         return Begun::Full;
     }
     let Ok(place) = executor.runs.place(owner) else { return Begun::Full };
     let (replies, answer) = mpsc::channel(WAITING);
     let context = Context { replies, stop: executor.stopping.child_token() };
     tokio::spawn(async move {
-        let failed = go(&executor, &context, owner, (module, first, open), place, frames).await.err();
+        let failed = go(&executor, &context, owner, (module, first, open), answers, place, frames).await.err();
         if let Some(failed) = failed {
             tracing::debug!(digest = %Digest(digest), ?failed, "a run ended early");
             if let Ok(message) = frame(&Reply::Failed(failed), 256) {
@@ -86,6 +89,7 @@ async fn go(
     context: &Context,
     owner: Owner,
     (module, begin, open): (Arc<dyn Module>, Bytes, Option<OwnedSemaphorePermit>),
+    answers: bool,
     place: Place,
     frames: Frames<Incoming>,
 ) -> Result<(), Failure> {
@@ -93,26 +97,49 @@ async fn go(
     // Ends with the run, whether or not the API has said all.
     let reader = tokio::spawn(read(frames, ahead, context.stop.clone()));
     let _ends = AbortOnDrop(reader);
-    let answers_set_up = open.is_some();
     let mut first = Some((begin, open, module));
     let mut held: Option<Held> = None;
     let mut place = Some(place);
     loop {
-        // Of an open run, the set-up is work by itself; of others, it is done with the first bars.
-        let batch = if answers_set_up && first.is_some() { None } else { batches.recv().await };
-        let is_set_up = batch.is_none() && first.is_some() && answers_set_up;
+        // The set-up is work by itself if it is answered by itself; else it is done with the first bars.
+        let is_set_up = answers && first.is_some();
+        let batch = if is_set_up { None } else { batches.recv().await };
         if batch.is_none() && !is_set_up {
             return Ok(());
         }
-        // Between batches others may have the place.
-        let here = match place.take() {
-            Some(place) => place,
-            None => executor.runs.place_in_turn(owner).await.map_err(|_| Failure::Busy)?,
+        let (running, opening, before) = (context.clone(), first.take(), held.take());
+        let mine = place.take();
+        let work = async {
+            // Between batches others may have the place.
+            let here = match mine {
+                Some(place) => place,
+                None => executor.runs.place_in_turn(owner).await.map_err(|_| Failure::Busy)?,
+            };
+            let worked = here.run(move || step(&running, opening, before, batch.as_ref())).await;
+            worked.map_err(|error| Failure::Engine(chain(&error)))?
         };
-        let (context, opening, before) = (context.clone(), first.take(), held.take());
-        let work = move || step(&context, opening, before, batch.as_ref());
-        let worked = here.run(work).await;
-        held = Some(worked.map_err(|error| Failure::Engine(chain(&error)))??);
+        held = Some(context.telling(work).await?);
+    }
+}
+
+impl Context {
+    /// Does the work, and says now and then that it goes on. Gives it up where it waits when nobody wants it any more;
+    /// where it runs, it hears of that by itself.
+    async fn telling<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let mut work = std::pin::pin!(work);
+        let mut now_and_then = tokio::time::interval(GOES_ON);
+        loop {
+            tokio::select! {
+                worked = &mut work => return worked,
+                () = self.replies.closed() => return Err(Failure::Busy),
+                _ = now_and_then.tick() => {
+                    if let Ok(message) = frame(&Reply::GoesOn, 1) {
+                        // Where there is no room, there is something to read.
+                        let _ = self.replies.try_send(Ok(Frame::data(message)));
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A run is one HTTP/2 request, `POST /v1/run`: frames of [`Request`] in its body, frames of [`Reply`] in the answer's,
 //! both at the same time. `PUT /v1/modules` hands over a module. Both are the same build or neighbours of it: what
-//! cannot be read is refused, and [`VERSION`] says which messages these are.
+//! cannot be read is refused, and the addresses say which version of these messages it is.
 
 mod columns;
 mod frames;
@@ -16,8 +16,8 @@ pub use frames::{FRAME_BYTES, FrameError, Frames, frame};
 pub use reply::{Done, Failure, Reply, Rows};
 pub use request::{Batch, Begin, Request};
 
-/// Of these messages, in the address of every request: an executor that does not know it answers 404.
-pub const VERSION: &str = "v1";
+/// What an executor of this version answers with 200, for as long as it takes runs.
+pub const GREETING_PATH: &str = "/v1";
 /// Where runs are posted.
 pub const RUN_PATH: &str = "/v1/run";
 /// Where modules are put.

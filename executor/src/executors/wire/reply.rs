@@ -19,6 +19,8 @@ pub enum Reply<'a> {
     Done(Done<'a>),
     /// The run is over without the rest of its results.
     Failed(Failure),
+    /// It waits for its turn, or goes on: said now and then, so that silence means something.
+    GoesOn,
 }
 
 /// Results of consecutive bars, as [`OutputRows`] has them.
@@ -129,11 +131,12 @@ impl<'a> Rows<'a> {
     /// trust: a module may have made it its own.
     ///
     /// # Errors
-    /// If they are not results of a module of this shape, or of more than `most` bars, or texts of bars that there are not.
+    /// If they are not results of a module of this shape, or of another call than the next one, of `chunk` bars or the rest of them, or texts of
+    /// bars that there are not.
     pub fn lend(
         &self,
         shape: &Shape,
-        most: usize,
+        (rest, chunk): (usize, usize),
         message_bytes: usize,
         to: impl FnOnce(&OutputRows<'_>),
     ) -> Result<usize, FrameError> {
@@ -143,7 +146,8 @@ impl<'a> Rows<'a> {
             columns.len() == count && columns.iter().all(|column| Some(column.len()) == words)
         };
         let keep = if shape.keep { words } else { Some(0) };
-        let is_whole = (1..=most).contains(&rows)
+        let is_whole = rows > 0
+            && rows == rest.min(chunk)
             && self.verdicts.len() == rows
             && Some(self.fired.len()) == rows.checked_mul(size_of::<u32>())
             && columns(&self.outs, shape.outs)

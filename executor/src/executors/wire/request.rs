@@ -35,8 +35,10 @@ pub struct Begin<'a> {
     /// A saved state to go on from.
     #[serde(borrow)]
     pub state: Option<&'a Bytes>,
-    /// Whether the set-up is answered by itself: the run then waits for its bars for as long as the API is there.
-    pub open: bool,
+    /// Whether the set-up is answered by itself.
+    pub answers: bool,
+    /// Whether the run stays between its batches, for as long as the API is there: there are only so many of those.
+    pub stays: bool,
     /// Whether that answer has the state in it.
     pub save: bool,
 }

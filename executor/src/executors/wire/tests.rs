@@ -85,7 +85,7 @@ fn lend(shape: &Shape, verdicts: &[u8], most: usize) -> Result<OutputColumns, Fr
     let sent = frame(&Reply::Rows(Rows::of(&rows)), 0).unwrap();
     let Reply::Rows(got) = postcard::from_bytes(&sent[4..]).unwrap() else { panic!("rows are rows") };
     let mut taken = OutputColumns::default();
-    got.lend(shape, most, 100, |rows| taken.rows(0, rows))?;
+    got.lend(shape, (most, 4), 100, |rows| taken.rows(0, rows))?;
     let mut given = OutputColumns::default();
     given.rows(0, &rows);
     assert_eq!(taken, given);
@@ -96,10 +96,12 @@ fn lend(shape: &Shape, verdicts: &[u8], most: usize) -> Result<OutputColumns, Fr
 fn results_are_held_against_what_was_asked() {
     assert!(lend(&SHAPE, &[0, 1, 2, 3], 4).is_ok());
     assert!(lend(&SHAPE, &[0, 1, 2, 3], 3).is_err(), "more bars than were sent");
+    assert!(lend(&SHAPE, &[0, 1, 2], 4).is_err(), "a part of a call");
+    assert!(lend(&SHAPE, &[0, 1, 2], 3).is_ok(), "the rest");
     assert!(lend(&SHAPE, &[], 4).is_err(), "no bars, for ever");
-    assert!(lend(&SHAPE, &[0, 4], 4).is_err(), "a verdict that is none");
+    assert!(lend(&SHAPE, &[0, 4], 2).is_err(), "a verdict that is none");
     for other in [Shape { outs: 2, ..SHAPE }, Shape { message_values: 1, ..SHAPE }, Shape { keep: false, ..SHAPE }] {
-        assert!(lend(&other, &[0], 4).is_err(), "{other:?}");
+        assert!(lend(&other, &[0], 1).is_err(), "{other:?}");
     }
 }
 
@@ -157,7 +159,7 @@ proptest! {
             let _ = batch.input.numbers();
         }
         if let Ok(Reply::Rows(rows)) = postcard::from_bytes(&bytes) {
-            let _ = rows.lend(&SHAPE, 10, 100, |_| {});
+            let _ = rows.lend(&SHAPE, (10, 3), 100, |_| {});
         }
     }
 }
