@@ -15,7 +15,7 @@ const MOST: usize = 7;
 const MESSAGE_BYTES: usize = 100;
 
 /// The first byte is the size of the pieces that the others come in, and the shape of the module that was asked for.
-/// Frames are read as requests and as replies. All are there at once: nothing waits.
+/// Frames are read as requests and as replies.
 pub fn executor_wire(bytes: &[u8]) {
     let Some((first, stream)) = bytes.split_first() else { return };
     let shape = Shape {
@@ -44,7 +44,9 @@ fn frames(stream: &[u8], piece: usize) -> (Vec<Bytes>, bool) {
     let mut frames = Frames::new(StreamBody::new(tokio_stream::iter(pieces)));
     let mut taken = Vec::new();
     loop {
-        match frames.next().now_or_never().expect("everything is there") {
+        // A body that has not come yet: waiting is given up and begun again, which loses nothing.
+        let Some(next) = frames.next().now_or_never() else { continue };
+        match next {
             Ok(Some(frame)) => {
                 assert!(frame.len() <= FRAME_BYTES);
                 taken.push(frame);
