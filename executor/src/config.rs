@@ -90,10 +90,12 @@ pub struct Api {
     /// Bytes of any other request.
     pub small_body_bytes: usize,
     /// Bytes of all request bodies, and of the bars read from them, in memory at a time; past them the answer is 503.
-    /// Bodies up to 64 KiB have room of their own, an eighth of this.
+    /// The requests of one tenant have half of it at most, but a single one may have all that is free. Bodies up to 64 KiB have room of their own, an eighth of this.
     pub bodies_in_flight_bytes: usize,
     /// Seconds that a client may take to send a body.
     pub body_seconds: u64,
+    /// Seconds of these without anything of it: the room of what has come is for others.
+    pub body_stall_seconds: u64,
     /// Connections at a time; more wait.
     pub connections: usize,
     /// Seconds that a connection may be without a request: to send the head of one, or idle.
@@ -164,6 +166,8 @@ pub struct Evaluation {
     pub events: usize,
     /// Compiled modules kept in memory.
     pub loaded_modules: usize,
+    /// Bytes of these modules. Whoever has most of them makes room for others.
+    pub loaded_bytes: usize,
     /// Streams at a time, each with an instance of its own; past them the answer is 503.
     pub streams: usize,
     /// Of these, those of one tenant, so that no tenant takes the places of the others.
@@ -184,6 +188,10 @@ pub struct TenantDefaults {
     pub fuel_per_second: u64,
     /// Rules that are not archived.
     pub rules: u64,
+    /// Versions of all rules, archived ones too: none is ever deleted.
+    pub versions: u64,
+    /// Bytes of the texts, modules and manifests of these versions.
+    pub stored_bytes: u64,
     /// Whether modules may be uploaded, and not the texts of rules alone.
     pub modules: bool,
 }
@@ -297,6 +305,8 @@ impl Default for Defaults {
                 requests_per_second: 10_000,
                 fuel_per_second: 20_000_000_000,
                 rules: 1_000,
+                versions: 10_000,
+                stored_bytes: 1 << 30,
                 modules: false,
             },
             api: Api {
@@ -305,6 +315,7 @@ impl Default for Defaults {
                 small_body_bytes: 1 << 20,
                 bodies_in_flight_bytes: 512 << 20,
                 body_seconds: 60,
+                body_stall_seconds: 10,
                 connections: 1_024,
                 header_seconds: 75,
                 drain_seconds: 30,
@@ -328,6 +339,7 @@ impl Default for Defaults {
                 answers_in_flight_bytes: 1 << 30,
                 events: 1_000,
                 loaded_modules: 1_000,
+                loaded_bytes: 512 << 20,
                 streams: 64,
                 tenant_streams: 16,
                 stream_rows: 100_000_000,
@@ -457,6 +469,11 @@ impl Api {
     /// How long a client may take to send a body.
     pub const fn body_time(&self) -> Duration {
         Duration::from_secs(self.body_seconds)
+    }
+
+    /// How long nothing of a body may come.
+    pub const fn body_stall_time(&self) -> Duration {
+        Duration::from_secs(self.body_stall_seconds)
     }
 
     /// How long a connection may be without a request.

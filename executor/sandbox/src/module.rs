@@ -112,6 +112,12 @@ impl Module {
         self.loaded.digest
     }
 
+    /// Bytes of its machine code, and of what goes with it.
+    pub fn code_bytes(&self) -> usize {
+        let image = self.loaded.pre.module().image_range();
+        image.end.addr().saturating_sub(image.start.addr())
+    }
+
     /// Whether its state can be saved and restored.
     pub fn has_state(&self) -> bool {
         self.loaded.exports.state.is_some()

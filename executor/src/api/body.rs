@@ -11,6 +11,7 @@ use super::json_words;
 use super::problem::{Code, Problem};
 use super::state::ApiState;
 use crate::domain::rule::RuleName;
+use crate::execution::fair::Owner;
 
 /// A body in memory, and its share of the room for bodies.
 #[derive(Debug)]
@@ -63,16 +64,22 @@ pub(super) async fn read(request: Request, state: &ApiState, limit: usize) -> Re
     if length.is_some_and(|length| length > most) {
         return Err(too_large());
     }
+    let owner = owner(&request);
     let expected = length.filter(|_| encoding == Encoding::Identity).unwrap_or(limit);
     let mut body = BodyBytes::new(request.into_body(), encoding, most);
-    let mut held = Held { bytes: Vec::new(), room: state.body_room.none() };
+    let mut held = Held { bytes: Vec::new(), room: state.body_room.none(owner) };
+    let stall = state.service.settings().api.body_stall_time();
     let arrive = async {
         loop {
-            let data = match body.next().await {
-                Ok(Some(data)) => data,
-                Ok(None) => return Ok(()),
-                Err(BodyError::TooLong) => return Err(too_large()),
-                Err(error) => return Err(error.problem()),
+            let data = match tokio::time::timeout(stall, body.next()).await {
+                Ok(Ok(Some(data))) => data,
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Err(BodyError::TooLong)) => return Err(too_large()),
+                Ok(Err(error)) => return Err(error.problem()),
+                Err(_) => {
+                    let detail = format!("nothing of the body came for {} seconds", stall.as_secs());
+                    return Err(Problem::new(Code::BODY_TIMEOUT, detail));
+                }
             };
             let needed = held.bytes.len().saturating_add(data.len());
             if needed > limit {
@@ -96,6 +103,11 @@ pub(super) async fn read(request: Request, state: &ApiState, limit: usize) -> Re
     tokio::time::timeout(time, arrive).await.map_err(|_| late())??;
     held.room.resize(held.bytes.capacity())?;
     Ok(held)
+}
+
+/// Whose room a request takes: its caller's, as the argument before the body has told.
+pub(super) fn owner(request: &Request) -> Owner {
+    request.extensions().get().copied().unwrap_or(Owner::NOBODY)
 }
 
 /// What does not compress grows a little: gzip adds 5 bytes to 16 KiB, and each has a head and an end.

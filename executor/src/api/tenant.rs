@@ -14,6 +14,7 @@ use crate::auth::permission::Permission;
 use crate::auth::{Authenticated, Denied};
 use crate::domain::audit::Chain;
 use crate::domain::caller::{Actor, TenantId};
+use crate::execution::fair::Owner;
 use crate::service::{Caller, Operator, Service};
 
 /// A caller of a tenant who may do `P`. The only way from a request to a tenant's id.
@@ -101,9 +102,11 @@ pub async fn may_still<P: Permission>(headers: &HeaderMap, tenant: TenantId, ser
 }
 
 /// Who is calling, if he may do `P`.
-async fn authenticate<P: Permission>(parts: &Parts, service: &Service) -> Result<Authenticated, Problem> {
+async fn authenticate<P: Permission>(parts: &mut Parts, service: &Service) -> Result<Authenticated, Problem> {
     let caller = shown(&parts.headers, service).await?;
     tracing::Span::current().record("actor", &*caller.actor.name);
+    // Who holds what the request takes from here on.
+    parts.extensions.insert(caller.chain.0.map_or(Owner::NOBODY, Owner::from));
     if let Some(tenant) = caller.chain.0 {
         tracing::Span::current().record("tenant", tracing::field::display(tenant));
         let told = parts.extensions.get::<RateLimits>().cloned().unwrap_or_default();

@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::domain::audit::Sealer;
 use crate::domain::caller::{Actor, Role};
 use crate::domain::tenant::TenantName;
+use crate::execution::fair::Owner;
 use crate::invalidation::Generations;
 use crate::service::{Parts, Service, SessionKeys};
 use crate::shared::Shared;
@@ -115,7 +116,7 @@ async fn a_full_queue_says_when_to_come_back() {
     let (began, has_begun) = tokio::sync::oneshot::channel();
     let runs = fixture.state.service.bar_runs().clone();
     let busy = tokio::spawn(async move {
-        runs.run(crate::execution::fair::Owner::NOBODY, move || {
+        runs.run(Owner::NOBODY, move || {
             began.send(()).unwrap();
             gate.recv().unwrap();
         })
@@ -136,12 +137,53 @@ async fn a_full_queue_says_when_to_come_back() {
     assert_eq!(fixture.post("/v1/rules/floor/evaluate", bar).await.status(), StatusCode::OK);
 }
 
+/// What is not loaded waits for those who compile, and holds up nobody whose module is.
+#[tokio::test]
+async fn a_cold_module_takes_no_turn_of_runs() {
+    let fixture = fixture(|config| {
+        config.compile.threads = 1;
+        (config.evaluation.threads, config.evaluation.loaded_modules) = (1, 1);
+    })
+    .await;
+    for (name, least) in [("cold", 1), ("warm", 2)] {
+        let rule = format!(r#"{{"source": "rule {name}(equity) = equity < {least}"}}"#);
+        assert_eq!(fixture.post("/v1/rules", &rule).await.status(), StatusCode::CREATED);
+    }
+    let bar = r#"{"inputs": {"equity": 2}}"#;
+    assert_eq!(fixture.post("/v1/rules/warm/evaluate", bar).await.status(), StatusCode::OK);
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let (began, has_begun) = tokio::sync::oneshot::channel();
+    let compiles = fixture.state.service.compiles().clone();
+    let busy = tokio::spawn(async move {
+        compiles
+            .run(Owner::NOBODY, move || {
+                began.send(()).unwrap();
+                gate.recv().unwrap();
+            })
+            .await
+    });
+    has_begun.await.unwrap();
+    let mut cold = std::pin::pin!(fixture.post("/v1/rules/cold/evaluate", bar));
+    tokio::select! {
+        _ = &mut cold => panic!("it was loaded on the pool of those who run"),
+        () = async {
+            while fixture.state.service.compiles().waiting() == 0 {
+                tokio::task::yield_now().await;
+            }
+        } => {}
+    }
+    assert_eq!(fixture.post("/v1/rules/warm/evaluate", bar).await.status(), StatusCode::OK);
+    release.send(()).unwrap();
+    busy.await.unwrap().unwrap();
+    assert_eq!(cold.await.status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn bodies_in_flight_are_bounded() {
     let fixture = fixture(|config| config.api.bodies_in_flight_bytes = config.api.body_bytes).await;
     let rule = r#"{"source": "rule floor(equity) = equity < 1"}"#;
     let large = format!("{}{rule}", " ".repeat(100_000));
-    let mut held = fixture.state.body_room.none();
+    let mut held = fixture.state.body_room.none(Owner::NOBODY);
     held.resize(fixture.state.service.settings().api.body_bytes).unwrap();
     let response = fixture.post("/v1/rules/check", &large).await;
     assert_eq!(json(response).await["code"], "overloaded");

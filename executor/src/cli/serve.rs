@@ -40,12 +40,15 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_TENANT__REQUESTS_PER_SECOND  requests a second of a tenant, over all replicas
   RULEBOX_TENANT__FUEL_PER_SECOND      fuel a second of a tenant, over all replicas
   RULEBOX_TENANT__RULES                rules of a tenant
+  RULEBOX_TENANT__VERSIONS             versions of all rules of a tenant
+  RULEBOX_TENANT__STORED_BYTES         bytes of these versions
   RULEBOX_TENANT__MODULES              whether modules may be uploaded (false)
   RULEBOX_API__LISTEN                  address and port of the API (127.0.0.1:8080)
   RULEBOX_API__BODY_BYTES              bytes of a request with bars
   RULEBOX_API__SMALL_BODY_BYTES        bytes of any other request
   RULEBOX_API__BODIES_IN_FLIGHT_BYTES  bytes of all requests at a time
   RULEBOX_API__BODY_SECONDS            time to send a request
+  RULEBOX_API__BODY_STALL_SECONDS      time in which something of a request must come
   RULEBOX_API__CONNECTIONS             connections at a time
   RULEBOX_API__HEADER_SECONDS          time to send the head of a request, or to be idle
   RULEBOX_API__DRAIN_SECONDS           time for requests in flight to end at a stop
@@ -86,6 +89,7 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_EVALUATION__ANSWERS_IN_FLIGHT_BYTES  bytes of all results and answers at a time
   RULEBOX_EVALUATION__EVENTS           changes of verdict in an answer
   RULEBOX_EVALUATION__LOADED_MODULES   compiled modules kept in memory
+  RULEBOX_EVALUATION__LOADED_BYTES     bytes of these modules
   RULEBOX_EVALUATION__STREAMS          streams at a time
   RULEBOX_EVALUATION__TENANT_STREAMS   streams of a tenant at a time
   RULEBOX_EVALUATION__STREAM_ROWS      bars of a stream

@@ -60,8 +60,8 @@ enum Command {
     },
 }
 
-const LIMITS: &str = "A limit: requests_per_second, fuel_per_second, fuel_per_call, memory_bytes, rules, state_bytes, \
-                      rows_per_call, upload_bytes, or modules=true, which permits uploads of modules; may be given \
+const LIMITS: &str = "A limit: requests_per_second, fuel_per_second, fuel_per_call, memory_bytes, rules, versions, \
+                      stored_bytes, state_bytes, rows_per_call, upload_bytes, or modules=true, which permits uploads of modules; may be given \
                       several times";
 
 #[derive(Debug, Args)]

@@ -21,10 +21,13 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         ("tenant.requests_per_second", tenant.requests_per_second, 1..=1_000_000_000),
         ("tenant.fuel_per_second", tenant.fuel_per_second, 1..=1_000_000_000_000_000),
         ("tenant.rules", tenant.rules, 0..=1_000_000_000),
+        ("tenant.versions", tenant.versions, 0..=1_000_000_000),
+        ("tenant.stored_bytes", tenant.stored_bytes, 0..=1024 * GIB),
         ("api.body_bytes", api.body_bytes as u64, KIB..=4 * GIB),
         ("api.small_body_bytes", api.small_body_bytes as u64, KIB..=64 * MIB),
         ("api.bodies_in_flight_bytes", api.bodies_in_flight_bytes as u64, KIB..=1024 * GIB),
         ("api.body_seconds", api.body_seconds, 1..=3_600),
+        ("api.body_stall_seconds", api.body_stall_seconds, 1..=3_600),
         ("api.connections", api.connections as u64, 1..=1_000_000),
         ("api.header_seconds", api.header_seconds, 1..=3_600),
         // 0 cuts what is running.
@@ -80,6 +83,8 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         ("redis.breaker_rest_ms", redis.breaker_rest_ms, 1..=60_000),
         ("redis.replicas", redis.replicas, 1..=10_000),
         ("evaluation.loaded_modules", evaluation.loaded_modules as u64, 1..=1_000_000),
+        // Less has no room for the largest module.
+        ("evaluation.loaded_bytes", evaluation.loaded_bytes as u64, 16 * MIB..=1024 * GIB),
         ("executors.runs", executors.runs as u64, 1..=1_000),
         ("executors.threads", executors.threads as u64, 1..=1_000),
         ("executors.connect_ms", executors.connect_ms, 10..=60_000),

@@ -125,6 +125,48 @@ pub struct StoredModule {
     pub manifest: Manifest,
 }
 
+/// How much a tenant keeps of its versions, or may keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Storage {
+    /// Versions of all its rules, archived ones too.
+    pub versions: u64,
+    /// Bytes of their texts, modules and manifests.
+    pub bytes: u64,
+}
+
+/// A tenant would keep more than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StorageLimit {
+    /// Versions.
+    #[error("the tenant has {0} versions of rules, and may have no more")]
+    Versions(u64),
+    /// Bytes of them.
+    #[error("the versions of the tenant's rules would have more than the {0} bytes that they may have")]
+    Bytes(u64),
+}
+
+impl Storage {
+    /// Refuses what is more than `most`.
+    ///
+    /// # Errors
+    /// [`StorageLimit`].
+    pub const fn within(&self, most: &Self) -> Result<(), StorageLimit> {
+        if self.versions > most.versions {
+            return Err(StorageLimit::Versions(most.versions));
+        }
+        if self.bytes > most.bytes { Err(StorageLimit::Bytes(most.bytes)) } else { Ok(()) }
+    }
+}
+
+/// How much a tenant may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Most {
+    /// Rules that are not archived.
+    pub rules: u64,
+    /// Versions, which nobody can delete.
+    pub storage: Storage,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

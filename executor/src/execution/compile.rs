@@ -55,6 +55,11 @@ impl Compiler {
         Self { pool: Pool::new("compile", settings.threads, settings.queue).strict(), limits, metrics }
     }
 
+    /// The pool that compiles texts; loading what was made of them belongs there too.
+    pub const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
     /// How many texts wait.
     pub fn waiting(&self) -> usize {
         self.pool.waiting()

@@ -49,6 +49,11 @@ pub struct Setup<'a> {
 
 /// A module that is ready to run. The results are the same bits wherever it runs.
 pub trait Module: Debug + Send + Sync {
+    /// Bytes of its compiled code, if that is in this process.
+    fn code_bytes(&self) -> usize {
+        0
+    }
+
     /// Begins a run, at bar 0 or from a saved state. `keeps`: [`Run::state`] will be asked for, of a module that has
     /// one. The module may be set up only when there are bars, or at [`Run::ready`].
     ///
@@ -157,6 +162,10 @@ impl Engine for InProcess {
 }
 
 impl Module for rulebox_sandbox::Module {
+    fn code_bytes(&self) -> usize {
+        rulebox_sandbox::Module::code_bytes(self)
+    }
+
     fn begin(&self, setup: Setup<'_>, state: Option<&[u8]>, _keeps: bool) -> Result<Box<dyn Run>, RunError> {
         let mut instance = self.start(setup.shape, setup.params, setup.limits)?;
         if let Some(state) = state {

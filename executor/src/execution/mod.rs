@@ -1,6 +1,7 @@
 //! Compiling and running, off the async threads and within bounds.
 
 pub mod bind;
+pub mod cache;
 pub mod compile;
 pub mod engine;
 pub mod fair;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use moka::sync::Cache;
 use rulebox_dsl::manifest::Manifest;
 use rulebox_sandbox::worker::WorkerError;
 use rulebox_sandbox::{Digest, Refusal, RunError};
 
+use super::cache::{Bounds, Cache};
 use super::engine::{Engine, Unloaded};
+use super::fair::Owner;
 use super::prepared::Prepared;
 use crate::telemetry::metrics::Metrics;
 
@@ -37,23 +38,26 @@ pub enum LoadError {
     NoWorker(#[source] WorkerError),
 }
 
+/// What is counted for a module beside its code and its bytes: its manifest, and what the engine keeps of it.
+const ENTRY_BYTES: usize = 16 << 10;
+
 /// The cache and what fills it.
 #[derive(Clone, Debug)]
 pub struct Modules {
     engine: Arc<dyn Engine>,
-    loaded: Cache<[u8; 32], Arc<Prepared>>,
+    loaded: Cache<Arc<Prepared>>,
     metrics: Metrics,
 }
 
 impl Modules {
-    /// A cache of at most `entries` modules.
-    pub fn new(engine: Arc<dyn Engine>, entries: usize, metrics: Metrics) -> Self {
-        Self { engine, loaded: Cache::new(entries as u64), metrics }
+    /// Keeps so many.
+    pub fn new(engine: Arc<dyn Engine>, bounds: Bounds, metrics: Metrics) -> Self {
+        Self { engine, loaded: Cache::new(bounds), metrics }
     }
 
     /// A module that is loaded already.
-    pub fn get(&self, digest: Digest) -> Option<Arc<Prepared>> {
-        let found = self.loaded.get(&digest.0);
+    pub fn get(&self, owner: impl Into<Owner>, digest: Digest) -> Option<Arc<Prepared>> {
+        let found = self.loaded.get(owner.into(), &digest.0);
         let result = if found.is_some() { "hit" } else { "miss" };
         self.metrics.module_cache.with_label_values(&["memory", result]).inc();
         found
@@ -63,8 +67,18 @@ impl Modules {
     ///
     /// # Errors
     /// If the gate refuses it, or the bytes are not those of the digest.
-    pub fn load(&self, digest: Digest, bytes: &[u8], manifest: &Manifest) -> Result<Arc<Prepared>, Arc<LoadError>> {
-        self.loaded.try_get_with(digest.0, || self.load_anew(digest, bytes, manifest))
+    pub fn load(
+        &self,
+        owner: impl Into<Owner>,
+        digest: Digest,
+        bytes: &[u8],
+        manifest: &Manifest,
+    ) -> Result<Arc<Prepared>, Arc<LoadError>> {
+        self.loaded.get_or_make(owner.into(), digest.0, || {
+            let prepared = self.load_anew(digest, bytes, manifest)?;
+            let size = prepared.module.code_bytes().saturating_add(bytes.len()).saturating_add(ENTRY_BYTES);
+            Ok((prepared, size))
+        })
     }
 
     fn load_anew(&self, digest: Digest, bytes: &[u8], manifest: &Manifest) -> Result<Arc<Prepared>, LoadError> {

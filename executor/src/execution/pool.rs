@@ -132,7 +132,7 @@ impl Pool {
         if let Some(share) = self.shares.take(owner)
             && let Ok(permit) = Arc::clone(&self.places).try_acquire_owned()
         {
-            return Ok(Place { pool: self.clone(), owner, _held: Arc::new((Some(share), permit)) });
+            return Ok(Place { pool: self.clone(), owner, held: Arc::new((Some(share), permit)) });
         }
         Err(self.full())
     }
@@ -150,7 +150,7 @@ impl Pool {
     /// None while the pool lives.
     pub async fn place_in_turn(&self, owner: impl Into<Owner>) -> Result<Place, PoolError> {
         match Arc::clone(&self.places).acquire_owned().await {
-            Ok(permit) => Ok(Place { pool: self.clone(), owner: owner.into(), _held: Arc::new((None, permit)) }),
+            Ok(permit) => Ok(Place { pool: self.clone(), owner: owner.into(), held: Arc::new((None, permit)) }),
             Err(_) => Err(PoolError::Full { pool: self.name, retry_after: Duration::from_secs(1) }),
         }
     }
@@ -174,10 +174,16 @@ impl Pool {
 pub struct Place {
     pool: Pool,
     owner: Owner,
-    _held: Arc<(Option<Share>, OwnedSemaphorePermit)>,
+    held: Arc<(Option<Share>, OwnedSemaphorePermit)>,
 }
 
 impl Place {
+    /// The same place, for a step of the work that another pool does: nobody refuses it there any more.
+    #[must_use]
+    pub fn at(&self, pool: &Pool) -> Self {
+        Self { pool: pool.clone(), owner: self.owner, held: Arc::clone(&self.held) }
+    }
+
     /// Waits for a thread.
     pub async fn thread(&self) -> Thread {
         self.pool.waiting.fetch_add(1, Ordering::Relaxed);

@@ -186,7 +186,7 @@ impl Service {
         if asked > limit { Err(ServiceError::TooManyRules { asked, limit }) } else { Ok(()) }
     }
 
-    /// Loads the modules that are not loaded yet.
+    /// Loads the modules that are not loaded yet, on the pools of those who compile: runs do not wait behind it.
     pub(super) async fn prepare(
         &self,
         caller: &Caller,
@@ -195,13 +195,15 @@ impl Service {
     ) -> Result<Vec<(Runnable, Arc<Prepared>)>, ServiceError> {
         let mut ready = Vec::with_capacity(found.len());
         for runnable in found {
-            let prepared = if let Some(prepared) = self.modules.get(runnable.digest) {
+            let prepared = if let Some(prepared) = self.modules.get(caller.tenant, runnable.digest) {
                 prepared
             } else {
                 let stored = self.store.module(caller.tenant, &runnable.rule, runnable.version).await?;
-                let (modules, digest) = (self.modules.clone(), runnable.digest);
+                let (modules, digest, tenant) = (self.modules.clone(), runnable.digest, caller.tenant);
                 let compiled = stored.manifest.cost.is_some();
-                let loaded = place.run(move || modules.load(digest, &stored.bytes, &stored.manifest)).await?;
+                let pool = if compiled { self.compiler.pool() } else { &self.module_uploads };
+                let load = move || modules.load(tenant, digest, &stored.bytes, &stored.manifest);
+                let loaded = place.at(pool).run(load).await?;
                 match loaded {
                     Err(error) if !compiled => return Err(self.not_loaded(caller, &runnable, error).await?),
                     loaded => loaded?,

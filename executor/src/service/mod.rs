@@ -33,6 +33,7 @@ use crate::domain::at::At;
 use crate::domain::audit::{Chain, Sealer};
 use crate::domain::caller::{Actor, RequestMarks, TenantId};
 use crate::domain::idempotency::Claim;
+use crate::execution::cache::Bounds;
 use crate::execution::compile::Compiler;
 use crate::execution::engine::Engine;
 use crate::execution::modules::Modules;
@@ -116,7 +117,7 @@ pub struct Service {
     compiler: Compiler,
     engine: Arc<dyn Engine>,
     modules: Modules,
-    /// Uploads of modules, which wait for a compile worker: the texts of rules do not wait behind them.
+    /// Modules of tenants, which wait for a compile worker: the texts of rules do not wait behind them.
     module_uploads: Pool,
     runs: Pool,
     bar_runs: Pool,
@@ -156,7 +157,11 @@ impl Service {
             chunk_rows: u32::try_from(evaluation.chunk_rows).unwrap_or(u32::MAX),
             ..Limits::default()
         };
-        let modules = Modules::new(Arc::clone(&engine), evaluation.loaded_modules, metrics.clone());
+        let modules = Modules::new(
+            Arc::clone(&engine),
+            Bounds { entries: evaluation.loaded_modules, bytes: evaluation.loaded_bytes },
+            metrics.clone(),
+        );
         let refused = |queue| metrics.refused.with_label_values(&[queue]);
         // Those that hand runs to executors wait most of their time.
         let threads = if settings.role == Role::Api { settings.executors.threads } else { evaluation.threads };
@@ -259,6 +264,11 @@ impl Service {
         &self.limits
     }
 
+    /// The pool that compiles texts, and loads what was made of them.
+    pub const fn compiles(&self) -> &Pool {
+        self.compiler.pool()
+    }
+
     /// The pool that runs rules; reading and writing large requests belongs there too.
     pub const fn runs(&self) -> &Pool {
         &self.runs
@@ -297,7 +307,7 @@ impl Service {
         if let Some((connected, _)) = self.executors() {
             self.metrics.dependency_up.with_label_values(&["executors"]).set(i64::from(connected > 0));
         }
-        self.metrics.compile_queue.set(depth(self.compiler.waiting()));
+        self.metrics.compile_queue.set(depth(self.compiler.waiting() + self.module_uploads.waiting()));
         self.metrics.evaluation_queue.set(depth(self.runs.waiting() + self.bar_runs.waiting()));
     }
 }

@@ -10,12 +10,14 @@ use rulebox_sandbox::{Digest, Limits, ModuleLimits, RunError, Severity, Violatio
 
 use super::tenant_limits::InForce;
 use super::{Caller, Service, ServiceError};
-use crate::domain::rule::{NewVersion, RuleName, Runnable};
+use crate::domain::caller::TenantId;
+use crate::domain::rule::{NewVersion, RuleName, Runnable, Storage};
 use crate::domain::violation::NewViolation;
 use crate::execution::guest::trial::{self, TrialError};
 use crate::execution::guest::{Guest, GuestError, ManifestError};
 use crate::execution::modules::{LoadError, Modules};
 use crate::execution::pool::PoolError;
+use crate::store::StoreError;
 
 /// What a version is made of.
 #[derive(Clone, Debug)]
@@ -29,6 +31,16 @@ pub enum Upload {
         /// Its manifest, if it does not carry it.
         manifest: Option<Vec<u8>>,
     },
+}
+
+impl Upload {
+    /// At least so many bytes would be kept of it.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Text(source) => source.len() as u64,
+            Self::Module { module, .. } => module.len() as u64,
+        }
+    }
 }
 
 /// Why a module is not kept, and its record.
@@ -76,13 +88,14 @@ impl From<TrialError> for Refused {
 /// Checks a module, loads it, and tries it.
 fn admit(
     modules: &Modules,
+    tenant: TenantId,
     module: Vec<u8>,
     manifest: Option<&[u8]>,
     limits: &ModuleLimits,
     run: &Limits,
 ) -> Result<Guest, Refused> {
     let mut guest = Guest::read(module, manifest, limits)?;
-    let prepared = modules.load(guest.digest, &guest.module, &guest.manifest)?;
+    let prepared = modules.load(tenant, guest.digest, &guest.module, &guest.manifest)?;
     if let Some(state_bytes) = trial::run(&prepared, run)? {
         guest.manifest.state_bytes = state_bytes;
     }
@@ -109,6 +122,10 @@ impl Service {
         name: Option<&RuleName>,
         upload: Upload,
     ) -> Result<(NewVersion, Vec<Report>), ServiceError> {
+        // Before the work; that of the same time is told apart by the store.
+        let kept = self.store.stored(caller.tenant).await?;
+        let wanted = Storage { versions: kept.versions + 1, bytes: kept.bytes.saturating_add(upload.bytes()) };
+        wanted.within(&limits.of_store().storage).map_err(StoreError::from)?;
         match upload {
             Upload::Text(source) => self.compile_version(caller, limits, name, source).await,
             Upload::Module { module, manifest } => {
@@ -128,10 +145,10 @@ impl Service {
     ) -> Result<NewVersion, ServiceError> {
         self.may_upload_modules(limits)?;
         let digest = Digest::of(&module);
-        let modules = self.modules.clone();
+        let (modules, tenant) = (self.modules.clone(), caller.tenant);
         let module_limits = ModuleLimits { module_bytes: limits.module_bytes(), ..ModuleLimits::DEFAULT };
         let run = Limits { state_bytes: limits.state_bytes, ..limits.of_run(&self.limits) };
-        let work = move || admit(&modules, module, manifest.as_deref(), &module_limits, &run);
+        let work = move || admit(&modules, tenant, module, manifest.as_deref(), &module_limits, &run);
         let admitted = self.module_uploads.run(caller.tenant, work).await;
         if matches!(admitted, Err(PoolError::Full { .. })) {
             self.metrics.compile_rejected.with_label_values(&["queue_full"]).inc();

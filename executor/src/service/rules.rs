@@ -120,7 +120,7 @@ impl Service {
             None => RuleName::new(&version.manifest.name)?.for_new_rule()?,
         };
         let change = self.change(caller, claim);
-        let version = self.store.create_rule(caller.tenant, &name, &version, limits.rules, "{}", &change).await?;
+        let version = self.store.create_rule(caller.tenant, &name, &version, &limits.of_store(), &change).await?;
         self.changed(Chain(Some(caller.tenant)));
         Ok(Uploaded { version, warnings })
     }
@@ -143,7 +143,10 @@ impl Service {
             let limits = self.limits_of(caller.tenant).await?;
             let (version, warnings) = self.new_version(caller, &limits, Some(name), upload).await?;
             let change = self.change(caller, claim);
-            let version = self.store.add_version(caller.tenant, name, &version, precondition, "{}", &change).await?;
+            let version = self
+                .store
+                .add_version(caller.tenant, name, &version, precondition, &limits.of_store(), &change)
+                .await?;
             self.changed(Chain(Some(caller.tenant)));
             Ok(Uploaded { version, warnings })
         };
@@ -173,7 +176,7 @@ impl Service {
         name: Option<&RuleName>,
         source: Vec<u8>,
     ) -> Result<(NewVersion, Vec<Report>), ServiceError> {
-        let modules = self.modules.clone();
+        let (modules, tenant) = (self.modules.clone(), caller.tenant);
         let limit = self.settings.compile.bar_fuel;
         let load = move |compiled: Compiled| {
             let digest = Digest::of(&compiled.module);
@@ -181,7 +184,7 @@ impl Service {
             let loaded = if too_costly {
                 Ok(())
             } else {
-                modules.load(digest, &compiled.module, &compiled.manifest).map(|_| ())
+                modules.load(tenant, digest, &compiled.module, &compiled.manifest).map(|_| ())
             };
             let Compiled { source, module, manifest, warnings, .. } = compiled;
             (NewVersion { source: Some(source), module, digest, manifest }, warnings, loaded)
@@ -256,9 +259,9 @@ impl Service {
         let stored = self.store.module(caller.tenant, name, runnable.version).await?;
         let source = self.store.source(caller.tenant, name, runnable.version).await?;
         let source = source.ok_or_else(|| ServiceError::NoTests { rule: name.as_str().to_owned() })?;
-        let (modules, digest) = (self.modules.clone(), runnable.digest);
+        let (modules, digest, tenant) = (self.modules.clone(), runnable.digest, caller.tenant);
         let run = move |compiled: Compiled| -> Result<_, Arc<LoadError>> {
-            let prepared = modules.load(digest, &stored.bytes, &stored.manifest)?;
+            let prepared = modules.load(tenant, digest, &stored.bytes, &stored.manifest)?;
             let limits = prepared.limits(&limits, Messages::None);
             let mut stopped = None;
             let results = testing::run(&compiled.rule, &prepared.manifest, |params, input, sink| {

@@ -4,6 +4,7 @@ use rulebox_sandbox::{Limits, ModuleLimits};
 
 use super::{Service, ServiceError};
 use crate::domain::caller::TenantId;
+use crate::domain::rule::{Most, Storage};
 use crate::domain::tenant::TenantLimits;
 
 /// The limits in force for a tenant.
@@ -19,6 +20,10 @@ pub struct InForce {
     pub memory_bytes: usize,
     /// Rules that are not archived.
     pub rules: u64,
+    /// Versions of all rules, archived ones too.
+    pub versions: u64,
+    /// Bytes of the texts, modules and manifests of these versions.
+    pub stored_bytes: u64,
     /// Bytes of the state of a rule.
     pub state_bytes: usize,
     /// Rows of a request that is no stream.
@@ -67,6 +72,8 @@ impl Service {
             memory_bytes: size(own.memory_bytes, self.limits.memory_bytes)
                 .max(LEAST_MEMORY.min(self.limits.memory_bytes)),
             rules: own.rules.unwrap_or(defaults.rules),
+            versions: own.versions.unwrap_or(defaults.versions),
+            stored_bytes: own.stored_bytes.unwrap_or(defaults.stored_bytes),
             state_bytes: size(own.state_bytes, compiler.state_bytes),
             rows_per_call: size(own.rows_per_call, self.settings.evaluation.rows),
             upload_bytes: size(own.upload_bytes, compiler.source_bytes.max(MODULE_BYTES)),
@@ -94,6 +101,11 @@ impl InForce {
     /// Bytes of a module with its manifest.
     pub fn module_bytes(&self) -> usize {
         self.upload_bytes.min(MODULE_BYTES)
+    }
+
+    /// What may be kept of rules.
+    pub(super) const fn of_store(&self) -> Most {
+        Most { rules: self.rules, storage: Storage { versions: self.versions, bytes: self.stored_bytes } }
     }
 
     /// Refuses a request of too many rows.

@@ -1,6 +1,6 @@
 //! Why an operation of the store did not happen.
 
-use crate::domain::rule::RuleName;
+use crate::domain::rule::{RuleName, StorageLimit};
 use crate::domain::tenant::TenantName;
 
 /// Why an operation did not happen. Nothing of it is kept.
@@ -32,6 +32,9 @@ pub enum StoreError {
         /// How many it may have.
         limit: u64,
     },
+    /// The tenant would keep more than it may.
+    #[error(transparent)]
+    StorageLimit(#[from] StorageLimit),
     /// Somebody changed the rule since the caller saw it.
     #[error("rule `{name}` has been changed: it is at revision {revision}")]
     Stale {

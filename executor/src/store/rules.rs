@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Change, StoreError};
 use crate::domain::caller::TenantId;
-use crate::domain::rule::{NewVersion, Rule, RuleName, Runnable, StoredModule, Version};
+use crate::domain::rule::{Most, NewVersion, Rule, RuleName, Runnable, Storage, StoredModule, Version};
 use crate::domain::violation::NewViolation;
 
 /// Which rules to run.
@@ -30,34 +30,39 @@ pub enum Precondition {
 /// The rules of a tenant.
 #[async_trait]
 pub trait RuleStore: Send + Sync + 'static {
-    /// Makes a rule and its version 1, and activates it. `most` is how many rules the tenant may have. `detail` is
-    /// what a repeated request is told beside the version.
+    /// Makes a rule and its version 1, and activates it, within what the tenant may have.
     ///
     /// # Errors
-    /// [`StoreError::NameTaken`], [`StoreError::RulesLimit`], [`StoreError::ClaimLost`].
+    /// [`StoreError::NameTaken`], [`StoreError::RulesLimit`], [`StoreError::StorageLimit`], [`StoreError::ClaimLost`].
     async fn create_rule(
         &self,
         tenant: TenantId,
         name: &RuleName,
         version: &NewVersion,
-        most: u64,
-        detail: &str,
+        most: &Most,
         change: &Change,
     ) -> Result<Version, StoreError>;
 
-    /// Makes the next version of a rule. The active version stays.
+    /// Makes the next version of a rule, within what the tenant may have. The active version stays.
     ///
     /// # Errors
-    /// [`StoreError::NoRule`], [`StoreError::Archived`], [`StoreError::Stale`], [`StoreError::ClaimLost`].
+    /// [`StoreError::NoRule`], [`StoreError::Archived`], [`StoreError::Stale`], [`StoreError::StorageLimit`],
+    /// [`StoreError::ClaimLost`].
     async fn add_version(
         &self,
         tenant: TenantId,
         name: &RuleName,
         version: &NewVersion,
         precondition: &Precondition,
-        detail: &str,
+        most: &Most,
         change: &Change,
     ) -> Result<Version, StoreError>;
+
+    /// How much of the tenant's versions is kept.
+    ///
+    /// # Errors
+    /// If the store fails.
+    async fn stored(&self, tenant: TenantId) -> Result<Storage, StoreError>;
 
     /// A rule.
     ///

@@ -164,6 +164,57 @@ async fn a_body_may_take_longer_than_a_head() {
 }
 
 #[tokio::test]
+async fn a_body_that_stops_coming_is_given_up() {
+    let server = Server::with(|config| config.api.body_stall_seconds = 1).await;
+    server.upload(DRAWDOWN).await;
+    let mut stream = connect(&server).await;
+    stream.write_all(head(&server.key, "application/json", "content-length: 100").as_bytes()).await.unwrap();
+    stream.write_all(b"{").await.unwrap();
+    let text = timeout(Duration::from_secs(30), answer(&mut stream)).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 408 ") && text.contains("nothing of the body came for 1 seconds"), "{text}");
+}
+
+/// Bodies of a few KiB that become 4 MiB each, and whose ends do not come.
+#[tokio::test]
+async fn bodies_of_one_tenant_that_do_not_end_leave_room_for_those_of_another() {
+    let (server, admin, _) = Server::with_platform_keys(|config| {
+        config.api.body_bytes = 4 << 20;
+        config.api.small_body_bytes = 1 << 20;
+        // Two of these bodies fill it.
+        config.api.bodies_in_flight_bytes = (8 << 20) + (512 << 10);
+    })
+    .await;
+    server.upload(DRAWDOWN).await;
+    let other = server.tenant(&admin, "other", &["author", "engine"]).await;
+    server.post_by(&other, "/v1/rules", &json!({ "source": DRAWDOWN })).await.ok();
+    let mut encoder = async_compression::tokio::write::GzipEncoder::new(Vec::new());
+    encoder.write_all(&vec![b' '; 4 << 20]).await.unwrap();
+    encoder.shutdown().await.unwrap();
+    let whole = encoder.into_inner();
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        let mut stream = connect(&server).await;
+        let body = format!("content-encoding: gzip\r\ncontent-length: {}", whole.len());
+        stream.write_all(head(&server.key, "application/json", &body).as_bytes()).await.unwrap();
+        stream.write_all(&whole[..whole.len() - 8]).await.unwrap();
+        held.push(stream);
+    }
+    let refused = "rulebox_requests_refused_total{reason=\"body_room\"}";
+    timeout(Duration::from_secs(30), async {
+        // No more of them find room.
+        while server.metric(refused).await < Some(6.0) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let rows = 100_000;
+    let columns = json!({"columns": {"equity": vec![1; rows], "drawdown": vec![0; rows]}});
+    server.post_by(&other, EVALUATE, &columns).await.ok();
+    drop(held);
+}
+
+#[tokio::test]
 async fn connections_are_bounded_and_the_next_one_waits() {
     let server = Server::with(|config| config.api.connections = 1).await;
     let first = connect(&server).await;

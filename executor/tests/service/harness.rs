@@ -186,6 +186,12 @@ impl Server {
         made["key"].as_str().unwrap().to_owned()
     }
 
+    /// Sets the limits of a tenant; gives what the tenant is then.
+    pub async fn set_limits(&self, admin: &str, tenant: &str, body: &Value) -> Value {
+        let path = format!("/v1/tenants/{tenant}");
+        send(self.request_by(admin, Method::PATCH, &path).json(body)).await.ok()
+    }
+
     /// A request without the key.
     pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.base))

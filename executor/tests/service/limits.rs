@@ -74,3 +74,28 @@ async fn rows_columns_and_rules_are_bounded() {
     server.post("/v1/rules", &json!({"name": "second", "source": DRAWDOWN})).await.ok();
     server.post("/v1/evaluate", &json!({"rules": "*", "inputs": bar})).await.problem(422, "too_many_rules");
 }
+
+#[tokio::test]
+async fn what_a_tenant_keeps_is_bounded() {
+    let (server, admin, _) = Server::with_platform_keys(|config| config.tenant.versions = 2).await;
+    server.upload(DRAWDOWN).await;
+    let versions = "/v1/rules/drawdown/versions";
+    let source = json!({ "source": DRAWDOWN });
+    server.post(versions, &source).await.ok();
+    let problem = server.post(versions, &source).await.problem(409, "storage_limit");
+    assert!(problem["detail"].as_str().unwrap().contains("2 versions"), "{problem:#}");
+    // Before the work: what is wrong with the text is not looked for.
+    server.post(versions, &json!({"source": "rule"})).await.problem(409, "storage_limit");
+    server.post("/v1/rules", &json!({"source": DRAWDOWN, "name": "second"})).await.problem(409, "storage_limit");
+    let limits = json!({"limits": {"versions": 3, "stored_bytes": 1 << 20}});
+    let set = async |limits| server.set_limits(&admin, "default", &limits).await;
+    assert_eq!(set(limits).await["limits_in_force"]["stored_bytes"], json!(1 << 20));
+    assert_eq!(server.get("/v1/limits").await.ok()["tenant"]["versions"], 3);
+    server.post(versions, &source).await.ok();
+    set(json!({"limits": {"versions": 9, "stored_bytes": 1}})).await;
+    let problem = server.post(versions, &source).await.problem(409, "storage_limit");
+    assert!(problem["detail"].as_str().unwrap().contains("1 bytes"), "{problem:#}");
+    // What is there is kept, and runs.
+    let bar = json!({"inputs": {"equity": 1, "drawdown": 0}});
+    server.post("/v1/rules/drawdown/evaluate?version=2", &bar).await.ok();
+}

@@ -106,7 +106,7 @@ codes! {
         "A stream is answered as `application/x-ndjson`, `application/vnd.apache.arrow.stream` or `application/json` \
          (a summary); anything else with `application/json`.";
     BODY_TIMEOUT = "body_timeout", REQUEST_TIMEOUT, "The body took too long",
-        "The body did not arrive in time. Nothing was done.";
+        "The body did not arrive in time, or nothing of it came for a while. Nothing was done.";
     NAME_TAKEN = "name_taken", CONFLICT, "There is a rule of that name",
         "Add a version to it (`POST /v1/rules/{name}/versions`), or take another name. Names of archived rules stay taken, so that old backtests do not \
          change their meaning.";
@@ -116,6 +116,9 @@ codes! {
         "Activate a version, or name one with `?version=`.";
     RULES_LIMIT = "rules_limit", CONFLICT, "The tenant has as many rules as it may have",
         "Archive one that is not needed, or ask for a higher limit.";
+    STORAGE_LIMIT = "storage_limit", CONFLICT, "The tenant keeps as much as it may keep",
+        "Versions are never deleted, so that old backtests can be run again. Ask for a higher limit of `versions` or \
+         `stored_bytes`.";
     SESSIONS_LIMIT = "sessions_limit", CONFLICT, "The sessions of the tenant fill their room",
         "End some with `DELETE /v1/sessions/{id}`; those that are idle end by themselves. The bars were not counted.";
     TENANT_TAKEN = "tenant_taken", CONFLICT, "There is a tenant of that name",
@@ -218,7 +221,7 @@ codes! {
         "Streams and WebSockets are counted for each tenant, so that none takes the places of the others. Close one, or \
          send the bars in larger requests.";
     OVERLOADED = "overloaded", SERVICE_UNAVAILABLE, "Too busy",
-        "A queue is full, or too many bytes are being read. Nothing was done; try again after `Retry-After` seconds.";
+        "A queue is full, or too many bytes are being read, of all requests or of this tenant's. Nothing was done; try again after `Retry-After` seconds.";
     WEBSOCKET_REQUIRED = "websocket_required", UPGRADE_REQUIRED, "This address takes WebSockets",
         "Connect with a WebSocket of version 13 over HTTP/1.1, and offer the subprotocol `rulebox.session.v1`.";
     SESSIONS_UNAVAILABLE = "sessions_unavailable", SERVICE_UNAVAILABLE, "Sessions cannot be had now",

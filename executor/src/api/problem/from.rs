@@ -39,6 +39,7 @@ impl From<StoreError> for Problem {
             StoreError::NameTaken { .. } => Code::NAME_TAKEN,
             StoreError::Archived(_) => Code::RULE_ARCHIVED,
             StoreError::RulesLimit { .. } => Code::RULES_LIMIT,
+            StoreError::StorageLimit(_) => Code::STORAGE_LIMIT,
             StoreError::Stale { .. } => Code::PRECONDITION_FAILED,
             StoreError::NoTenant => Code::TENANT_NOT_FOUND,
             StoreError::TenantTaken(_) => Code::TENANT_TAKEN,

@@ -17,7 +17,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-use super::body::{Held, read_bars};
+use super::body::{Held, owner, read_bars};
 use super::body_room::BodyRoom;
 use super::encoding::{BodyBytes, Encoding};
 use super::problem::{Code, Problem};
@@ -63,7 +63,8 @@ impl FromRequest<ApiState> for SeriesBody {
             return Ok(Self::Whole(read_bars(request, state).await?));
         }
         let (wanted, encoding) = (Media::wanted(headers, sent)?, Encoding::of(headers)?);
-        let (body, room) = (request.into_body(), state.body_room.none());
+        let room = state.body_room.none(owner(&request));
+        let body = request.into_body();
         Ok(Self::Stream(Box::new(StreamBody { sent, wanted, encoding, body, room })))
     }
 }

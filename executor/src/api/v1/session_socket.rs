@@ -238,7 +238,7 @@ impl Socket {
         let service = &self.state.service;
         // A message is a request as any other.
         service.admit(self.caller.tenant).await?;
-        let mut room = self.state.body_room.none();
+        let mut room = self.state.body_room.none(self.caller.tenant.into());
         room.resize(bytes.capacity())?;
         let (request, place, _room) =
             bars_json::read_on(service, self.caller.tenant, Held { bytes, room }, Form::SessionBars).await?;

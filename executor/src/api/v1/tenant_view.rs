@@ -99,6 +99,10 @@ limits! {
     memory_bytes: u64 => usize;
     /// Rules that are not archived.
     rules: u64 => u64;
+    /// Versions of all rules, archived ones too.
+    versions: u64 => u64;
+    /// Bytes of the texts, modules and manifests of these versions.
+    stored_bytes: u64 => u64;
     /// Bytes of the state of a rule.
     state_bytes: u64 => usize;
     /// Rows of a request that is no stream.

@@ -14,7 +14,7 @@ use crate::domain::at::At;
 use crate::domain::audit::{Seal, Sealer};
 use crate::domain::caller::{Actor, KeyId, RequestMarks, Role, TenantId};
 use crate::domain::key::NewKey;
-use crate::domain::rule::{NewVersion, RuleName};
+use crate::domain::rule::{Most, NewVersion, RuleName, Storage};
 use crate::domain::tenant::TenantName;
 use crate::domain::violation::NewViolation;
 
@@ -37,6 +37,9 @@ pub(super) async fn all(store: &dyn Store, a: TenantId, b: TenantId) {
 fn name(text: &str) -> RuleName {
     RuleName::new(text).unwrap()
 }
+
+/// What a tenant may have, where a test is not about it.
+pub(super) const MOST: Most = Most { rules: 1_000, storage: Storage { versions: 1_000, bytes: 1 << 30 } };
 
 /// A version whose text, module and digest depend on `limit`.
 pub(super) fn version(limit: u32) -> NewVersion {
@@ -85,11 +88,11 @@ const ANY: &Precondition = &Precondition::None;
 
 async fn a_rule_begins_with_an_active_version(store: &dyn Store, tenant: TenantId) {
     let new = version(1);
-    let made = store.create_rule(tenant, &name("begins"), &new, 1_000, "{}", &change()).await.unwrap();
+    let made = store.create_rule(tenant, &name("begins"), &new, &MOST, &change()).await.unwrap();
     assert_eq!((made.number, made.digest, &made.manifest), (1, new.digest, &new.manifest));
     let rule = store.rule(tenant, &name("begins")).await.unwrap();
     assert_eq!((rule.latest_version, rule.active_version, rule.archived_at), (1, Some(1), None));
-    let again = store.create_rule(tenant, &name("begins"), &version(2), 1_000, "{}", &change()).await;
+    let again = store.create_rule(tenant, &name("begins"), &version(2), &MOST, &change()).await;
     assert!(matches!(again, Err(StoreError::NameTaken { archived: false, .. })), "{again:?}");
     assert_eq!(store.source(tenant, &name("begins"), 1).await.unwrap(), new.source, "nothing of the second was kept");
     let module = store.module(tenant, &name("begins"), 1).await.unwrap();
@@ -98,10 +101,10 @@ async fn a_rule_begins_with_an_active_version(store: &dyn Store, tenant: TenantI
 
 async fn versions_are_numbered_and_kept(store: &dyn Store, tenant: TenantId) {
     let rule = name("numbered");
-    store.create_rule(tenant, &rule, &version(1), 1_000, "{}", &change()).await.unwrap();
+    store.create_rule(tenant, &rule, &version(1), &MOST, &change()).await.unwrap();
     for number in 2..=5 {
         assert_eq!(
-            store.add_version(tenant, &rule, &version(number), ANY, "{}", &change()).await.unwrap().number,
+            store.add_version(tenant, &rule, &version(number), ANY, &MOST, &change()).await.unwrap().number,
             number
         );
     }
@@ -116,15 +119,15 @@ async fn versions_are_numbered_and_kept(store: &dyn Store, tenant: TenantId) {
     assert!(matches!(store.source(tenant, &rule, 0).await, Err(StoreError::NoVersion(..))));
     assert!(matches!(store.module(tenant, &name("no"), 1).await, Err(StoreError::NoRule(_))));
     assert!(matches!(
-        store.add_version(tenant, &name("no"), &version(1), ANY, "{}", &change()).await,
+        store.add_version(tenant, &name("no"), &version(1), ANY, &MOST, &change()).await,
         Err(StoreError::NoRule(_))
     ));
 }
 
 async fn activation_goes_back_and_forth(store: &dyn Store, tenant: TenantId) {
     let rule = name("activated");
-    store.create_rule(tenant, &rule, &version(1), 1_000, "{}", &change()).await.unwrap();
-    store.add_version(tenant, &rule, &version(2), ANY, "{}", &change()).await.unwrap();
+    store.create_rule(tenant, &rule, &version(1), &MOST, &change()).await.unwrap();
+    store.add_version(tenant, &rule, &version(2), ANY, &MOST, &change()).await.unwrap();
     let runs = async |version| {
         let found = store.runnable(tenant, &Selection::Named(vec![(rule.clone(), version)])).await?;
         Ok::<_, StoreError>(found.first().map(|runnable| runnable.version))
@@ -147,7 +150,7 @@ async fn activation_goes_back_and_forth(store: &dyn Store, tenant: TenantId) {
 
 async fn archiving_keeps_everything(store: &dyn Store, tenant: TenantId) {
     let rule = name("archived");
-    store.create_rule(tenant, &rule, &version(1), 1_000, "{}", &change()).await.unwrap();
+    store.create_rule(tenant, &rule, &version(1), &MOST, &change()).await.unwrap();
     let first = store.archive_rule(tenant, &rule, ANY, &change()).await.unwrap();
     assert!(first.archived_at.is_some() && first.active_version.is_none());
     assert_eq!(store.archive_rule(tenant, &rule, ANY, &change()).await.unwrap(), first, "once more changes nothing");
@@ -157,10 +160,10 @@ async fn archiving_keeps_everything(store: &dyn Store, tenant: TenantId) {
     assert!(matches!(store.runnable(tenant, &selection(None)).await, Err(StoreError::Archived(_))));
     assert!(matches!(store.activate(tenant, &rule, 1, ANY, &change()).await, Err(StoreError::Archived(_))));
     assert!(matches!(
-        store.add_version(tenant, &rule, &version(2), ANY, "{}", &change()).await,
+        store.add_version(tenant, &rule, &version(2), ANY, &MOST, &change()).await,
         Err(StoreError::Archived(_))
     ));
-    let again = store.create_rule(tenant, &rule, &version(1), 1_000, "{}", &change()).await;
+    let again = store.create_rule(tenant, &rule, &version(1), &MOST, &change()).await;
     assert!(matches!(again, Err(StoreError::NameTaken { archived: true, .. })));
     assert!(matches!(store.archive_rule(tenant, &name("no"), ANY, &change()).await, Err(StoreError::NoRule(_))));
 }
@@ -192,13 +195,16 @@ async fn tenants_do_not_see_each_other(store: &dyn Store, a: TenantId, b: Tenant
     assert!(matches!(store.module(b, &rule, 1).await, Err(StoreError::NoRule(_))));
     assert!(matches!(store.activate(b, &rule, 1, ANY, &change()).await, Err(StoreError::NoRule(_))));
     assert!(matches!(store.archive_rule(b, &rule, ANY, &change()).await, Err(StoreError::NoRule(_))));
-    assert!(matches!(store.add_version(b, &rule, &version(1), ANY, "{}", &change()).await, Err(StoreError::NoRule(_))));
+    assert!(matches!(
+        store.add_version(b, &rule, &version(1), ANY, &MOST, &change()).await,
+        Err(StoreError::NoRule(_))
+    ));
     let selection = Selection::Named(vec![(rule.clone(), Some(1))]);
     assert!(matches!(store.runnable(b, &selection).await, Err(StoreError::NoRule(_))));
     assert_eq!(store.runnable(b, &Selection::Active(10)).await.unwrap(), []);
     assert_eq!(store.rules(b, None, 10, true).await.unwrap(), []);
     // The same name is another rule.
-    store.create_rule(b, &rule, &version(7), 1_000, "{}", &change()).await.unwrap();
+    store.create_rule(b, &rule, &version(7), &MOST, &change()).await.unwrap();
     assert_eq!(store.version(b, &rule, 1).await.unwrap().digest, version(7).digest);
     assert_eq!(store.version(a, &rule, 1).await.unwrap().digest, version(1).digest);
 }

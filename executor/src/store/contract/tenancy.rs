@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{ANY, NoSecret, change, name, new_key, version};
+use super::{ANY, MOST, NoSecret, change, name, new_key, version};
 use crate::domain::at::At;
 use crate::domain::audit::{Chain, Head, Seal, Sealer};
 use crate::domain::caller::{KeyId, TenantId};
 use crate::domain::idempotency::{Begun, Claim, IdempotentRequest};
+use crate::domain::rule::{Most, Storage, StorageLimit};
 use crate::domain::tenant::{TenantLimits, TenantName};
 use crate::store::{Change, Old, Precondition, Store, StoreError};
 
@@ -21,6 +22,7 @@ pub(super) async fn all(store: &dyn Store, a: TenantId, b: TenantId) {
     a_suspended_tenant_has_no_keys(store).await;
     a_rule_is_changed_by_whoever_has_seen_it(store, a).await;
     a_tenant_has_so_many_rules_and_no_more(store).await;
+    a_tenant_keeps_so_much_and_no_more(store).await;
     modules_are_stopped_for_one_tenant(store, a, b).await;
     a_request_is_done_once(store, a, b).await;
     every_change_is_in_the_log(store, a).await;
@@ -101,17 +103,17 @@ async fn a_suspended_tenant_has_no_keys(store: &dyn Store) {
 
 async fn a_rule_is_changed_by_whoever_has_seen_it(store: &dyn Store, tenant: TenantId) {
     let rule = name("revised");
-    store.create_rule(tenant, &rule, &version(1), 1_000, "{}", &change()).await.unwrap();
+    store.create_rule(tenant, &rule, &version(1), &MOST, &change()).await.unwrap();
     let seen = store.rule(tenant, &rule).await.unwrap().revision;
     let at = |revision| Precondition::Revisions(vec![revision]);
-    store.add_version(tenant, &rule, &version(2), &at(seen), "{}", &change()).await.unwrap();
+    store.add_version(tenant, &rule, &version(2), &at(seen), &MOST, &change()).await.unwrap();
     let now = store.rule(tenant, &rule).await.unwrap().revision;
     assert!(now > seen);
     let stale = store.activate(tenant, &rule, 2, &at(seen), &change()).await;
     assert!(matches!(stale, Err(StoreError::Stale { revision, .. }) if revision == now), "{stale:?}");
     let stale = store.archive_rule(tenant, &rule, &at(seen), &change()).await;
     assert!(matches!(stale, Err(StoreError::Stale { .. })), "{stale:?}");
-    let stale = store.add_version(tenant, &rule, &version(3), &at(seen), "{}", &change()).await;
+    let stale = store.add_version(tenant, &rule, &version(3), &at(seen), &MOST, &change()).await;
     assert!(matches!(stale, Err(StoreError::Stale { .. })), "{stale:?}");
     let nothing = Precondition::Revisions(Vec::new());
     assert!(matches!(store.activate(tenant, &rule, 2, &nothing, &change()).await, Err(StoreError::Stale { .. })));
@@ -124,18 +126,44 @@ async fn a_rule_is_changed_by_whoever_has_seen_it(store: &dyn Store, tenant: Ten
 async fn a_tenant_has_so_many_rules_and_no_more(store: &dyn Store) {
     let tenant = store.create_tenant(&tenant_name("few-rules"), &TenantLimits::default(), &change()).await.unwrap().id;
     for rule in ["one", "two"] {
-        store.create_rule(tenant, &name(rule), &version(1), 2, "{}", &change()).await.unwrap();
+        store.create_rule(tenant, &name(rule), &version(1), &Most { rules: 2, ..MOST }, &change()).await.unwrap();
     }
-    let third = store.create_rule(tenant, &name("three"), &version(1), 2, "{}", &change()).await;
+    let third = store.create_rule(tenant, &name("three"), &version(1), &Most { rules: 2, ..MOST }, &change()).await;
     assert!(matches!(third, Err(StoreError::RulesLimit { limit: 2 })), "{third:?}");
     store.archive_rule(tenant, &name("one"), ANY, &change()).await.unwrap();
-    store.create_rule(tenant, &name("three"), &version(1), 2, "{}", &change()).await.unwrap();
+    store.create_rule(tenant, &name("three"), &version(1), &Most { rules: 2, ..MOST }, &change()).await.unwrap();
+}
+
+async fn a_tenant_keeps_so_much_and_no_more(store: &dyn Store) {
+    let tenant = store.create_tenant(&tenant_name("small-room"), &TenantLimits::default(), &change()).await.unwrap().id;
+    let rule = name("kept");
+    let most = |versions, bytes| Most { storage: Storage { versions, bytes }, ..MOST };
+    assert_eq!(store.stored(tenant).await.unwrap(), Storage::default());
+    let none = store.create_rule(tenant, &rule, &version(1), &most(0, 1 << 30), &change()).await;
+    assert!(matches!(none, Err(StoreError::StorageLimit(StorageLimit::Versions(0)))), "{none:?}");
+    assert_eq!(store.stored(tenant).await.unwrap(), Storage::default(), "what was refused is not counted");
+    store.create_rule(tenant, &rule, &version(1), &most(2, 1 << 30), &change()).await.unwrap();
+    let one = store.stored(tenant).await.unwrap();
+    let new = version(1);
+    let manifest = serde_json::to_string(&new.manifest).unwrap();
+    let bytes = (new.source.unwrap().len() + new.module.len() + manifest.len()) as u64;
+    assert_eq!(one, Storage { versions: 1, bytes });
+    let large = store.add_version(tenant, &rule, &version(2), ANY, &most(2, 2 * bytes - 1), &change()).await;
+    assert!(matches!(large, Err(StoreError::StorageLimit(StorageLimit::Bytes(_)))), "{large:?}");
+    // Of those that come at the same time, one finds the last place.
+    let (new, change, most) = ([version(2), version(3), version(4)], change(), most(2, 1 << 30));
+    let adding = new.iter().map(|new| store.add_version(tenant, &rule, new, ANY, &most, &change));
+    let added = futures_util::future::join_all(adding).await;
+    assert_eq!(added.iter().filter(|added| added.is_ok()).count(), 1, "{added:?}");
+    let is_refused = |added: &Result<_, _>| matches!(added, Err(StoreError::StorageLimit(StorageLimit::Versions(2))));
+    assert_eq!(added.iter().filter(|added| is_refused(added)).count(), 2, "{added:?}");
+    assert_eq!(store.stored(tenant).await.unwrap(), Storage { versions: 2, bytes: 2 * bytes });
 }
 
 async fn modules_are_stopped_for_one_tenant(store: &dyn Store, a: TenantId, b: TenantId) {
     let rule = name("stopped");
-    store.create_rule(a, &rule, &version(40), 1_000, "{}", &change()).await.unwrap();
-    store.create_rule(b, &rule, &version(40), 1_000, "{}", &change()).await.unwrap();
+    store.create_rule(a, &rule, &version(40), &MOST, &change()).await.unwrap();
+    store.create_rule(b, &rule, &version(40), &MOST, &change()).await.unwrap();
     let stopped = store.quarantine(a, &rule, 1, "a reason", &change()).await.unwrap();
     assert_eq!((stopped.digest, stopped.reason.as_str()), (version(40).digest, "a reason"));
     let again = store.quarantine(a, &rule, 1, "another reason", &change()).await.unwrap();
@@ -177,13 +205,13 @@ async fn a_request_is_done_once(store: &dyn Store, a: TenantId, b: TenantId) {
     claimed(begin(owner, request, 60 * LEASE).await);
     let claim = claimed(begin(owner, request, LEASE).await);
     let by = |claim| Change { claim: Some(claim), ..change() };
-    let late = store.create_rule(a, &rule, &version(1), 1_000, "{}", &by(lost)).await;
+    let late = store.create_rule(a, &rule, &version(1), &MOST, &by(lost)).await;
     assert!(matches!(late, Err(StoreError::ClaimLost)), "{late:?}");
     assert!(matches!(store.rule(a, &rule).await, Err(StoreError::NoRule(_))), "nothing of it was kept");
     store.abandon_request(lost).await.unwrap();
-    store.create_rule(a, &rule, &version(1), 1_000, r#"{"x":1}"#, &by(claim)).await.unwrap();
+    store.create_rule(a, &rule, &version(1), &MOST, &by(claim)).await.unwrap();
     let Begun::Done(made) = begin(owner, request, LEASE).await else { panic!("it was done") };
-    assert_eq!((made.subject.as_str(), made.number, made.detail.as_str()), ("once", Some(1), r#"{"x":1}"#));
+    assert_eq!((made.subject.as_str(), made.number, made.detail.as_str()), ("once", Some(1), "{}"));
     store.abandon_request(claim).await.unwrap();
     assert!(matches!(begin(owner, request, LEASE).await, Begun::Done(_)), "what is done is not abandoned");
 
@@ -203,8 +231,8 @@ async fn every_change_is_in_the_log(store: &dyn Store, tenant: TenantId) {
         heads.into_iter().find(|head| head.chain == chain).unwrap()
     };
     let before = head().await.seq;
-    store.create_rule(tenant, &rule, &version(1), 1_000, "{}", &change()).await.unwrap();
-    store.add_version(tenant, &rule, &version(2), ANY, "{}", &change()).await.unwrap();
+    store.create_rule(tenant, &rule, &version(1), &MOST, &change()).await.unwrap();
+    store.add_version(tenant, &rule, &version(2), ANY, &MOST, &change()).await.unwrap();
     store.activate(tenant, &rule, 2, ANY, &change()).await.unwrap();
     store.archive_rule(tenant, &rule, ANY, &change()).await.unwrap();
     store.archive_rule(tenant, &rule, ANY, &change()).await.unwrap();
@@ -233,7 +261,7 @@ async fn old_entries_are_removed_with_a_proof(store: &dyn Store) {
     let tenant = store.create_tenant(&tenant_name("retained"), &TenantLimits::default(), &change()).await.unwrap().id;
     let chain = Chain(Some(tenant));
     for rule in ["one", "two", "three"] {
-        store.create_rule(tenant, &name(rule), &version(1), 1_000, "{}", &change()).await.unwrap();
+        store.create_rule(tenant, &name(rule), &version(1), &MOST, &change()).await.unwrap();
     }
     assert_eq!(store.audit_before(chain, At(0)).await.unwrap(), None);
     let later = At(At::now().0 + 1_000);
@@ -255,7 +283,7 @@ async fn changes_are_told(store: &dyn Store, a: TenantId, b: TenantId) {
     let before = number(&changed);
     assert!(at <= store.now().await.unwrap(), "one clock tells both");
     assert_eq!(store.changed_since(before).await.unwrap().0, []);
-    store.create_rule(a, &name("told"), &version(1), 1_000, "{}", &change()).await.unwrap();
+    store.create_rule(a, &name("told"), &version(1), &MOST, &change()).await.unwrap();
     let (told, _) = store.changed_since(before).await.unwrap();
     assert_eq!(told.iter().map(|(chain, _)| *chain).collect::<Vec<_>>(), [Chain(Some(a))]);
     let after = number(&told);

@@ -14,6 +14,7 @@ mod row;
 mod rule_store;
 mod rules;
 mod service;
+mod stored;
 mod tenancy_store;
 mod tenants;
 mod usage;

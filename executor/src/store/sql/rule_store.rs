@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::dialect::Store;
-use super::{rules, versions, violations};
+use super::{rules, stored, versions, violations};
 use crate::domain::caller::TenantId;
-use crate::domain::rule::{NewVersion, Rule, RuleName, Runnable, StoredModule, Version};
+use crate::domain::rule::{Most, NewVersion, Rule, RuleName, Runnable, Storage, StoredModule, Version};
 use crate::domain::violation::NewViolation;
 use crate::store::scope::Scope;
 use crate::store::{Change, Precondition, RuleStore, Selection, StoreError};
@@ -18,12 +18,11 @@ impl RuleStore for Store {
         tenant: TenantId,
         name: &RuleName,
         version: &NewVersion,
-        most: u64,
-        detail: &str,
+        most: &Most,
         change: &Change,
     ) -> Result<Version, StoreError> {
         let mut tx = self.write(Scope::Tenant(tenant)).await?;
-        let done = tx.limit().hold(rules::create(tx.db(), tenant, name, version, most, detail, change)).await;
+        let done = tx.limit().hold(rules::create(tx.db(), tenant, name, version, most, change)).await;
         tx.end(done).await
     }
 
@@ -33,11 +32,17 @@ impl RuleStore for Store {
         name: &RuleName,
         version: &NewVersion,
         precondition: &Precondition,
-        detail: &str,
+        most: &Most,
         change: &Change,
     ) -> Result<Version, StoreError> {
         let mut tx = self.write(Scope::Tenant(tenant)).await?;
-        let done = tx.limit().hold(versions::add(tx.db(), tenant, name, version, precondition, detail, change)).await;
+        let done = tx.limit().hold(versions::add(tx.db(), tenant, name, version, precondition, most, change)).await;
+        tx.end(done).await
+    }
+
+    async fn stored(&self, tenant: TenantId) -> Result<Storage, StoreError> {
+        let mut tx = self.read(Scope::Tenant(tenant)).await?;
+        let done = tx.limit().hold(stored::find(tx.db(), tenant)).await;
         tx.end(done).await
     }
 

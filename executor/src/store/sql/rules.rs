@@ -1,13 +1,16 @@
 //! Rules and activations.
 
 use super::row::{FoundRule, RuleRow, signed};
-use super::{Connection, audit, dialect, query, query_as, query_scalar, requests, versions};
+use super::{Connection, audit, dialect, query, query_as, query_scalar, requests, stored, versions};
 use crate::domain::at::At;
 use crate::domain::audit::{Action, Chain, NewEntry};
 use crate::domain::caller::{ActorId, TenantId};
 use crate::domain::idempotency::Made;
-use crate::domain::rule::{NewVersion, Rule, RuleName, Version};
+use crate::domain::rule::{Most, NewVersion, Rule, RuleName, Version};
 use crate::store::{Change, Precondition, StoreError};
+
+/// What a repeated request is told beside the version.
+pub(super) const NOTHING_MORE: &str = "{}";
 
 pub(super) async fn find_maybe(
     db: &mut Connection,
@@ -55,8 +58,7 @@ pub(super) async fn create(
     tenant: TenantId,
     name: &RuleName,
     version: &NewVersion,
-    most: u64,
-    detail: &str,
+    most: &Most,
     change: &Change,
 ) -> Result<Version, StoreError> {
     // One at a time for a tenant, so that two do not both find the last free place. The audit log would make the
@@ -69,9 +71,10 @@ pub(super) async fn create(
         .bind(tenant.uuid())
         .fetch_one(&mut *db)
         .await?;
-    if count >= signed(most) {
-        return Err(StoreError::RulesLimit { limit: most });
+    if count >= signed(most.rules) {
+        return Err(StoreError::RulesLimit { limit: most.rules });
     }
+    stored::add(db, tenant, version, &most.storage).await?;
     let now = dialect::now(db).await?;
     let id: i64 = query_scalar(
         "insert into rules (tenant_id, name, created_at, latest_version) values ($1, $2, $3, 1) returning id",
@@ -86,7 +89,7 @@ pub(super) async fn create(
     let made = versions::find(db, tenant, name, 1).await?;
     let entry = entry(Action::RuleCreate, name, serde_json::json!({"version": 1, "digest": made.digest.to_string()}));
     audit::write(db, Chain(Some(tenant)), &entry, change).await?;
-    let outcome = Made { subject: name.as_str().to_owned(), number: Some(1), detail: detail.to_owned() };
+    let outcome = Made { subject: name.as_str().to_owned(), number: Some(1), detail: NOTHING_MORE.to_owned() };
     requests::end(db, &outcome, change).await?;
     Ok(made)
 }

@@ -1,12 +1,12 @@
 //! Versions: made once, never changed.
 
 use super::row::{self, FoundRule, RunnableRow, VersionRow, signed};
-use super::{Connection, audit, dialect, query, query_as, query_scalar, requests, rules};
+use super::{Connection, audit, dialect, query, query_as, query_scalar, requests, rules, stored};
 use crate::domain::at::At;
 use crate::domain::audit::{Action, Chain};
 use crate::domain::caller::{ActorId, TenantId};
 use crate::domain::idempotency::Made;
-use crate::domain::rule::{NewVersion, RuleName, Runnable, StoredModule, Version};
+use crate::domain::rule::{Most, NewVersion, RuleName, Runnable, StoredModule, Version};
 use crate::store::{Change, Precondition, Selection, StoreError};
 
 pub(super) async fn add(
@@ -15,13 +15,16 @@ pub(super) async fn add(
     name: &RuleName,
     version: &NewVersion,
     precondition: &Precondition,
-    detail: &str,
+    most: &Most,
     change: &Change,
 ) -> Result<Version, StoreError> {
     let FoundRule { id, rule } = rules::find_to_change(db, tenant, name, precondition).await?;
     if rule.archived_at.is_some() {
         return Err(StoreError::Archived(name.clone()));
     }
+    // In the order of all who change rules, so that no two wait for each other.
+    audit::lock(db, Chain(Some(tenant))).await?;
+    stored::add(db, tenant, version, &most.storage).await?;
     let number = rule.latest_version + 1;
     let now = dialect::now(db).await?;
     insert(db, tenant, id, number, version, change.actor.id, now).await?;
@@ -34,7 +37,8 @@ pub(super) async fn add(
     let made = find(db, tenant, name, number).await?;
     let sealed = serde_json::json!({"version": number, "digest": made.digest.to_string()});
     audit::write(db, Chain(Some(tenant)), &rules::entry(Action::RuleVersion, name, sealed), change).await?;
-    let outcome = Made { subject: name.as_str().to_owned(), number: Some(number), detail: detail.to_owned() };
+    let outcome =
+        Made { subject: name.as_str().to_owned(), number: Some(number), detail: rules::NOTHING_MORE.to_owned() };
     requests::end(db, &outcome, change).await?;
     Ok(made)
 }

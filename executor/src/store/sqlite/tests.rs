@@ -63,7 +63,10 @@ async fn versions_and_activations_cannot_be_changed_even_by_hand() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
     let tenant = first_tenant(&store).await;
-    store.create_rule(tenant, &name("kept"), &contract::version(1), 1_000, "{}", &contract::change()).await.unwrap();
+    store
+        .create_rule(tenant, &name("kept"), &contract::version(1), &contract::MOST, &contract::change())
+        .await
+        .unwrap();
     for statement in [
         "update versions set source = ''",
         "update versions set number = 2",
@@ -102,7 +105,10 @@ async fn what_was_acknowledged_is_there_after_a_crash() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
     let tenant = first_tenant(&store).await;
-    store.create_rule(tenant, &name("kept"), &contract::version(1), 1_000, "{}", &contract::change()).await.unwrap();
+    store
+        .create_rule(tenant, &name("kept"), &contract::version(1), &contract::MOST, &contract::change())
+        .await
+        .unwrap();
     for number in 2..=20 {
         store
             .add_version(
@@ -110,7 +116,7 @@ async fn what_was_acknowledged_is_there_after_a_crash() {
                 &name("kept"),
                 &contract::version(number),
                 &Precondition::None,
-                "{}",
+                &contract::MOST,
                 &contract::change(),
             )
             .await
@@ -187,7 +193,7 @@ async fn a_full_disk_is_an_error_and_nothing_is_half_written() {
     let limit = sqlx::AssertSqlSafe(format!("pragma max_page_count = {}", pages + 1));
     sqlx::query(limit).execute(&store.pool).await.unwrap();
     let large = NewVersion { module: vec![0; 1 << 20], ..contract::version(1) };
-    let full = store.create_rule(tenant, &name("large"), &large, 1_000, "{}", &contract::change()).await;
+    let full = store.create_rule(tenant, &name("large"), &large, &contract::MOST, &contract::change()).await;
     assert!(matches!(full, Err(StoreError::Unavailable(Unavailable::Full(_)))), "{full:?}");
     assert!(matches!(store.rule(tenant, &name("large")).await, Err(StoreError::NoRule(_))));
 
@@ -203,7 +209,7 @@ async fn a_full_disk_is_an_error_and_nothing_is_half_written() {
     store.check().await.unwrap();
     assert!(!room.exists());
     sqlx::query("pragma max_page_count = 1000000").execute(&store.pool).await.unwrap();
-    store.create_rule(tenant, &name("large"), &large, 1_000, "{}", &contract::change()).await.unwrap();
+    store.create_rule(tenant, &name("large"), &large, &contract::MOST, &contract::change()).await.unwrap();
 }
 
 #[tokio::test]
@@ -235,7 +241,7 @@ async fn a_store_that_turns_out_damaged_is_not_ready() {
     let store = open(directory.path()).await;
     let tenant = first_tenant(&store).await;
     let large = NewVersion { module: vec![7; 1 << 20], ..contract::version(1) };
-    store.create_rule(tenant, &name("large"), &large, 1_000, "{}", &contract::change()).await.unwrap();
+    store.create_rule(tenant, &name("large"), &large, &contract::MOST, &contract::change()).await.unwrap();
     store.close().await;
     drop(store);
     // The second half of the file: the pages of the module, not those of the tables' roots.
@@ -286,7 +292,7 @@ async fn a_lock_of_another_process_costs_all_who_wait_the_same() {
     let names: Vec<_> = (0..8).map(|n| name(&format!("rule_{n}"))).collect();
     let new = contract::version(1);
     let change = contract::change();
-    let writes = names.iter().map(|name| store.create_rule(tenant, name, &new, 1_000, "{}", &change));
+    let writes = names.iter().map(|name| store.create_rule(tenant, name, &new, &contract::MOST, &change));
     for written in futures_util::future::join_all(writes).await {
         let refused = matches!(written, Err(StoreError::Unavailable(Unavailable::Locked(_) | Unavailable::Busy)));
         assert!(refused, "{written:?}");
@@ -298,7 +304,7 @@ async fn a_lock_of_another_process_costs_all_who_wait_the_same() {
     // Readiness has noticed, does not wait for those who write, and reading goes on.
     let (ready, began) = loop {
         let began = Instant::now();
-        let waiting = store.create_rule(tenant, &names[0], &new, 1_000, "{}", &change);
+        let waiting = store.create_rule(tenant, &names[0], &new, &contract::MOST, &change);
         let (ready, _, read) = tokio::join!(store.check(), waiting, store.rules(tenant, None, 1, false));
         assert!(read.unwrap().is_empty());
         if ready.is_err() {
@@ -309,5 +315,5 @@ async fn a_lock_of_another_process_costs_all_who_wait_the_same() {
     assert!(began.elapsed() < busy * 6, "{:?}", began.elapsed());
     sqlx::query("rollback").execute(&mut other).await.unwrap();
     store.check().await.unwrap();
-    store.create_rule(tenant, &names[0], &new, 1_000, "{}", &contract::change()).await.unwrap();
+    store.create_rule(tenant, &names[0], &new, &contract::MOST, &contract::change()).await.unwrap();
 }

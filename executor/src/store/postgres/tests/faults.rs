@@ -9,7 +9,7 @@ use crate::store::{Precondition, RuleStore, StoreError, Unavailable};
 async fn held(fixture: &Fixture) -> (TenantId, PgConnection) {
     let store = open(&fixture.database).await;
     let tenant = tenant(&store, "held").await;
-    store.create_rule(tenant, &name("held"), &contract::version(1), 9, "{}", &change()).await.unwrap();
+    store.create_rule(tenant, &name("held"), &contract::version(1), &contract::MOST, &change()).await.unwrap();
     store.close().await;
     let mut db = PgConnection::connect(&fixture.database.url_of("postgres")).await.unwrap();
     sqlx::raw_sql("begin; select from audit_heads for update").execute(&mut db).await.unwrap();
@@ -25,7 +25,8 @@ async fn a_lock_that_is_not_had_is_told_from_a_statement_that_takes_too_long() {
         let store =
             PostgresStore::open(&OpenOptions { acquire, statement, ..options(&fixture.database) }).await.unwrap();
         let new = contract::version(2);
-        let refused = store.add_version(tenant, &name("held"), &new, &Precondition::None, "{}", &change()).await;
+        let refused =
+            store.add_version(tenant, &name("held"), &new, &Precondition::None, &contract::MOST, &change()).await;
         let right = match &refused {
             Err(StoreError::Unavailable(Unavailable::Locked(_))) => locked,
             Err(StoreError::Unavailable(Unavailable::Slow(_))) => !locked,
@@ -48,10 +49,10 @@ async fn a_caller_who_goes_away_leaves_neither_a_lock_nor_half_a_change() {
         let (rule, new) = (name("held"), contract::version(2));
         let before = store.rule(tenant, &rule).await.unwrap().latest_version;
         let change = change();
-        let adding = store.add_version(tenant, &rule, &new, &Precondition::None, "{}", &change);
+        let adding = store.add_version(tenant, &rule, &new, &Precondition::None, &contract::MOST, &change);
         assert!(tokio::time::timeout(Duration::from_millis(500), adding).await.is_err());
         sqlx::raw_sql("rollback").execute(&mut db).await.unwrap();
-        let made = store.add_version(tenant, &rule, &new, &Precondition::None, "{}", &change).await.unwrap();
+        let made = store.add_version(tenant, &rule, &new, &Precondition::None, &contract::MOST, &change).await.unwrap();
         assert_eq!(made.number, before + 1, "the version of the one who went away is not there");
         store.close().await;
         sqlx::raw_sql("begin; select from audit_heads for update").execute(&mut db).await.unwrap();
@@ -81,7 +82,7 @@ async fn a_server_that_hangs_holds_nobody_for_ever() {
         rulebox_tests::signal(pid, "STOP");
         pid
     };
-    let adding = store.add_version(tenant, &rule, &new, &Precondition::None, "{}", &change);
+    let adding = store.add_version(tenant, &rule, &new, &Precondition::None, &contract::MOST, &change);
     let (refused, pid) = tokio::time::timeout(PATIENCE, async { tokio::join!(adding, hang) }).await.unwrap();
     rulebox_tests::signal(pid, "CONT");
     assert!(matches!(refused, Err(StoreError::Unavailable(Unavailable::Away(_)))), "{refused:?}");

@@ -108,7 +108,9 @@ async fn versions_activations_and_audit_cannot_be_changed_even_by_a_superuser_wi
     let store = open(&fixture.database).await;
     let tenant = tenant(&store, "first").await;
     let new = contract::version(1);
-    crate::store::RuleStore::create_rule(&store, tenant, &name("kept"), &new, 9, "{}", &change()).await.unwrap();
+    crate::store::RuleStore::create_rule(&store, tenant, &name("kept"), &new, &contract::MOST, &change())
+        .await
+        .unwrap();
     for table in ["versions", "activations", "audit"] {
         let column = if table == "versions" { "created_at" } else { "at" };
         for statement in [

@@ -59,6 +59,9 @@ rules: rulebox_platform SELECT
 rules.active_version, archived_at, latest_version, revision: rulebox_app UPDATE
 service: rulebox_app SELECT
 service.heartbeat_at, secret_check: rulebox_app UPDATE
+stored: rulebox_app INSERT
+stored: rulebox_app SELECT
+stored.bytes, versions: rulebox_app UPDATE
 tenants: rulebox_app SELECT
 tenants: rulebox_platform SELECT
 tenants.created_at, id, limits, name: rulebox_platform INSERT
@@ -147,13 +150,13 @@ async fn every_table_of_a_tenant_has_forced_row_level_security() {
         assert_eq!(what, "t|1", "{table} shows one tenant's rows to another, or is of nobody: then say so above");
         secured += 1;
     }
-    assert_eq!(secured, 11);
+    assert_eq!(secured, 12);
 }
 
 /// Something of a tenant in every table that has a tenant.
 async fn fill(store: &PostgresStore, tenant: TenantId, n: u8) {
     let change = change();
-    store.create_rule(tenant, &name("rule"), &contract::version(n.into()), 9, "{}", &change).await.unwrap();
+    store.create_rule(tenant, &name("rule"), &contract::version(n.into()), &contract::MOST, &change).await.unwrap();
     let prefix = format!("rbx_live_0000000{n}");
     store.create_key(Chain(Some(tenant)), &new_key(&prefix, [n; 32]), "{}", &change).await.unwrap();
     store.quarantine(tenant, &name("rule"), 1, "because", &change).await.unwrap();
@@ -198,7 +201,7 @@ async fn with_another_tenant_or_none_every_table_shows_and_changes_nothing() {
     .fetch_all(&mut admin)
     .await
     .unwrap();
-    assert_eq!(tables.len(), 11);
+    assert_eq!(tables.len(), 12);
     let (mut reads, mut changes) = (0, 0);
     for table in &tables {
         let whose = match table.as_str() {
