@@ -2,15 +2,27 @@
 
 use rulebox_abi::MISSING;
 
-/// The nearest double; missing if the cell is empty or NaN, an infinity if it says so or is too large (the rule
-/// faults). `None` if it is no number.
-pub(super) fn number(cell: &[u8]) -> Option<f64> {
+/// Why a cell has no number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// It is none.
+    NoNumber,
+    /// Digits of a number that no double is near to. JSON that has one is refused as well.
+    TooLarge,
+}
+
+/// The nearest double; missing if the cell is empty or NaN, an infinity if it says so (the rule faults), as in a stream
+/// of Arrow.
+pub(super) fn number(cell: &[u8]) -> Result<f64, NotTaken> {
     if cell.is_empty() {
-        return Some(MISSING);
+        return Ok(MISSING);
     }
-    let value: f64 = fast_float2::parse(cell).ok()?;
+    let value: f64 = fast_float2::parse(cell).map_err(|_| NotTaken::NoNumber)?;
     // One NaN means missing, whatever the sign of the one that was written.
-    Some(if value.is_nan() { MISSING } else { value })
+    if value.is_nan() {
+        return Ok(MISSING);
+    }
+    if value.is_infinite() && cell.iter().any(u8::is_ascii_digit) { Err(NotTaken::TooLarge) } else { Ok(value) }
 }
 
 /// 1 or 0; missing if the cell is empty or NaN. Any other text is an infinity, on which the rule faults.
@@ -48,7 +60,7 @@ mod tests {
             ("1.7976931348623157e308", f64::MAX),
             ("4.9e-324", 5e-324),
             ("9007199254740993", 9_007_199_254_740_992.0),
-            ("1e999", f64::INFINITY),
+            ("Infinity", f64::INFINITY),
             ("-inf", f64::NEG_INFINITY),
             ("", MISSING),
             ("NaN", MISSING),
@@ -57,7 +69,10 @@ mod tests {
             assert_eq!(number(text.as_bytes()).unwrap().to_bits(), value.to_bits(), "{text}");
         }
         for text in ["x", "1,5", "10%", "true", " 1", "1 ", "0x10", "1_000", "-", "1e", "n/a", "１"] {
-            assert_eq!(number(text.as_bytes()), None, "{text}");
+            assert_eq!(number(text.as_bytes()), Err(NotTaken::NoNumber), "{text}");
+        }
+        for text in ["1e999", "-1e400", "1.8e308"] {
+            assert_eq!(number(text.as_bytes()), Err(NotTaken::TooLarge), "{text}");
         }
     }
 

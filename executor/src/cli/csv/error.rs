@@ -38,6 +38,12 @@ pub(in crate::cli) enum DataError {
         "line {line}, column {column} (`{name}`): `{text}` is not a number; leave the cell empty if the value is missing"
     )]
     NoNumber { line: usize, column: usize, name: String, text: String },
+    /// Digits of a number that is too large.
+    #[error(
+        "line {line}, column {column} (`{name}`): `{text}` is too large for a number; leave the cell empty if the value is \
+         missing"
+    )]
+    TooLarge { line: usize, column: usize, name: String, text: String },
     /// The reader gave up.
     #[error("{0}")]
     Csv(#[from] csv::Error),

@@ -76,7 +76,7 @@ fn check_is_header(names: &[String], manifest: &Manifest) -> Result<(), DataErro
     {
         return Err(DataError::Separator { found });
     }
-    let is_value = |name: &String| cell::number(name.as_bytes()).is_some() || time::parse(name).is_some();
+    let is_value = |name: &String| cell::number(name.as_bytes()).is_ok() || time::parse(name).is_some();
     if names.iter().all(is_value) {
         let needed: Vec<_> = manifest.inputs.iter().map(|input| input.name.as_str()).collect();
         let first = cell::shown(names.first().map_or(&[], |name| name.as_bytes()));

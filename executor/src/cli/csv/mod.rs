@@ -14,6 +14,7 @@ use rulebox_abi::{MISSING, TIME_MISSING};
 use rulebox_dsl::manifest::{Manifest, ValueType};
 use rulebox_dsl::time;
 
+use cell::NotTaken;
 pub(super) use error::DataError;
 use header::{Header, Role};
 
@@ -92,18 +93,22 @@ pub(super) fn read(bytes: &[u8], manifest: &Manifest) -> Result<Table, DataError
     Ok(table)
 }
 
-/// A cell that holds no number where one belongs.
+/// A cell that holds no number that can be taken where one belongs.
 struct NoNumber {
     /// Index into the roles of the header.
     input: usize,
     text: String,
+    why: NotTaken,
 }
 
 impl NoNumber {
     fn into_error(self, header: &Header, manifest: &Manifest, line: usize) -> DataError {
         let column = header.inputs.get(self.input).and_then(|role| role.column()).map_or(0, |column| column + 1);
         let name = manifest.inputs.get(self.input).map(|input| input.name.clone()).unwrap_or_default();
-        DataError::NoNumber { line, column, name, text: self.text }
+        match self.why {
+            NotTaken::NoNumber => DataError::NoNumber { line, column, name, text: self.text },
+            NotTaken::TooLarge => DataError::TooLarge { line, column, name, text: self.text },
+        }
     }
 }
 
@@ -124,8 +129,8 @@ impl Table {
                 Role::Absent => {}
                 Role::Column(column, ValueType::Bool) => values.push(cell::bool(cell(column))),
                 Role::Column(column, _) => match cell::number(cell(column)) {
-                    Some(value) => values.push(value),
-                    None => return Err(NoNumber { input, text: cell::shown(cell(column)) }),
+                    Ok(value) => values.push(value),
+                    Err(why) => return Err(NoNumber { input, text: cell::shown(cell(column)), why }),
                 },
             }
         }

@@ -19,7 +19,7 @@ fn bits(values: &[f64]) -> Vec<u64> {
 
 #[test]
 fn columns_are_found_by_name_and_others_are_ignored() {
-    let text = "note,live,equity,time\r\n\"a, \"\"b\"\"\",true,1.5,2026-01-05T15:00Z\r\nx,,,\r\n,maybe,1e999,\"a,b\"";
+    let text = "note,live,equity,time\r\n\"a, \"\"b\"\"\",true,1.5,2026-01-05T15:00Z\r\nx,,,\r\n,maybe,inf,\"a,b\"";
     let table = read_for(RULE, text.as_bytes()).unwrap();
     assert_eq!(table.rows, 3);
     assert_eq!(bits(&table.inputs[0]), bits(&[1.5, MISSING, f64::INFINITY]));
@@ -65,6 +65,7 @@ fn what_is_no_table_is_refused_with_its_line() {
         ("equity,open\n1,2\n3,\"4", "line 4, column 2"),
         ("equity\n1\nn/a\n", "line 3, column 1 (`equity`): `n/a` is not a number"),
         ("note,equity\n\"a\nb\",1\nc,10%\n", "line 4, column 2 (`equity`): `10%` is not a number"),
+        ("equity,open\n1,2\n1,-1e400\n", "line 3, column 2 (`open`): `-1e400` is too large for a number"),
         ("open,equity\n1,true\n", "line 2, column 2 (`equity`): `true` is not a number"),
     ] {
         if text.ends_with("\"4") {
