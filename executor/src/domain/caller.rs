@@ -1,8 +1,10 @@
 //! Who calls: tenants, keys and what a key may do.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use uuid::Uuid;
 
 /// A tenant. Values come from the store (with an authenticated key, or at the first start), never from a request.
@@ -50,13 +52,34 @@ pub struct Actor {
     pub name: Arc<str>,
 }
 
-/// Whether a character is not seen, or turns those around it: no name has one.
+/// Whether a character is not seen, or breaks, joins or turns those around it: no name has one. These are the controls,
+/// formats and separators of lines among Unicode's general categories, and what it says to leave out where it is not
+/// supported.
 pub fn is_hidden(c: char) -> bool {
-    // Of the format characters (Unicode, category Cf) those that break, join or turn text.
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}')
+    let category = c.general_category();
+    matches!(
+        category,
+        GeneralCategory::Control
+            | GeneralCategory::Format
+            | GeneralCategory::LineSeparator
+            | GeneralCategory::ParagraphSeparator
+    ) || IGNORABLE.iter().any(|range| range.contains(&c))
 }
+
+/// `Default_Ignorable_Code_Point` of Unicode 16 that is no format character
+/// (<https://www.unicode.org/Public/16.0.0/ucd/DerivedCoreProperties.txt>).
+const IGNORABLE: [RangeInclusive<char>; 10] = [
+    '\u{34f}'..='\u{34f}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{2065}'..='\u{2065}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fff8}',
+    '\u{e0000}'..='\u{e0fff}',
+];
 
 impl Actor {
     /// A key, by its id and what lists show of it.
@@ -165,5 +188,18 @@ mod tests {
             assert_eq!(role.is_platform(), !Role::OF_TENANT.contains(&role));
         }
         assert_eq!(Role::find("root"), None);
+    }
+
+    #[test]
+    fn what_is_not_seen_is_hidden_and_letters_of_all_scripts_are_not() {
+        for c in "\0\n\u{7f}\u{85}\u{ad}\u{34f}\u{61c}\u{70f}\u{115f}\u{17b5}\u{180e}\u{200b}\u{200c}\u{200d}\u{200f}\u{2028}\u{202e}\
+                  \u{2060}\u{2064}\u{2069}\u{206f}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{fffb}\u{110bd}\u{1d173}\u{e0001}\u{e0041}\u{e0100}"
+            .chars()
+        {
+            assert!(is_hidden(c), "U+{:04X}", u32::from(c));
+        }
+        for c in "aZ09 -_äßéŁЖ日本한ﬁ€σ²\u{301}\u{fffd}😀".chars() {
+            assert!(!is_hidden(c), "U+{:04X}", u32::from(c));
+        }
     }
 }
