@@ -96,9 +96,10 @@ pub struct Api {
     pub body_seconds: u64,
     /// Seconds of these without anything of it: the room of what has come is for others.
     pub body_stall_seconds: u64,
-    /// Connections at a time; more wait.
+    /// Connections at a time that have sent a request; more wait. Of those that have sent none yet there are half as many
+    /// beside them, and the oldest makes room for the next.
     pub connections: usize,
-    /// Seconds that a connection may be without a request: to send the head of one, or idle.
+    /// Seconds that a connection may be without a request: to send the head of one (10 at most for the first), or idle.
     pub header_seconds: u64,
     /// Seconds that requests in flight have to end after the signal to stop.
     pub drain_seconds: u64,
@@ -439,6 +440,15 @@ impl Config {
             sources = sources.merge(Serialized::default("role", role));
         }
         Self::read(&sources)
+    }
+
+    /// Refuses what does not go together in a process that serves. Commands beside it take the same settings, without
+    /// the role.
+    ///
+    /// # Errors
+    /// Which setting does not go with the role.
+    pub fn check_role(&self) -> Result<(), ConfigError> {
+        self.executors.check(self)
     }
 
     /// The defaults with another data directory and free ports: what tests and the demo start from.

@@ -150,6 +150,7 @@ it again.";
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(arguments.config.as_deref(), arguments.role)?;
+    config.check_role()?;
     if config.role == Role::Executor {
         return serve_executor(config);
     }

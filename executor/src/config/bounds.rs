@@ -126,7 +126,6 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         let (name, value) = ("evaluation.answers_in_flight_bytes", evaluation.answers_in_flight_bytes as u64);
         return Err(invalid(name, value, reason));
     }
-    config.executors.check(config)?;
     if config.data_dir.as_os_str().is_empty() {
         let reason = "it must name a directory".to_owned();
         return Err(ConfigError::Invalid { variable: variable("data_dir"), value: "empty".to_owned(), reason });

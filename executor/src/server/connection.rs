@@ -23,27 +23,36 @@ use tower::ServiceExt;
 use super::Limits;
 use super::activity::{Activity, Answer, InFlight, Watched};
 use super::lingering::Lingering;
+use super::newcomers::Guest;
 
 /// Requests of one HTTP/2 connection at a time.
 const STREAMS: u32 = 64;
 /// How often an HTTP/2 client with requests in flight is asked whether it is still there, and how long it may take to
 /// say so.
 const PING: Duration = Duration::from_secs(20);
+/// How long a connection may be without its first request, if that is less than how long it may be silent later.
+const FIRST_HEAD: Duration = Duration::from_secs(10);
 /// How long a connection without a request lives on when the service is to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers the requests of a connection until the client goes, has been silent for too long, or `stop` and the last
 /// request has ended.
-pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
+pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, guest: Guest, stop: CancellationToken) {
     // An answer is written as one piece: there is nothing to wait for.
     let _ = stream.set_nodelay(true);
-    let activity = Activity::new();
+    let (activity, guest) = (Activity::new(), Arc::new(guest));
     let is_http2 = Arc::new(AtomicBool::new(false));
     let service = service_fn({
         let (activity, is_http2, stop) = (activity.clone(), Arc::clone(&is_http2), stop.clone());
+        let guest = Arc::clone(&guest);
         move |request: Request<Incoming>| {
             is_http2.store(request.version() >= Version::HTTP_2, Ordering::Relaxed);
-            answer(&router, InFlight::new(&activity), request, limits.unwanted_bytes, stop.clone())
+            let (in_flight, guest) = (InFlight::new(&activity), Arc::clone(&guest));
+            let answered = answer(&router, in_flight, request, limits.unwanted_bytes, stop.clone());
+            async move {
+                guest.speaks().await;
+                answered.await
+            }
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());
@@ -60,7 +69,8 @@ pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, sto
     // Until when a stopping service waits for a request that may be on its way.
     let mut waits_until: Option<Instant> = None;
     loop {
-        let patience = if waits_until.is_some() { limits.header_time.min(STOP_PATIENCE) } else { limits.header_time };
+        let idle = if guest.has_spoken() { limits.header_time } else { limits.header_time.min(FIRST_HEAD) };
+        let patience = if waits_until.is_some() { idle.min(STOP_PATIENCE) } else { idle };
         let silent_at = |activity: &Activity| {
             activity.silent_at(patience, limits.untaken_time).max(waits_until.unwrap_or_else(Instant::now))
         };
@@ -81,6 +91,7 @@ pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, sto
                     connection.as_mut().graceful_shutdown();
                 }
             }
+            () = guest.shown_out(), if !guest.has_spoken() => return,
             () = tokio::time::sleep_until(wake_at) => {
                 if silent_at(&activity) <= Instant::now() {
                     return;

@@ -3,6 +3,7 @@
 mod activity;
 mod connection;
 mod lingering;
+mod newcomers;
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -16,10 +17,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use newcomers::Newcomers;
+
 /// What connections may do.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Open at a time; more wait to be accepted.
+    /// That have sent a request, at a time; more wait. Beside them there are half as many that have sent none yet.
     pub connections: usize,
     /// How long a connection may be without a request: to send the head of one, or idle.
     pub header_time: Duration,
@@ -30,6 +33,8 @@ pub struct Limits {
     pub unwanted_bytes: usize,
 }
 
+/// Connections without a request that there may be, however few may have one.
+const LEAST_NEWCOMERS: usize = 16;
 /// The system is out of something, such as file descriptors: it will not be better at once.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long it takes until a connection that has been made can be accepted.
@@ -41,17 +46,17 @@ const MOST_LAST: usize = 4_096;
 /// is dropped before, the connections are cut.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let room = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+    let newcomers = Newcomers::new((limits.connections / 2).max(LEAST_NEWCOMERS), Arc::clone(&room));
     let mut connections = JoinSet::new();
     let accepting = async {
         loop {
-            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+            // Whoever comes may have a request at once.
+            let Ok(free) = room.acquire().await else { return };
+            drop(free);
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let served = connection::serve(stream, router.clone(), limits, stop.clone());
-                    connections.spawn(async move {
-                        served.await;
-                        drop(place);
-                    });
+                    let guest = newcomers.enter();
+                    connections.spawn(connection::serve(stream, router.clone(), limits, guest, stop.clone()));
                 }
                 Err(error) if is_the_clients(error.kind()) => {}
                 Err(error) => {
@@ -66,8 +71,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         () = accepting => {}
         () = stop.cancelled() => {}
     }
+    let newcomers = Newcomers::new(MOST_LAST, room);
     for stream in last_of(listener).await {
-        connections.spawn(connection::serve(stream, router.clone(), limits, stop.clone()));
+        let guest = newcomers.enter();
+        connections.spawn(connection::serve(stream, router.clone(), limits, guest, stop.clone()));
     }
     while connections.join_next().await.is_some() {}
 }

@@ -5,6 +5,20 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use crate::harness::{Room, said};
 
+/// The settings of an API, in an environment without its role.
+#[test]
+fn commands_beside_the_service_do_not_mind_where_executors_are() {
+    let room = Room::new();
+    let run = |arguments: &[&str]| {
+        let variable = "RULEBOX_EXECUTORS__ADDRESSES";
+        said(&room.command(arguments).env(variable, "https://executors:7443").output().unwrap())
+    };
+    assert!(run(&["tenant", "create", "acme"]).ok().starts_with("acme  "));
+    run(&["key", "list", "--tenant", "acme"]).ok();
+    let refused = run(&["serve"]).refused(2);
+    assert!(refused.contains("RULEBOX_EXECUTORS__ADDRESSES") && refused.contains("RULEBOX_ROLE=api"), "{refused}");
+}
+
 #[test]
 fn a_tenant_and_its_keys_are_made_listed_and_revoked() {
     let room = Room::new();

@@ -217,13 +217,46 @@ async fn bodies_of_one_tenant_that_do_not_end_leave_room_for_those_of_another() 
 #[tokio::test]
 async fn connections_are_bounded_and_the_next_one_waits() {
     let server = Server::with(|config| config.api.connections = 1).await;
-    let first = connect(&server).await;
+    // It has asked, and lives on.
+    let mut first = connect(&server).await;
+    first.write_all(b"GET /v1/limits HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(first.read(&mut [0; 1]).await.unwrap() > 0);
     let mut second = connect(&server).await;
     second.write_all(head("nobody", "application/json", "content-length: 0").as_bytes()).await.unwrap();
     let early = timeout(Duration::from_millis(500), second.read(&mut [0; 1])).await;
     assert!(early.is_err(), "the second was answered beside the first");
     drop(first);
     assert!(answer(&mut second).await.starts_with("HTTP/1.1 401 "));
+}
+
+#[tokio::test]
+async fn connections_without_a_request_keep_nobody_waiting() {
+    let server = Server::with(|config| config.api.connections = 32).await;
+    let mut silent = Vec::new();
+    for n in 0..200 {
+        let mut stream = connect(&server).await;
+        if n % 2 == 0 {
+            stream.write_all(b"GET /v1/limits HTTP/1.1\r\nhost: ").await.unwrap();
+        }
+        silent.push(stream);
+    }
+    let began = Instant::now();
+    // Each a connection of its own, and all in less time than a silent one has.
+    let ask = async {
+        for _ in 0..20 {
+            let mut stream = connect(&server).await;
+            stream.write_all(b"GET /v1/limits HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+            assert!(answer(&mut stream).await.starts_with("HTTP/1.1 401 "));
+        }
+    };
+    timeout(Duration::from_secs(8), ask).await.unwrap();
+    println!("20 requests beside 200 connections without one took {:?}", began.elapsed());
+    // The oldest had to go, the youngest may still ask.
+    let mut oldest = silent.remove(0);
+    assert!(!matches!(timeout(Duration::from_secs(5), oldest.read(&mut [0; 1])).await.unwrap(), Ok(1..)));
+    let mut last = silent.pop().unwrap();
+    last.write_all(b"GET /v1/limits HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    assert!(answer(&mut last).await.starts_with("HTTP/1.1 401 "));
 }
 
 #[tokio::test]
