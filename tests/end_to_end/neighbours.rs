@@ -4,14 +4,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rulebox_tests::{Executor, Server, output, rule};
-use serde_json::{Value, json};
+use rulebox_tests::{Executor, Server, SetAtEnd, output, rule};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::replicas::body;
 
 /// Connections of the tenant that does all that it may.
 const CONNECTIONS: usize = 32;
+/// Kinds of what they ask.
+const KINDS: usize = 8;
 /// Single evaluations of the other: quiet, and then beside that.
 const EVALUATIONS: usize = 2_000;
 
@@ -91,39 +93,100 @@ fn upload_endless(server: &Server, key: &str) {
     body(request.header("content-type", "application/wasm").body(module).send(), 201);
 }
 
+/// What became of the requests of the tenant that does all that it may.
+#[derive(Debug, Default)]
+struct Outcomes {
+    /// Modules that were stopped at a limit.
+    stopped: AtomicU64,
+    /// Requests that were answered, or refused for what is in them.
+    done: AtomicU64,
+    /// 429: it has taken what it may a second.
+    limited: AtomicU64,
+    /// 503: there is no room, or it has its part.
+    turned_away: AtomicU64,
+}
+
+impl Outcomes {
+    fn count(&self, answer: reqwest::blocking::Response) {
+        let (status, text) = (answer.status().as_u16(), answer.text().unwrap_or_default());
+        let counter = match status {
+            422 if text.contains("deadline_exceeded") || text.contains("fuel_exhausted") => &self.stopped,
+            200 | 201 => &self.done,
+            429 => &self.limited,
+            503 => &self.turned_away,
+            _ => panic!("{status} {text}"),
+        };
+        counter.fetch_add(1, Ordering::SeqCst);
+        if matches!(status, 429 | 503) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// One request of the kind of this connection, the `n`th of it.
+fn load(server: &Server, key: &str, connection: usize, n: usize) -> reqwest::blocking::Response {
+    let endless = "/v1/rules/endless/evaluate";
+    match connection % KINDS {
+        0 | 1 => server.post(key, endless, &json!({"inputs": {}})),
+        2 | 3 => server.post(key, endless, &json!({"columns": {"time": vec![0; 1_000]}})),
+        // A body of a megabyte.
+        4 => {
+            let columns = json!({"columns": {"equity": vec![1.25; 100_000], "drawdown": vec![0.125; 100_000]}});
+            server.post(key, "/v1/rules/busy/evaluate", &columns)
+        }
+        // A module that nobody has loaded.
+        5 => server.post(key, "/v1/rules/busy/versions", &json!({"source": busy(2 + n * CONNECTIONS + connection)})),
+        // A stream.
+        6 => {
+            let request = server.client().post(format!("{}/v1/rules/busy/evaluate", server.api)).bearer_auth(key);
+            let lines = "{\"equity\":1.25,\"drawdown\":0.125}\n".repeat(20_000);
+            request.header("content-type", "application/x-ndjson").body(lines).send()
+        }
+        // Honest work of many seconds.
+        _ => {
+            let rows = if std::env::var_os("RULEBOX_FULL").is_some() { 1_000_000 } else { 50_000 };
+            let columns = json!({"columns": {"equity": vec![1; rows], "drawdown": vec![0; rows]}});
+            server.post(key, "/v1/rules/long/evaluate", &columns)
+        }
+    }
+    .unwrap()
+}
+
+fn busy(n: usize) -> String {
+    format!("rule busy(equity, drawdown) = drawdown > 20% or equity < {n}")
+}
+
+/// Costs about as much a bar as a rule may.
+const LONG: &str = "rule long(equity, drawdown) {\n  out a = sma(equity, 1000) ?? 0\n  out b = highest(equity, 1000) ?? 0\n  out c = stdev(equity, 1000) ?? 0\n  if drawdown > 20% { warn \"w\" }\n}";
+
 fn one_tenant_beside_another(elsewhere: bool) {
     let (home, [greedy, other]) = Home::start(elsewhere);
     let server = &home.server;
     body(server.post(&other, "/v1/rules", &json!({"source": rule(1)})), 201);
     upload_endless(server, &greedy);
+    for source in [busy(1), LONG.to_owned()] {
+        body(server.post(&greedy, "/v1/rules", &json!({ "source": source })), 201);
+    }
     evaluate(server, &other);
     let quiet = evaluate(server, &other);
 
-    let (over, stopped) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (over, outcomes) = (AtomicBool::new(false), Outcomes::default());
     let loud = std::thread::scope(|scope| {
+        let _end = SetAtEnd(&over);
         for connection in 0..CONNECTIONS {
-            let (over, stopped, greedy) = (&over, &stopped, &greedy);
-            // Of both kinds: single bars, and series.
-            let request =
-                if connection % 2 == 0 { json!({"inputs": {}}) } else { json!({"columns": {"time": vec![0; 1_000]}}) };
+            let (over, outcomes, greedy) = (&over, &outcomes, &greedy);
             scope.spawn(move || {
+                let mut n = 0;
                 while !over.load(Ordering::SeqCst) {
-                    let answer = server.post(greedy, "/v1/rules/endless/evaluate", &request).unwrap();
-                    let (status, answer) = (answer.status().as_u16(), answer.json::<Value>().unwrap());
-                    match status {
-                        422 => assert!(
-                            matches!(answer["kind"].as_str(), Some("deadline_exceeded" | "fuel_exhausted")),
-                            "{answer}"
-                        ),
-                        429 | 503 => std::thread::sleep(Duration::from_millis(20)),
-                        _ => panic!("{status} {answer}"),
-                    }
-                    stopped.fetch_add(1, Ordering::SeqCst);
+                    outcomes.count(load(server, greedy, connection, n));
+                    n += 1;
                 }
             });
         }
         // Until the first has been stopped, all that can run run.
-        while stopped.load(Ordering::SeqCst) == 0 {
+        let since = Instant::now();
+        while outcomes.stopped.load(Ordering::SeqCst) == 0 {
+            assert!(since.elapsed() < Duration::from_mins(2), "{outcomes:?}");
             std::thread::sleep(Duration::from_millis(10));
         }
         let loud = evaluate(server, &other);
@@ -133,7 +196,7 @@ fn one_tenant_beside_another(elsewhere: bool) {
     let ratio = |percent| percentile(&loud, percent).as_secs_f64() / percentile(&quiet, percent).as_secs_f64();
     println!(
         "{}: single evaluations, p50 {:?} quiet, {:?} ({:.2}x) beside {CONNECTIONS} connections of another tenant's endless \
-         loops; p99 {:?}, {:?} ({:.2}x); {} loops were stopped",
+         loops, large bodies, uploads, streams and long runs; p99 {:?}, {:?} ({:.2}x); of its requests: {outcomes:?}",
         if elsewhere { "executor" } else { "one process" },
         percentile(&quiet, 50),
         percentile(&loud, 50),
@@ -141,7 +204,6 @@ fn one_tenant_beside_another(elsewhere: bool) {
         percentile(&quiet, 99),
         percentile(&loud, 99),
         ratio(99),
-        stopped.into_inner()
     );
 }
 

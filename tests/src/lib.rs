@@ -10,6 +10,7 @@ pub use executor::Executor;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,16 @@ pub fn binary() -> PathBuf {
     let binary = test.parent().and_then(Path::parent).unwrap().join("rulebox");
     assert!(binary.is_file(), "{} is missing: build it with `cargo build --release --workspace`", binary.display());
     binary
+}
+
+/// Tells the threads of a scope that it is over, also when the test fails before it says so: the scope waits for them.
+#[derive(Debug)]
+pub struct SetAtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 /// A rule that is right, `n` in its text, so that each is another.

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use rulebox_tests::servers::clock::Clock;
 use rulebox_tests::servers::postgres::{Database, Postgres};
 use rulebox_tests::servers::redis::Redis;
-use rulebox_tests::{Server, output, rule};
+use rulebox_tests::{Server, SetAtEnd, output, rule};
 use serde_json::{Value, json};
 
 use super::propagation::{all_reaches, until};
@@ -249,14 +249,6 @@ fn a_clock_that_is_set_back_changes_nothing() {
     let (verified, said) = output(&["audit", "verify"], &database.settings());
     assert!(verified.success() && said.contains("whole") && !said.contains("BROKEN"), "{said}");
     println!("{said}");
-}
-
-struct SetAtEnd<'a>(&'a AtomicBool);
-
-impl Drop for SetAtEnd<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
 }
 
 /// A replica that starts with a clock years ahead runs its retention at once.

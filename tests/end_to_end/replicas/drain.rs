@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::blocking::Client;
+use rulebox_tests::SetAtEnd;
 use rulebox_tests::rule;
 use rulebox_tests::servers::free_port;
 use rulebox_tests::servers::nginx::Nginx;
@@ -53,6 +54,7 @@ fn no_request_is_lost_when_a_replica_is_stopped() {
     let bar = json!({"inputs": {"equity": 1, "drawdown": 0.1}});
     let mut took = Vec::new();
     std::thread::scope(|scope| {
+        let _end = SetAtEnd(&over);
         for client in 0..CLIENTS {
             let (over, answered, key, base) = (&over, &answered, &key, nginx.url());
             let body = if client % 2 == 0 { &columns } else { &bar };

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::blocking::Response;
 use rulebox_tests::servers::postgres::{Database, Postgres, Sync};
-use rulebox_tests::{Server, output, rule};
+use rulebox_tests::{Server, SetAtEnd, output, rule};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -131,6 +131,7 @@ fn upload_during(replicas: &[Replica; 2], key: &str, prefix: &str, trouble: impl
     let all = Mutex::new(Uploads::default());
     let mut away = Duration::ZERO;
     std::thread::scope(|scope| {
+        let _end = SetAtEnd(&over);
         for thread in 0..4 {
             let (over, all, server) = (&over, &all, &replicas[thread % 2].server);
             scope.spawn(move || {

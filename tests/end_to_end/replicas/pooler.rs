@@ -1,5 +1,6 @@
 //! Two replicas behind a pooler with few servers: every request gets its own answer.
 
+use rulebox_tests::SetAtEnd;
 use rulebox_tests::servers::pgbouncer::PgBouncer;
 
 use super::*;
@@ -73,6 +74,7 @@ fn thousands_of_calls_through_a_pooler_are_answered_right() {
     let over = AtomicBool::new(false);
     let began = Instant::now();
     let (calls, servers) = std::thread::scope(|scope| {
+        let _end = SetAtEnd(&over);
         let watch = scope.spawn(|| most_servers(&server, &over));
         let clients: Vec<_> = (0..CLIENTS)
             .map(|n| {
