@@ -8,6 +8,7 @@ pub mod fair;
 pub mod guest;
 pub mod live;
 pub mod modules;
+pub mod places;
 pub mod pool;
 pub mod prepared;
 pub mod room;

@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus::IntCounter;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::fair::{Bounds, Fair, Owner, Turn};
-use super::shares::{Share, Shares};
+use super::places::{Placed, Places};
 use super::threads::{Threads, Undone};
 
 /// Why work was not done.
@@ -45,12 +44,8 @@ pub enum PoolError {
 #[derive(Clone, Debug)]
 pub struct Pool {
     name: &'static str,
-    /// Places.
-    size: usize,
-    /// One permit for each that runs or waits.
-    places: Arc<Semaphore>,
-    /// Of these, what each owner has.
-    shares: Shares,
+    /// One for each that runs or waits.
+    places: Places,
     fair: Fair,
     threads: Threads,
     waiting: Arc<AtomicUsize>,
@@ -73,12 +68,10 @@ const LONG: usize = 8;
 impl Pool {
     /// A pool of `threads`, where `queue` may wait. Of the places to wait, one owner has half at most.
     pub fn new(name: &'static str, threads: usize, queue: usize) -> Self {
-        let places = threads.saturating_add(queue).min(Semaphore::MAX_PERMITS);
+        let places = threads.saturating_add(queue);
         Self {
             name,
-            size: places,
-            places: Arc::new(Semaphore::new(places)),
-            shares: Shares::new(places.div_ceil(2).max(threads + 1)),
+            places: Places::new(places, places.div_ceil(2).max(threads.saturating_add(1))),
             fair: Fair::new(Bounds { turns: threads, of_owner: threads.max(2), of_all: Self::most_at_a_time(threads) }),
             threads: Threads::new(name),
             waiting: Arc::default(),
@@ -124,17 +117,12 @@ impl Pool {
     /// [`PoolError::Full`].
     pub fn place(&self, owner: impl Into<Owner>) -> Result<Place, PoolError> {
         let owner = owner.into();
-        // The last quarter is for those who have no place yet.
-        let is_scarce = self.places.available_permits() <= self.size / 4 && self.size >= 4;
-        if is_scarce && self.shares.holds(owner) {
-            return Err(self.full());
-        }
-        if let Some(share) = self.shares.take(owner)
-            && let Ok(permit) = Arc::clone(&self.places).try_acquire_owned()
-        {
-            return Ok(Place { pool: self.clone(), owner, held: Arc::new((Some(share), permit)) });
-        }
-        Err(self.full())
+        let placed = self.places.take(owner).ok_or_else(|| self.full())?;
+        Ok(self.placed(owner, placed))
+    }
+
+    fn placed(&self, owner: Owner, placed: Placed) -> Place {
+        Place { pool: self.clone(), owner, held: Arc::new(placed) }
     }
 
     fn full(&self) -> PoolError {
@@ -149,10 +137,8 @@ impl Pool {
     /// # Errors
     /// None while the pool lives.
     pub async fn place_in_turn(&self, owner: impl Into<Owner>) -> Result<Place, PoolError> {
-        match Arc::clone(&self.places).acquire_owned().await {
-            Ok(permit) => Ok(Place { pool: self.clone(), owner: owner.into(), held: Arc::new((None, permit)) }),
-            Err(_) => Err(PoolError::Full { pool: self.name, retry_after: Duration::from_secs(1) }),
-        }
+        let placed = self.places.take_in_turn().await.ok_or_else(|| self.full())?;
+        Ok(self.placed(owner.into(), placed))
     }
 
     /// Does the work on a thread of the pool. A caller who goes away while waiting gives up its place; work that has
@@ -174,7 +160,7 @@ impl Pool {
 pub struct Place {
     pool: Pool,
     owner: Owner,
-    held: Arc<(Option<Share>, OwnedSemaphorePermit)>,
+    held: Arc<Placed>,
 }
 
 impl Place {
@@ -235,7 +221,6 @@ mod tests {
     use super::*;
 
     const ONE: Owner = Owner(uuid::Uuid::from_u128(1));
-    const OTHER: Owner = Owner(uuid::Uuid::from_u128(2));
 
     #[tokio::test]
     async fn what_does_not_fit_is_refused_at_once_and_places_come_back() {
@@ -295,16 +280,5 @@ mod tests {
         let pool = Pool::new("test", 1, 0);
         assert!(matches!(pool.run(ONE, || panic!("on purpose")).await, Err(PoolError::Panicked { .. })));
         assert_eq!(pool.run(ONE, || 2).await.unwrap(), 2);
-    }
-
-    #[tokio::test]
-    async fn owners_leave_places_to_others() {
-        let pool = Pool::new("test", 1, 7);
-        let mut held: Vec<_> = (0..4).map(|_| pool.place(ONE).unwrap()).collect();
-        assert!(matches!(pool.place(ONE), Err(PoolError::Full { .. })), "half is his");
-        held.extend((0..2).map(|_| pool.place(OTHER).unwrap()));
-        assert!(matches!(pool.place(OTHER), Err(PoolError::Full { .. })), "the last quarter is for who has none");
-        held.extend([3, 4].map(|n| pool.place(Owner(uuid::Uuid::from_u128(n))).unwrap()));
-        assert!(pool.place(Owner(uuid::Uuid::from_u128(5))).is_err());
     }
 }
