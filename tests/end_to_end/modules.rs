@@ -64,7 +64,7 @@ fn answers(server: &Server) -> Vec<(String, u16, Value)> {
         ask(name, request(&format!("/v1/rules/{name}/evaluate?series=verdict,out")).json(&body));
         let session = request("/v1/sessions").json(&json!({"rules": [name]})).send().unwrap();
         let session: Value = serde_json::from_str(&session.text().unwrap()).unwrap();
-        let path = format!("/v1/sessions/{}/bars", session["id"].as_str().unwrap());
+        let path = format!("/v1/sessions/{}/bars", session["id"].as_str().unwrap_or_else(|| panic!("{session}")));
         for seq in 0..5 {
             let cut =
                 |(name, values): (&String, &Value)| (name.clone(), json!(values.as_array().unwrap()[seq * 40..][..40]));

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::NoServerSessionStorage;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::chain;
+
+mod purpose;
 
 /// What both sides speak inside TLS.
 const HTTP2: &[u8] = b"h2";
@@ -129,6 +131,19 @@ impl Identity {
         self.renewed.notified().await;
     }
 
+    /// Until [`Identity::server`] is another than this.
+    pub async fn replaced(&self, server: &Arc<ServerConfig>) {
+        loop {
+            let mut renewed = std::pin::pin!(self.renewed.notified());
+            // Before the look, so that nothing comes between.
+            renewed.as_mut().enable();
+            if !Arc::ptr_eq(&self.server(), server) {
+                return;
+            }
+            renewed.await;
+        }
+    }
+
     /// Reads the files again; whether they had changed. Those that cannot be used leave all as it was.
     ///
     /// # Errors
@@ -208,14 +223,16 @@ impl Contents {
         let roots = Arc::new(roots);
         let chain = certificates(certificate, &files.certificate)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(pem(&files.key, "a private key"))?;
+        let of_executors = purpose::Executors::new(&roots).map_err(|error| unfit(error.into()))?;
         let mut client = ClientConfig::builder_with_protocol_versions(&[&TLS13])
-            .with_root_certificates(Arc::clone(&roots))
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(of_executors))
             .with_client_auth_cert(chain.clone(), key.clone_key())
             .map_err(|error| unfit(error.into()))?;
         client.alpn_protocols = vec![HTTP2.to_vec()];
-        let verifier = WebPkiClientVerifier::builder(roots).build().map_err(|error| unfit(error.into()))?;
+        let of_apis = purpose::Apis::new(&roots).map_err(|error| unfit(error.into()))?;
         let mut server = ServerConfig::builder_with_protocol_versions(&[&TLS13])
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(Arc::new(of_apis))
             .with_single_cert(chain, key)
             .map_err(|error| unfit(error.into()))?;
         server.alpn_protocols = vec![HTTP2.to_vec()];

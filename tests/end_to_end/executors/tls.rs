@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rcgen::ExtendedKeyUsagePurpose;
 use rulebox_tests::servers::authority::{Authority, Identity};
 use rulebox_tests::{Executor, Server};
 use rustls::pki_types::pem::PemObject;
@@ -50,6 +51,13 @@ fn nobody_talks_to_an_executor_without_a_certificate_of_its_authority() {
     let stranger = Authority::new();
     let folder = tempfile::tempdir().unwrap();
     let strange = knock(far.ports[0], &far.authority, Some(&stranger.identify(folder.path()))).unwrap_err();
+    // An executor's own certificate is not an API's; and one that says nothing is nobody's.
+    for purposes in [&[ExtendedKeyUsagePurpose::ServerAuth][..], &[]] {
+        let folder = tempfile::tempdir().unwrap();
+        let executors = far.authority.identify_for(folder.path(), &["localhost"], purposes);
+        let refused = knock(far.ports[0], &far.authority, Some(&executors)).unwrap_err();
+        assert!(refused.contains("ertificate"), "{refused}");
+    }
     assert!(no_certificate.contains("CertificateRequired"), "{no_certificate}");
     assert!(
         strange.contains("UnknownCA") || strange.contains("BadCertificate") || strange.contains("DecryptError"),
@@ -76,6 +84,21 @@ fn nobody_talks_to_an_executor_without_a_certificate_of_its_authority() {
         let (_, log) = api.wait();
         assert!(log.contains("cannot be connected") && log.contains("invalid peer certificate"), "{log}");
     }
+}
+
+#[test]
+fn those_who_say_nothing_take_no_place_of_those_who_do() {
+    let far = Far::start(1);
+    let own = far.identities.last().unwrap();
+    let port = far.ports[0];
+    // More than there are connections for APIs, none of which says anything.
+    let silent: Vec<_> = (0..600).map(|_| TcpStream::connect(("localhost", port)).unwrap()).collect();
+    let began = Instant::now();
+    knock(port, &far.authority, Some(own)).unwrap();
+    println!("an API was let in beside {} silent connections in {:?}", silent.len(), began.elapsed());
+    let rule = upload(&far.api, &far.key, &example("equity_drawdown"));
+    let bar = json!({"inputs": {"balance": 1_000, "trades": 1}});
+    body(far.api.post(&far.key, &format!("/v1/rules/{rule}/evaluate"), &bar), 200);
 }
 
 #[test]

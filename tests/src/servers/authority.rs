@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use tempfile::TempDir;
 
 /// An authority that nobody trusts but those who are told to.
@@ -44,9 +44,16 @@ impl Authority {
 
     /// The same for other names.
     pub fn identify_as(&self, folder: &Path, names: &[&str]) -> Identity {
+        self.identify_for(folder, names, &[ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth])
+    }
+
+    /// The same for these purposes alone, or, if there are none, for whatever others make of that.
+    pub fn identify_for(&self, folder: &Path, names: &[&str], purposes: &[ExtendedKeyUsagePurpose]) -> Identity {
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.extended_key_usages = purposes.to_vec();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let identity = Identity { certificate: folder.join("server.pem"), key: folder.join("server.key") };
         std::fs::write(&identity.certificate, certificate.pem()).unwrap();
         std::fs::write(&identity.key, key.serialize_pem()).unwrap();

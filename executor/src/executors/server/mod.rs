@@ -16,11 +16,18 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Evaluation;
 use crate::execution::engine::{Engine, Module, Unloaded};
 use crate::execution::modules::LoadError;
+use crate::execution::places::Places;
 use crate::execution::pool::Pool;
+use crate::executors::wire::FrameRoom;
 use crate::telemetry::metrics::Metrics;
 
 pub use accept::{Limits, serve};
 pub use listener::{ListenError, Listener};
+
+/// Bytes of what APIs send, over all their runs: bars that have come, or are coming, and are not run.
+const FRAMES_BYTES: usize = 256 << 20;
+/// Modules that are read at a time: each is of a MiB at most, and comes at once.
+const ARRIVING: usize = 32;
 
 /// What runs modules for APIs. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -33,8 +40,12 @@ pub struct Executor {
     loads: Pool,
     /// Threads that wait for workers to compile the others.
     guest_loads: Pool,
-    /// Runs between their batches.
-    open: Arc<Semaphore>,
+    /// Runs that stay between their batches.
+    open: Places,
+    /// For what APIs send.
+    frames: FrameRoom,
+    /// Modules that are being read.
+    arriving: Arc<Semaphore>,
     metrics: Metrics,
     stopping: CancellationToken,
 }
@@ -52,7 +63,9 @@ impl Executor {
             guest_loads: Pool::new("module", settings.compile.workers, texts)
                 .strict()
                 .of_each_owner(settings.compile.tenant_workers),
-            open: Arc::new(Semaphore::new(streams.min(Semaphore::MAX_PERMITS))),
+            open: Places::new(streams, streams.div_ceil(2)),
+            frames: FrameRoom::new(FRAMES_BYTES),
+            arriving: Arc::new(Semaphore::new(ARRIVING)),
             metrics,
             stopping: CancellationToken::new(),
         }

@@ -7,14 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming};
 use rulebox_sandbox::{Digest, RunError};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Executor;
-use super::sink::{Replies, Sending};
+use super::sink::{Replies, Sending, send};
 use crate::execution::engine::{Module, Run, Setup};
 use crate::execution::fair::Owner;
+use crate::execution::places::Placed;
 use crate::execution::pool::Place;
 use crate::executors::wire::{Batch, Begin, Done, Failure, FrameError, Frames, Reply, Request, frame};
 use crate::telemetry::chain;
@@ -25,6 +26,8 @@ const WAITING: usize = 16;
 const GOES_ON: Duration = Duration::from_secs(2);
 /// Batches that may wait to be run; the API sends no more than two ahead.
 const AHEAD: usize = 4;
+/// How long a run waits for its next bars, if it is not one that stays. The API says first whatever it has.
+const NEXT: Duration = Duration::from_mins(5);
 
 /// What became of a request.
 pub(super) enum Begun {
@@ -41,7 +44,7 @@ pub(super) enum Begun {
 /// A run, between its batches.
 struct Held {
     run: Box<dyn Run>,
-    _open: Option<OwnedSemaphorePermit>,
+    _open: Option<Placed>,
 }
 
 /// What goes on in a run that all its parts need.
@@ -56,6 +59,7 @@ pub(super) async fn begin(executor: Executor, mut frames: Frames<Incoming>) -> B
     let first = match frames.next().await {
         Ok(Some(first)) => first,
         Ok(None) => return Begun::Unread(FrameError::Unasked("nothing was said")),
+        Err(FrameError::Late) => return Begun::Full,
         Err(error) => return Begun::Unread(error),
     };
     let (digest, owner, answers, stays) = match postcard::from_bytes(&first) {
@@ -64,7 +68,7 @@ pub(super) async fn begin(executor: Executor, mut frames: Frames<Incoming>) -> B
         Err(error) => return Begun::Unread(error.into()),
     };
     let Some(module) = executor.loaded.get(&digest) else { return Begun::NeedsModule };
-    let open = if stays { Arc::clone(&executor.open).try_acquire_owned().ok() } else { None };
+    let open = if stays { executor.open.take(owner) } else { None };
     if stays && open.is_none() {
         return Begun::Full;
     }
@@ -88,7 +92,7 @@ async fn go(
     executor: &Executor,
     context: &Context,
     owner: Owner,
-    (module, begin, open): (Arc<dyn Module>, Bytes, Option<OwnedSemaphorePermit>),
+    (module, begin, open): (Arc<dyn Module>, Bytes, Option<Placed>),
     answers: bool,
     place: Place,
     frames: Frames<Incoming>,
@@ -97,13 +101,14 @@ async fn go(
     // Ends with the run, whether or not the API has said all.
     let reader = tokio::spawn(read(frames, ahead, context.stop.clone()));
     let _ends = AbortOnDrop(reader);
+    let next = if open.is_some() { Duration::MAX } else { NEXT };
     let mut first = Some((begin, open, module));
     let mut held: Option<Held> = None;
     let mut place = Some(place);
     loop {
         // The set-up is work by itself if it is answered by itself; else it is done with the first bars.
         let is_set_up = answers && first.is_some();
-        let batch = if is_set_up { None } else { batches.recv().await };
+        let batch = if is_set_up { None } else { tokio::time::timeout(next, batches.recv()).await.ok().flatten() };
         if batch.is_none() && !is_set_up {
             return Ok(());
         }
@@ -170,7 +175,7 @@ async fn read(mut frames: Frames<Incoming>, ahead: mpsc::Sender<Bytes>, stop: Ca
     }
 }
 
-type First = (Bytes, Option<OwnedSemaphorePermit>, Arc<dyn Module>);
+type First = (Bytes, Option<Placed>, Arc<dyn Module>);
 
 /// The set-up, some bars, or both; on a thread of the pool.
 fn step(context: &Context, first: Option<First>, held: Option<Held>, batch: Option<&Bytes>) -> Result<Held, Failure> {
@@ -196,7 +201,7 @@ fn step(context: &Context, first: Option<First>, held: Option<Held>, batch: Opti
     let done = Done { report: held.run.report(), state: state.as_deref().map(serde_bytes::Bytes::new) };
     let about = 64 + state.as_ref().map_or(0, Vec::len);
     let message = frame(&Reply::Done(done), about).map_err(unread)?;
-    let _ = context.replies.blocking_send(Ok(Frame::data(message)));
+    send(&context.replies, message);
     Ok(held)
 }
 
@@ -213,7 +218,13 @@ fn run(context: &Context, run: &mut dyn Run, batch: &Batch<'_>) -> Result<(), Fa
         run.refuel(fuel);
     }
     let columns = batch.input.numbers().map_err(unread)?;
-    let mut sink = Sending { replies: &context.replies, stop: &context.stop, follows: batch.follows, broken: None };
+    let mut sink = Sending {
+        replies: &context.replies,
+        stop: &context.stop,
+        follows: batch.follows,
+        broken: None,
+        untaken: false,
+    };
     let ran = columns.lend(batch.input.rows as usize, |input| run.batch(input, 0, &mut sink));
     match (sink.broken, ran) {
         (Some(error), _) => Err(unread(error)),

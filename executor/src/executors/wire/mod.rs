@@ -12,7 +12,7 @@ mod request;
 mod tests;
 
 pub use columns::{InputBytes, TimeBytes, borrowed, rows_a_batch};
-pub use frames::{FRAME_BYTES, FrameError, Frames, frame};
+pub use frames::{FRAME_BYTES, FrameError, FrameRoom, Frames, frame};
 pub use reply::{Done, Failure, Reply, Rows};
 pub use request::{Batch, Begin, Request};
 
