@@ -25,7 +25,15 @@ impl Executor {
     /// # Errors
     /// If the process ends instead of serving.
     pub fn try_start(listen: &str, settings: &[(&str, &str)]) -> Result<Self, Refused> {
-        let mut child = Command::new(binary())
+        Self::try_start_by(Command::new(binary()), listen, settings)
+    }
+
+    /// The same by a command that runs what follows it.
+    ///
+    /// # Errors
+    /// If the process ends instead of serving.
+    pub fn try_start_by(mut command: Command, listen: &str, settings: &[(&str, &str)]) -> Result<Self, Refused> {
+        let mut child = command
             .args(["serve", "--role", "executor"])
             .env_clear()
             .env("RULEBOX_EXECUTORS__LISTEN", listen)

@@ -45,6 +45,10 @@ impl ExecutorApp {
         workers.start()?;
         confinement::prepare().map_err(StartError::Prepare)?;
         let confinement = confinement::confine(&Profile::executor(readable), config.executors.confinement)?;
+        // What it may read must be enough to read it again when it changes.
+        if let Some(identity) = &identity {
+            identity.reload()?;
+        }
         Ok(Self { config, listener, health, identity, confinement, workers })
     }
 

@@ -12,6 +12,7 @@ use super::csv::DataError;
 use super::params::ParamError;
 use crate::app::StartError;
 use crate::config::ConfigError;
+use crate::confinement::AnewError;
 use crate::demo::DemoError;
 use crate::store::StoreError;
 use crate::telemetry::logs::LogError;
@@ -55,6 +56,9 @@ pub(super) enum Failure {
     /// Standard output.
     #[error("cannot write the output")]
     Output(#[from] io::Error),
+    /// An executor that keeps what it was given.
+    #[error(transparent)]
+    Anew(#[from] AnewError),
     /// Settings that cannot be read.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -11,6 +11,7 @@ use super::signal;
 use crate::app::executor::ExecutorApp;
 use crate::app::{App, tables};
 use crate::config::{Config, Role};
+use crate::confinement::begin_anew;
 use crate::telemetry::logs;
 
 /// Serve rules over HTTP
@@ -160,6 +161,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Gives up all rights, and only then starts threads.
 fn serve_executor(config: Config) -> Result<(), Failure> {
+    begin_anew()?;
     logs::start(&config.log)?;
     let app = ExecutorApp::start(config)?;
     tracing::info!(confinement = %app.confinement(), "confined");

@@ -167,6 +167,8 @@ const FORKS: &[c_long] = &[
     // What it forks aborts by its own number.
     libc::SYS_tgkill,
     libc::SYS_prctl,
+    // Each copy gives up what there may be once more; nothing is had by it.
+    libc::SYS_capset,
     libc::SYS_prlimit64,
     libc::SYS_seccomp,
     libc::SYS_landlock_create_ruleset,

@@ -1,12 +1,15 @@
 //! What a process gives up before it meets what tenants send: files, sockets, other programs, other processes.
 //!
-//! Four layers, none of which trusts the others. `no_new_privs`: no program gives it more rights. `core`: its memory is
+//! Five layers, none of which trusts the others. `no_new_privs`: no program gives it more rights.
+//! `no_capabilities`: it has
+//! none, even as root. `core`: its memory is
 //! in no core dump, and no other process of its user reads it. Landlock: the files and addresses that it may name.
 //! seccomp: the system calls that it may make, by an allow-list that answers `EPERM` to all else, so that what nobody
 //! thought of fails and does not kill.
 //!
 //! None of it can be taken back, and all of it holds for every thread and process that is made after it.
 
+mod anew;
 mod calls;
 mod landlock;
 mod process;
@@ -18,6 +21,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+pub use anew::{AnewError, begin_anew};
 pub use process::OnlyThread;
 pub use report::{Confinement, Holds, Layer, LayerName};
 
@@ -172,6 +176,7 @@ pub fn confine_in(
     // Last what forbids the calls of the others.
     Ok(Confinement {
         no_new_privs: if wanted(LayerName::NoNewPrivs) { process::no_new_privs() } else { left_out() },
+        no_capabilities: if wanted(LayerName::NoCapabilities) { process::no_capabilities() } else { left_out() },
         core: if wanted(LayerName::Core) { process::no_core() } else { left_out() },
         landlock: if wanted(LayerName::Landlock) { landlock::restrict(&profile.readable)? } else { left_out() },
         seccomp: if wanted(LayerName::Seccomp) { seccomp::restrict(profile) } else { left_out() },

@@ -10,6 +10,8 @@ use serde::Serialize;
 pub enum LayerName {
     /// No program gives the process more rights.
     NoNewPrivs,
+    /// What its user may do beyond his own.
+    NoCapabilities,
     /// No core dumps, and no other process of the same user reads its memory.
     Core,
     /// Files and addresses.
@@ -20,13 +22,14 @@ pub enum LayerName {
 
 impl LayerName {
     /// Every layer.
-    pub const ALL: [Self; 4] = [Self::NoNewPrivs, Self::Core, Self::Landlock, Self::Seccomp];
+    pub const ALL: [Self; 5] = [Self::NoNewPrivs, Self::NoCapabilities, Self::Core, Self::Landlock, Self::Seccomp];
 }
 
 impl fmt::Display for LayerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoNewPrivs => "no_new_privs",
+            Self::NoCapabilities => "no_capabilities",
             Self::Core => "core",
             Self::Landlock => "landlock",
             Self::Seccomp => "seccomp",
@@ -97,6 +100,8 @@ impl fmt::Display for Layer {
 pub struct Confinement {
     /// No program gives the process more rights.
     pub no_new_privs: Layer,
+    /// What its user may do beyond his own.
+    pub no_capabilities: Layer,
     /// No core dumps, and no other process of the same user reads its memory.
     pub core: Layer,
     /// Files and addresses.
@@ -107,9 +112,10 @@ pub struct Confinement {
 
 impl Confinement {
     /// The layers by name.
-    pub const fn layers(&self) -> [(LayerName, &Layer); 4] {
+    pub const fn layers(&self) -> [(LayerName, &Layer); 5] {
         [
             (LayerName::NoNewPrivs, &self.no_new_privs),
+            (LayerName::NoCapabilities, &self.no_capabilities),
             (LayerName::Core, &self.core),
             (LayerName::Landlock, &self.landlock),
             (LayerName::Seccomp, &self.seccomp),
@@ -141,6 +147,7 @@ mod tests {
         let landlock = Layer { holds: Holds::Part, abi: Some(3), reason: Some("no network rules".to_owned()) };
         let confinement = Confinement {
             no_new_privs: Layer::WHOLE,
+            no_capabilities: Layer::WHOLE,
             core: Layer::WHOLE,
             landlock,
             seccomp: Layer::missing("not in this kernel"),
@@ -148,11 +155,12 @@ mod tests {
         assert!(!confinement.is_whole());
         assert_eq!(
             confinement.to_string(),
-            "no_new_privs holds; core holds; landlock holds in part (ABI 3): no network rules; seccomp does not hold: \
-             not in this kernel"
+            "no_new_privs holds; no_capabilities holds; core holds; landlock holds in part (ABI 3): no network rules; \
+             seccomp does not hold: not in this kernel"
         );
         let expected = serde_json::json!({
             "no_new_privs": {"holds": "whole"},
+            "no_capabilities": {"holds": "whole"},
             "core": {"holds": "whole"},
             "landlock": {"holds": "part", "abi": 3, "reason": "no network rules"},
             "seccomp": {"holds": "nothing", "reason": "not in this kernel"},

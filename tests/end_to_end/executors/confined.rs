@@ -1,6 +1,8 @@
 //! What an executor gives up, as the system says it.
 
-use rulebox_tests::Executor;
+use std::process::Command;
+
+use rulebox_tests::{Executor, binary, root};
 
 use super::Near;
 
@@ -10,7 +12,7 @@ fn an_executor_holds_nothing_and_says_so() {
     let executor = &near.executors[0];
     let client = near.api.client();
     let said = client.get(format!("{}/readyz?verbose", executor.health)).send().unwrap().text().unwrap();
-    for layer in ["no_new_privs", "core", "landlock", "seccomp"] {
+    for layer in ["no_new_privs", "no_capabilities", "core", "landlock", "seccomp"] {
         assert!(said.contains(&format!("[+] {layer}: holds")), "{said}");
         assert!(executor.confined.contains(&format!("{layer} holds")), "{}", executor.confined);
     }
@@ -20,11 +22,33 @@ fn an_executor_holds_nothing_and_says_so() {
     for task in tasks {
         let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
         assert!(status.contains("NoNewPrivs:\t1") && status.contains("Seccomp:\t2"), "{status}");
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            assert!(status.contains(&format!("{set}:\t0000000000000000\n")), "{status}");
+        }
         threads += 1;
     }
     assert!(threads > 1);
     let metrics = client.get(format!("{}/metrics", executor.health)).send().unwrap().text().unwrap();
     assert!(metrics.contains("rulebox_evaluation_queue_depth"), "{metrics}");
+}
+
+#[test]
+fn an_executor_has_nothing_of_what_its_starter_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let listen = format!("unix:{}", directory.path().join("e.sock").display());
+    let mut careless = Command::new("/bin/sh");
+    careless.args(["-c", r#"exec 7<"$0"; exec "$@""#]).arg(root().join("Cargo.toml")).arg(binary());
+    let token = [("SOME_CLOUD_TOKEN", "canary-of-the-environment")];
+    let executor = Executor::try_start_by(careless, &listen, &token).unwrap();
+    let process = format!("/proc/{}", executor.process());
+    let environment = std::fs::read(format!("{process}/environ")).unwrap();
+    let environment = String::from_utf8_lossy(&environment);
+    assert!(!environment.contains("canary"), "{environment}");
+    assert!(environment.contains("RULEBOX_"), "{environment}");
+    for open in std::fs::read_dir(format!("{process}/fd")).unwrap() {
+        let target = std::fs::read_link(open.unwrap().path()).unwrap_or_default();
+        assert!(!target.ends_with("Cargo.toml"), "{}", target.display());
+    }
 }
 
 #[test]

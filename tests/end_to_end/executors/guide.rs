@@ -44,7 +44,7 @@ fn every_command_of_the_guide_runs() {
             continue;
         }
         assert!(said.contains("[+] executors: 1 of 1 connected"), "{script}\n{said}");
-        for layer in ["no_new_privs", "core", "landlock", "seccomp"] {
+        for layer in ["no_new_privs", "no_capabilities", "core", "landlock", "seccomp"] {
             assert!(said.contains(&format!("[+] {layer}: holds")), "{script}\n{said}");
         }
     }

@@ -28,9 +28,7 @@ impl OneThread {
 /// Closes all descriptors but the three that every process has: whoever started the one that started this may have left
 /// some open, and they are not ours to have.
 pub(super) fn close_inherited() -> io::Result<()> {
-    let open = std::fs::read_dir("/proc/self/fd")?;
-    let numbers = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok()).collect::<Vec<_>>();
-    for number in numbers.into_iter().filter(|number| *number > 2) {
+    for number in open_descriptors()? {
         // SAFETY: the process has just begun, and nothing in it owns a descriptor yet. (That of the directory is
         // closed already, which is an error without a consequence.)
         #[expect(unsafe_code, reason = "nobody owns what is closed")]
@@ -39,6 +37,30 @@ pub(super) fn close_inherited() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Has all descriptors but the first three end with this program, whoever left them open: the next one that the process
+/// runs does not have them.
+///
+/// # Errors
+/// If the system does not say what is open, or does not let it be changed.
+pub fn close_on_exec() -> io::Result<()> {
+    for number in open_descriptors()? {
+        // SAFETY: the flag changes nothing for who uses the descriptor in this program. (That of the directory is
+        // closed already, which is an error without a consequence.)
+        #[expect(unsafe_code, reason = "no safe function takes a number")]
+        unsafe {
+            libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC);
+        }
+    }
+    Ok(())
+}
+
+/// The numbers of what is open beside the first three, and one more for the look itself.
+fn open_descriptors() -> io::Result<Vec<i32>> {
+    let open = std::fs::read_dir("/proc/self/fd")?;
+    let numbers = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    Ok(numbers.filter(|number| *number > 2).collect())
 }
 
 /// Makes a copy of the process.

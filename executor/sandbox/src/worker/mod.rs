@@ -28,6 +28,7 @@ use crate::limits::{ModuleLimits, SandboxConfig};
 use crate::outcome::Refusal;
 
 pub use client::Worker;
+pub use fork::close_on_exec;
 pub use serve::{ServeError, Stage, serve};
 
 /// What a worker is told before its first module.
