@@ -39,7 +39,7 @@ pub enum LoadError {
 }
 
 /// What is counted for a module beside its code and its bytes: its manifest, and what the engine keeps of it.
-const ENTRY_BYTES: usize = 16 << 10;
+pub const ENTRY_BYTES: usize = 16 << 10;
 
 /// The cache and what fills it.
 #[derive(Clone, Debug)]

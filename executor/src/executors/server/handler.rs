@@ -74,7 +74,7 @@ async fn put_module(executor: Executor, request: Request<Incoming>) -> Response<
     let Some(bytes) = bytes else { return said(StatusCode::BAD_REQUEST, "the module is too long, or was cut off") };
     let Ok(place) = loads.place(owner) else { return said(StatusCode::SERVICE_UNAVAILABLE, "no room") };
     let loading = executor.clone();
-    let loaded = place.run(move || loading.load(&bytes, compiled).map(|_| ())).await;
+    let loaded = place.run(move || loading.load(owner, &bytes, compiled).map(|_| ())).await;
     match loaded {
         Ok(Ok(())) => said(StatusCode::NO_CONTENT, ""),
         Ok(Err(error)) => match &*error {

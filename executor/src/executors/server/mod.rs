@@ -8,14 +8,15 @@ mod sink;
 
 use std::sync::Arc;
 
-use moka::sync::Cache;
 use rulebox_sandbox::Digest;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Evaluation;
+use crate::execution::cache::{Bounds, Cache};
 use crate::execution::engine::{Engine, Module, Unloaded};
-use crate::execution::modules::LoadError;
+use crate::execution::fair::Owner;
+use crate::execution::modules::{ENTRY_BYTES, LoadError};
 use crate::execution::places::Places;
 use crate::execution::pool::Pool;
 use crate::executors::wire::FrameRoom;
@@ -33,7 +34,7 @@ const ARRIVING: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Executor {
     engine: Arc<dyn Engine>,
-    loaded: Cache<[u8; 32], Arc<dyn Module>>,
+    loaded: Cache<Arc<dyn Module>>,
     /// Threads that run modules.
     runs: Pool,
     /// Threads that compile what our compiler made.
@@ -53,11 +54,11 @@ pub struct Executor {
 impl Executor {
     /// Runs modules in this engine.
     pub fn new(engine: Arc<dyn Engine>, settings: &crate::config::Config, metrics: Metrics) -> Self {
-        let Evaluation { threads, queue, streams, loaded_modules, .. } = settings.evaluation;
+        let Evaluation { threads, queue, streams, loaded_modules, loaded_bytes, .. } = settings.evaluation;
         let (compilers, texts) = (settings.compile.threads, settings.compile.queue);
         Self {
             engine,
-            loaded: Cache::new(loaded_modules as u64),
+            loaded: Cache::new(Bounds { entries: loaded_modules, bytes: loaded_bytes }),
             runs: Pool::new("evaluation", threads, queue),
             loads: Pool::new("compile", compilers, texts).strict(),
             guest_loads: Pool::new("module", settings.compile.workers, texts)
@@ -94,8 +95,12 @@ impl Executor {
     }
 
     /// Compiles a module, once for all that ask at the same time.
-    fn load(&self, bytes: &[u8], compiled: bool) -> Result<Arc<dyn Module>, Arc<LoadError>> {
+    fn load(&self, owner: Owner, bytes: &[u8], compiled: bool) -> Result<Arc<dyn Module>, Arc<LoadError>> {
         let digest = Digest::of(bytes);
-        self.loaded.try_get_with(digest.0, || self.engine.load(Unloaded { digest, bytes, compiled }))
+        self.loaded.get_or_make(owner, digest.0, || {
+            let module = self.engine.load(Unloaded { digest, bytes, compiled })?;
+            let size = module.code_bytes().saturating_add(ENTRY_BYTES);
+            Ok((module, size))
+        })
     }
 }

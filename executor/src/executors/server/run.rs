@@ -67,7 +67,7 @@ pub(super) async fn begin(executor: Executor, mut frames: Frames<Incoming>) -> B
         Ok(_) => return Begun::Unread(FrameError::Unasked("it does not begin at its beginning")),
         Err(error) => return Begun::Unread(error.into()),
     };
-    let Some(module) = executor.loaded.get(&digest) else { return Begun::NeedsModule };
+    let Some(module) = executor.loaded.get(owner, &digest) else { return Begun::NeedsModule };
     let open = if stays { executor.open.take(owner) } else { None };
     if stays && open.is_none() {
         return Begun::Full;
