@@ -74,7 +74,8 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_COMPILE__TENANT_WORKERS      modules of a tenant that are compiled at a time
   RULEBOX_COMPILE__WORKER_MEMORY_BYTES  memory to compile a module
   RULEBOX_COMPILE__WORKER_CPU_SECONDS  processor time to compile a module
-  RULEBOX_COMPILE__WORKER_SECONDS      time by the clock to compile a module
+  RULEBOX_COMPILE__WORKER_SECONDS      time by the clock to compile a module; of the API as of its
+                                       executors
   RULEBOX_COMPILE__WORKER_CONFINEMENT  what to do where the system cannot confine that process
                                        wholly: require, best-effort
   RULEBOX_EVALUATION__THREADS          threads that run rules
@@ -97,7 +98,8 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_EVALUATION__STREAM_BATCH_BYTES  bytes of a record batch of a stream
   RULEBOX_EXECUTORS__ADDRESSES         with the role api: where executors are, with commas between them,
                                        https://host:port or unix:/path; a name may stand for many
-  RULEBOX_EXECUTORS__RUNS              runs that one executor is given at a time
+  RULEBOX_EXECUTORS__RUNS              batches that one executor is given at a time; a tenant has
+                                       half of them at most
   RULEBOX_EXECUTORS__THREADS           threads that hand runs to executors and wait for them
   RULEBOX_EXECUTORS__CONNECT_MS        time to connect to one, and to wait for one if there is none
   RULEBOX_EXECUTORS__RESOLVE_SECONDS   time between two looks at what a name stands for

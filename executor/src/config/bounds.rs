@@ -50,7 +50,7 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         // Less has no room for a common module.
         ("compile.worker_memory_bytes", compile.worker_memory_bytes, 64 * MIB..=64 * GIB),
         ("compile.worker_cpu_seconds", compile.worker_cpu_seconds, 1..=600),
-        ("compile.worker_seconds", compile.worker_seconds, 1..=3_600),
+        ("compile.worker_seconds", compile.worker_seconds, 1..=600),
         ("evaluation.threads", evaluation.threads as u64, 1..=Config::MOST_THREADS as u64),
         ("evaluation.queue", evaluation.queue as u64, 0..=100_000),
         ("evaluation.rows", evaluation.rows as u64, 1..=100_000_000),

@@ -60,6 +60,12 @@ impl Compile {
         }
     }
 
+    /// The longest that a module may take from the moment in which a worker has it: when the worker is lost, another one
+    /// tries once more. The API waits as long, and longer for the turn: its setting is to be that of its executors.
+    pub fn longest(&self) -> Duration {
+        self.job().longest().saturating_mul(2)
+    }
+
     /// What compiling a module in a worker may take.
     pub fn job(&self) -> JobLimits {
         JobLimits {

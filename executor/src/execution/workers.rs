@@ -122,19 +122,21 @@ impl Workers {
                 Ok(module) => return Ok(module),
                 Err(CompileFailure::Refused { refusal, killed }) => {
                     if let Some(killed) = killed {
-                        tracing::warn!(%digest, limit = killed.name(), "a module was not compiled: its compiler was stopped");
+                        tracing::warn!(%digest, by = killed.name(), "a module was not compiled: its compiler was stopped");
                     }
                     if killed.is_none_or(Killed::is_lasting) {
                         self.shared.refused.insert(digest.0, refusal.clone());
                     }
                     return Err(LoadError::Refused(refusal));
                 }
-                // Whatever befell it, the module may not be to blame: once more.
-                Err(CompileFailure::Lost(error)) if lost == 0 => {
-                    tracing::warn!(%digest, error = chain(&error), "a compile worker was lost");
+                // Whatever befell it, the module may not be to blame: once more, by a new worker if it was the worker.
+                Err(CompileFailure::JobLost(error) | CompileFailure::WorkerLost(error)) if lost == 0 => {
+                    tracing::warn!(%digest, error = chain(&error), "a compile worker or its job was lost");
                     lost += 1;
                 }
-                Err(CompileFailure::Lost(error)) => return Err(LoadError::NoWorker(error)),
+                Err(CompileFailure::JobLost(error) | CompileFailure::WorkerLost(error)) => {
+                    return Err(LoadError::NoWorker(error));
+                }
             }
         }
     }
@@ -152,7 +154,7 @@ impl Shared {
             None => self.start()?,
         };
         let compiled = worker.compile(sandbox, bytes);
-        if !matches!(compiled, Err(CompileFailure::Lost(_))) {
+        if !matches!(compiled, Err(CompileFailure::WorkerLost(_))) {
             place.worker = Some(worker);
         }
         compiled

@@ -331,30 +331,28 @@ fn a_worker_that_is_killed_is_replaced_and_leaves_nothing() {
 }
 
 #[test]
-fn a_job_that_somebody_kills_is_tried_once_more_and_then_given_up() {
-    let workers = fleet(1, WIDE, cpu_seconds(60));
+fn a_job_that_somebody_kills_costs_neither_the_worker_nor_the_module() {
+    let workers = fleet(1, WIDE, cpu_seconds(3));
     workers.start().unwrap();
-    std::thread::scope(|scope| {
-        let workers = &workers;
-        let loaded = scope.spawn(move || load(workers, &bomb(0)));
-        let me = std::process::id();
-        for _ in 0..2 {
-            let job = until("a job", || {
-                let tasks = std::fs::read_dir(format!("/proc/{me}/task")).ok()?;
-                let tasks = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse::<u32>().ok());
-                let workers = tasks.flat_map(|task| {
-                    let list = proc_file(me, &format!("task/{task}/children")).unwrap_or_default();
-                    let list = String::from_utf8(list).unwrap();
-                    list.split_whitespace().map(|n| n.parse().unwrap()).collect::<Vec<u32>>()
-                });
-                workers.flat_map(children).next()
+    let worker = workers.idle_processes()[0];
+    for signal in [Signal::KILL, Signal::SEGV, Signal::ABORT] {
+        std::thread::scope(|scope| {
+            let loaded = scope.spawn(|| load(&workers, &bomb(0)));
+            let job = until("a job", || children(worker).first().copied());
+            let number = Pid::from_raw(i32::try_from(job).unwrap()).unwrap();
+            // A program in Rust takes the first `SIGSEGV` that nothing of its own has caused for none.
+            until("the job is gone", || {
+                let _ = kill_process(number, signal);
+                proc_file(job, "stat").is_none().then_some(())
             });
-            kill(job);
-            until("the job is gone", || proc_file(job, "stat").is_none().then_some(()));
-        }
-        // Retryable, and nothing is said of the module.
-        assert!(matches!(loaded.join().unwrap(), Err(LoadError::NoWorker(_))));
-    });
+            killed(loaded.join().unwrap(), "and not by a limit: try again");
+        });
+        assert_eq!(workers.idle_processes(), [worker], "it goes on");
+    }
+    // It is not remembered of the module: this is its own doing.
+    killed(load(&workers, &bomb(0)), "3 s of processor time");
+    assert_eq!(workers.idle_processes(), [worker]);
+    load(&workers, &well_behaved()).unwrap();
     assert_eq!(zombies(), 0);
 }
 

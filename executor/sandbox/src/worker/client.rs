@@ -9,19 +9,21 @@ use std::time::{Duration, Instant};
 use super::protocol::{
     EXIT_DONE, EXIT_NO_MEMORY, EXIT_PANICKED, Ending, Kind, MOST_JSON, MOST_PART, Ready, SAYS_CODE, SAYS_REFUSAL,
 };
-use super::{CompileFailure, Killed, Setup, WorkerError, pipe};
+use super::{CompileFailure, Killed, Setup, WorkerError, pipe, signal_name};
 use crate::engine::Sandbox;
 use crate::module::{Digest, Module};
 use crate::outcome::{Refusal, ViolationKind};
 use crate::precompile::Artifact;
 
 /// How long a worker has for what is no compiling: to start, to take a module, to say how it ended.
-const GRACE: Duration = Duration::from_secs(15);
+pub(super) const GRACE: Duration = Duration::from_secs(15);
 /// How long a worker has to end when its pipes are closed.
 const END: Duration = Duration::from_secs(2);
 /// All of a worker's environment. By default the program's allocator takes a GiB of address space before it needs it: a
 /// job would have that much, whatever its limit.
 const ENVIRONMENT: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "0");
+/// Bytes of what a job says before it aborts.
+const LAST_WORDS: usize = 1 << 10;
 /// Characters of a refusal's text.
 const MOST_DETAIL: usize = 1_000;
 
@@ -106,7 +108,8 @@ impl Worker {
     /// Takes the time that the limits of the setup allow: not for async threads.
     ///
     /// # Errors
-    /// If the module is refused or met a limit; or if the worker is lost, which says nothing of the module. Then drop it.
+    /// If the module is refused or met a limit; or if the job or the worker is lost, which says nothing of the module. A
+    /// worker that is lost is to be dropped.
     pub fn compile(&mut self, sandbox: &Sandbox, module: &[u8]) -> Result<Module, CompileFailure> {
         if self.compatibility != sandbox.compatibility() {
             return Err(WorkerError::Incompatible.into());
@@ -119,13 +122,14 @@ impl Worker {
         }
         let (said, ending) = self.ask(module)?;
         let artifact = self.judge(said, &ending)?;
-        Ok(sandbox.adopt(Digest::of(module), &artifact).map_err(|error| WorkerError::Load(error.into()))?)
+        let adopted = sandbox.adopt(Digest::of(module), &artifact);
+        adopted.map_err(|error| CompileFailure::JobLost(WorkerError::Load(error.into())))
     }
 
     /// Sends a module; gives what the job said, and how it ended.
     fn ask(&mut self, module: &[u8]) -> Result<(Vec<u8>, Ending), WorkerError> {
         let most = self.setup.job.artifact_bytes.saturating_add(1);
-        let deadline = Some(Instant::now() + self.setup.job.wall + GRACE);
+        let deadline = Some(Instant::now() + self.setup.job.longest());
         let (input, output) = self.pipes()?;
         pipe::write_frame(input, Kind::Module, module, deadline).map_err(WorkerError::Gone)?;
         let mut said = Vec::new();
@@ -147,10 +151,10 @@ impl Worker {
             Ending::Exited(EXIT_DONE) => return code(said),
             Ending::Exited(EXIT_NO_MEMORY) => Killed::Memory,
             Ending::Exited(EXIT_PANICKED) => Killed::Crash,
-            Ending::Signalled(signal) => of_signal(signal).ok_or_else(|| lost(ending))?,
+            Ending::Signalled(signal) => of_signal(signal, &said),
             Ending::WallClock => Killed::WallClock,
             Ending::TooLong => Killed::Output,
-            Ending::Exited(_) | Ending::NotStarted(_) => return Err(lost(ending).into()),
+            Ending::Exited(_) | Ending::NotStarted(_) => return Err(lost(ending)),
         };
         let refusal = Refusal { kind: ViolationKind::CompileKilled, detail: killed.explanation(&self.setup.job) };
         Err(CompileFailure::Refused { refusal, killed: Some(killed) })
@@ -198,35 +202,43 @@ fn code(mut said: Vec<u8>) -> Result<Artifact, CompileFailure> {
         }
         Some(&SAYS_REFUSAL) => {
             let refusal = said.get(1..).and_then(|json| serde_json::from_slice::<Refusal>(json).ok());
-            let Refusal { kind, detail } = refusal.ok_or(WorkerError::Protocol("a job refuses in no known way"))?;
-            if !kind.is_at_upload() {
-                return Err(WorkerError::Protocol("a job refuses for no known reason").into());
-            }
+            let refusal = refusal.filter(|refusal| refusal.kind.is_at_upload());
+            let Refusal { kind, detail } = refusal.ok_or_else(|| job_lost("it refuses in no known way"))?;
             Err(CompileFailure::Refused { refusal: Refusal { kind, detail: plain(&detail) }, killed: None })
         }
-        _ => Err(WorkerError::Protocol("a job says nothing").into()),
+        _ => Err(job_lost("it says nothing")),
     }
 }
 
-/// The limit that a signal stands for; `None` if it is somebody's doing.
-fn of_signal(signal: i32) -> Option<Killed> {
+/// What a signal stands for, of a job that has said this.
+fn of_signal(signal: i32, said: &[u8]) -> Killed {
     match signal {
-        libc::SIGXCPU => Some(Killed::CpuTime),
-        // Of a program in Rust: it was refused memory, or its stack ran into its end.
-        libc::SIGABRT => Some(Killed::Memory),
-        libc::SIGSYS => Some(Killed::SystemCall),
-        libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP => Some(Killed::Crash),
-        _ => None,
+        libc::SIGXCPU => Killed::CpuTime,
+        libc::SIGSYS => Killed::SystemCall,
+        // Whatever else a program in Rust aborts for.
+        libc::SIGABRT if lacked_memory(said) => Killed::Memory,
+        _ => Killed::Signal(signal),
     }
 }
 
-fn lost(ending: &Ending) -> WorkerError {
-    WorkerError::Job(match ending {
+/// Whether these are the last words of a program in Rust that was refused memory.
+fn lacked_memory(said: &[u8]) -> bool {
+    let words = said.get(said.len().saturating_sub(LAST_WORDS)..).unwrap_or_default();
+    let words = String::from_utf8_lossy(words);
+    words.split("memory allocation of ").skip(1).any(|rest| rest.contains("bytes failed"))
+}
+
+fn lost(ending: &Ending) -> CompileFailure {
+    job_lost(match ending {
         Ending::Exited(code) => format!("it exited with {code}"),
-        Ending::Signalled(signal) => format!("it died of signal {signal}"),
+        Ending::Signalled(signal) => format!("it died of {}", signal_name(*signal)),
         Ending::NotStarted(reason) => format!("it did not begin: {}", plain(reason)),
         Ending::WallClock | Ending::TooLong => "it was killed".to_owned(),
     })
+}
+
+fn job_lost(why: impl Into<String>) -> CompileFailure {
+    CompileFailure::JobLost(WorkerError::Job(why.into()))
 }
 
 /// Text of a process that has seen a module, fit for messages and logs.
@@ -240,11 +252,23 @@ mod tests {
 
     #[test]
     fn signals_are_told_apart() {
-        assert_eq!(of_signal(libc::SIGXCPU), Some(Killed::CpuTime));
-        assert_eq!(of_signal(libc::SIGABRT), Some(Killed::Memory));
-        assert_eq!(of_signal(libc::SIGSYS), Some(Killed::SystemCall));
-        assert_eq!(of_signal(libc::SIGSEGV), Some(Killed::Crash));
-        assert_eq!(of_signal(libc::SIGKILL), None, "of somebody, and not of a limit");
+        assert_eq!(of_signal(libc::SIGXCPU, b""), Killed::CpuTime);
+        assert_eq!(of_signal(libc::SIGSYS, b""), Killed::SystemCall);
+        let last = [&[b'x'; 5_000][..], b"\nmemory allocation of 81920 bytes failed\n"].concat();
+        assert_eq!(of_signal(libc::SIGABRT, &last), Killed::Memory);
+        assert_eq!(of_signal(libc::SIGSEGV, &last), Killed::Signal(libc::SIGSEGV));
+        let stack = b"thread 'main' has overflowed its stack";
+        assert_eq!(of_signal(libc::SIGABRT, stack), Killed::Signal(libc::SIGABRT));
+        assert_eq!(of_signal(libc::SIGKILL, b""), Killed::Signal(libc::SIGKILL), "of somebody, and not of a limit");
+    }
+
+    #[test]
+    fn only_limits_are_remembered() {
+        let others = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGABRT, libc::SIGKILL].map(Killed::Signal);
+        assert!(others.into_iter().chain([Killed::Crash, Killed::SystemCall]).all(|killed| !killed.is_lasting()));
+        assert!([Killed::CpuTime, Killed::Memory, Killed::Output].into_iter().all(Killed::is_lasting));
+        let said = Killed::Signal(libc::SIGABRT).explanation(&crate::worker::JobLimits::default());
+        assert!(said.contains("SIGABRT") && !said.contains("memory"), "{said}");
     }
 
     #[test]
@@ -259,7 +283,7 @@ mod tests {
             _ => panic!("not a refusal"),
         }
         for nonsense in [Vec::new(), vec![7], vec![SAYS_REFUSAL, b'{'], refusal(ViolationKind::Trap, "of runs")] {
-            assert!(matches!(code(nonsense), Err(CompileFailure::Lost(WorkerError::Protocol(_)))));
+            assert!(matches!(code(nonsense), Err(CompileFailure::JobLost(WorkerError::Job(_)))));
         }
         assert!(matches!(code(vec![SAYS_CODE, 1, 2]), Ok(Artifact(code)) if code == [1, 2]));
     }

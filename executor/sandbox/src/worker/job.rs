@@ -39,6 +39,8 @@ impl Job<'_> {
         // The worker's own pipes: who has them could speak for the next module.
         rustix::stdio::dup2_stdin(&pipe)?;
         rustix::stdio::dup2_stdout(&pipe)?;
+        // Its last words, if it aborts: whether it was memory that it lacked.
+        rustix::stdio::dup2_stderr(&pipe)?;
         set_parent_process_death_signal(Some(Signal::KILL))?;
         if getppid() != Some(self.worker) {
             return Err("the worker is gone".into());

@@ -55,6 +55,13 @@ pub struct JobLimits {
     pub artifact_bytes: usize,
 }
 
+impl JobLimits {
+    /// How long a worker is waited for: the job, and what is no compiling.
+    pub const fn longest(&self) -> Duration {
+        self.wall.saturating_add(client::GRACE)
+    }
+}
+
 impl Default for JobLimits {
     fn default() -> Self {
         Self {
@@ -72,7 +79,7 @@ impl Default for JobLimits {
 pub enum Killed {
     /// Processor time.
     CpuTime,
-    /// Address space, or its stack.
+    /// Address space.
     Memory,
     /// It made a system call that no compiler makes.
     SystemCall,
@@ -82,6 +89,8 @@ pub enum Killed {
     Output,
     /// None: the compiler failed.
     Crash,
+    /// None: it died of this signal, which the compiler or somebody else may be to blame for.
+    Signal(i32),
 }
 
 impl Killed {
@@ -94,12 +103,16 @@ impl Killed {
             Self::WallClock => "wall_clock",
             Self::Output => "output",
             Self::Crash => "crash",
+            Self::Signal(signal) => signal_name(signal),
         }
     }
 
-    /// Whether another try would end the same way.
+    /// Whether another try would end the same way: it met a limit that is of the module alone.
     pub const fn is_lasting(self) -> bool {
-        !matches!(self, Self::WallClock)
+        match self {
+            Self::CpuTime | Self::Memory | Self::Output => true,
+            Self::SystemCall | Self::WallClock | Self::Crash | Self::Signal(_) => false,
+        }
     }
 
     /// What to tell who sent the module.
@@ -122,7 +135,25 @@ impl Killed {
                 format!("its machine code has more than {} MiB: {advice}", limits.artifact_bytes >> 20)
             }
             Self::Crash => "the compiler cannot compile it, which is a fault of the compiler's".to_owned(),
+            Self::Signal(signal) => {
+                format!("the compiler was stopped by {}, and not by a limit: try again", signal_name(signal))
+            }
         }
+    }
+}
+
+/// A signal that a job may die of.
+const fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGILL => "SIGILL",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGTRAP => "SIGTRAP",
+        _ => "another signal",
     }
 }
 
@@ -137,9 +168,12 @@ pub enum CompileFailure {
         /// The limit.
         killed: Option<Killed>,
     },
+    /// The job is lost, for no limit and no fault of the module's that is known. The worker goes on.
+    #[error("the compile job is lost")]
+    JobLost(#[source] WorkerError),
     /// The worker is of no use any more: nothing is said of the module. Start another.
     #[error("the compile worker is lost")]
-    Lost(#[from] WorkerError),
+    WorkerLost(#[from] WorkerError),
 }
 
 /// What is wrong with a worker.
@@ -160,7 +194,7 @@ pub enum WorkerError {
     /// Its code would not run here.
     #[error("the compile worker is of another version or with other settings")]
     Incompatible,
-    /// A job was killed by somebody, or could not begin.
+    /// A job could not begin, or ended in no known way.
     #[error("a compile job was lost: {0}")]
     Job(String),
     /// What it compiled cannot be loaded.
