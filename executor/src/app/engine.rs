@@ -12,7 +12,7 @@ use crate::execution::engine::{Engine, InProcess};
 use crate::execution::pool::Pool;
 use crate::execution::threads::slow_down;
 use crate::execution::workers::{Workers, WorkersConfig};
-use crate::executors::client::{self, Executors};
+use crate::executors::client::{self, Executors, Patience};
 use crate::executors::tls::Identity;
 
 /// Runs modules where the role of this process says. To be called within a runtime.
@@ -30,6 +30,7 @@ pub(super) fn of_role(config: &Config) -> Result<Arc<dyn Engine>, StartError> {
         runs: settings.runs,
         connect_time: settings.connect_time(),
         resolve_time: settings.resolve_time(),
+        patience: Patience::with_worker(config.compile.longest()),
     })))
 }
 

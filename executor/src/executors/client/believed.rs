@@ -6,9 +6,15 @@ use rulebox_sandbox::{Limits, Refusal, RunError, RunReport, Shape, clean_message
 
 use super::exchange::{Failed, Lost};
 use crate::executors::wire::{Failure, FrameError};
+use crate::telemetry::chain;
 
 /// Bytes of a text that an executor made.
 const TEXT: usize = 600;
+
+/// An error that may have an executor's words in it.
+pub(super) fn cleaned(error: &dyn std::error::Error) -> String {
+    clean_message(&chain(error), TEXT)
+}
 
 /// What results are held against.
 pub(super) struct Expected<'a> {
@@ -53,7 +59,8 @@ impl Expected<'_> {
             Failure::Cancelled(report) if cancelled => Failed::Run(RunError::Cancelled(self.report(&report))),
             // It is about to stop.
             Failure::Cancelled(_) => Failed::Lost(Lost::Stopping),
-            Failure::Engine(text) => Failed::Run(RunError::Engine(clean_message(&text, TEXT).into())),
+            // Whatever it is, another's engine may do: nobody is to stop a run by these words.
+            Failure::Engine(text) => Failed::Lost(Lost::Engine(clean_message(&text, TEXT))),
         }
     }
 }

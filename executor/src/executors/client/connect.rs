@@ -15,10 +15,10 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use super::believed::cleaned;
 use super::exchange::request;
 use super::peer::{Http, Link, Peer, Place, RequestBody};
 use crate::executors::wire;
-use crate::telemetry::chain;
 
 /// How often an executor is asked whether it is still there, and how long it may take to say so: one that hangs is
 /// lost as soon as one that is gone.
@@ -54,6 +54,7 @@ pub(super) async fn keep(shared: Arc<Shared>, peer: Arc<Peer>, stop: Cancellatio
                 let since = Instant::now();
                 let link = Link::new(http);
                 peer.connected(Arc::clone(&link));
+                shared.places.hand_out();
                 let why = last(&shared, &peer, &link, connection, &stop).await;
                 peer.disconnected(&link);
                 if stop.is_cancelled() {
@@ -66,7 +67,7 @@ pub(super) async fn keep(shared: Arc<Shared>, peer: Arc<Peer>, stop: Cancellatio
             }
             Err(error) => {
                 if !std::mem::replace(&mut said, true) {
-                    tracing::warn!(executor = %peer.place, error = chain(&error), "cannot be connected");
+                    tracing::warn!(executor = %peer.place, error = cleaned(&error), "cannot be connected");
                 }
             }
         }
@@ -91,7 +92,7 @@ async fn last(
         }
     };
     tokio::select! {
-        end = &mut connection => return end.err().map_or_else(|| "closed".to_owned(), |error| chain(&error)),
+        end = &mut connection => return end.err().map_or_else(|| "closed".to_owned(), |error| cleaned(&error)),
         () = link.ejected() => return "it failed too often".to_owned(),
         () = renewed => {}
         () = stop.cancelled() => {}

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
+use hyper::header::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use rulebox_abi::columns::OutputSink;
 use rulebox_sandbox::{RunError, RunReport};
@@ -15,17 +16,17 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::believed::Expected;
+use super::believed::{Expected, cleaned};
+use super::module::RemoteModule;
+use super::patience::Patience;
 use super::peer::{Held, RequestBody};
 use crate::execution::fair::Owner;
 use crate::executors::wire::{self, Done, FrameError, Frames, Reply, frame};
 
 /// Frames that may wait to be sent.
 const WAITING: usize = 4;
-/// How long an executor may say nothing of a run: it says now and then that it goes on.
-const SILENCE: Duration = Duration::from_secs(15);
-/// How long an executor may take for a module: it may wait for others', and then be compiled.
-const LOAD: Duration = Duration::from_mins(2);
+/// Bytes of a refusal.
+const REFUSAL: usize = 64 << 10;
 /// Between two questions whether anybody still wants the results.
 const ASK: Duration = Duration::from_millis(50);
 
@@ -36,11 +37,14 @@ pub enum Lost {
     #[error("the connection was gone")]
     NotSent(#[source] hyper::Error),
     /// The connection broke.
-    #[error("the connection broke")]
-    Broke(#[source] hyper::Error),
+    #[error("the connection broke: {0}")]
+    Broke(String),
     /// It does not have the module.
     #[error("it does not have the module")]
     NeedsModule,
+    /// It does not have the module that it has just been given.
+    #[error("it does not have the module that it has just been given")]
+    Forgot,
     /// It has no room.
     #[error("it has no room")]
     Full,
@@ -49,10 +53,16 @@ pub enum Lost {
     Status(StatusCode),
     /// It answered what cannot be.
     #[error("it answered what cannot be")]
-    Nonsense(#[from] FrameError),
+    Nonsense(#[source] FrameError),
     /// It said nothing.
-    #[error("it said nothing for {SILENCE:?}")]
+    #[error("it said nothing for too long")]
     Silent,
+    /// It took longer than the run may.
+    #[error("it took longer than the run may")]
+    Slow,
+    /// Its engine failed. In its words, cleaned.
+    #[error("its engine failed: {0}")]
+    Engine(String),
     /// It gave the run back.
     #[error("it is about to stop")]
     Stopping,
@@ -76,6 +86,15 @@ pub(super) enum Failed {
 impl From<Lost> for Failed {
     fn from(lost: Lost) -> Self {
         Self::Lost(lost)
+    }
+}
+
+impl From<FrameError> for Lost {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Broken(error) => Self::Broke(cleaned(&*error)),
+            error => Self::Nonsense(error),
+        }
     }
 }
 
@@ -103,6 +122,7 @@ pub(super) struct Line {
     pub(super) held: Held,
     out: Out,
     answer: Answer,
+    patience: Patience,
 }
 
 impl std::fmt::Debug for Line {
@@ -137,14 +157,22 @@ pub(super) fn request(method: Method, path: &str) -> (Request<RequestBody>, Out)
 
 impl Line {
     /// Begins a run: `begin` is the first message.
-    pub(super) async fn open(mut held: Held, begin: &impl Serialize, about: usize) -> Result<Self, Failed> {
+    pub(super) async fn open(
+        mut held: Held,
+        begin: &impl Serialize,
+        about: usize,
+        patience: Patience,
+    ) -> Result<Self, Failed> {
         let begin = frame(begin, about)?;
         let (request, out) = request(Method::POST, wire::RUN_PATH);
-        held.http.ready().await.map_err(Lost::NotSent)?;
+        if let Err(lost) = ready(&mut held, patience.silence).await {
+            held.lost(&lost);
+            return Err(lost.into());
+        }
         let response = held.http.send_request(request);
         // There is room for the first.
         let _ = out.try_send(Ok(Frame::data(begin)));
-        Ok(Self { held, out, answer: Answer::Waiting(Box::pin(response)) })
+        Ok(Self { held, out, answer: Answer::Waiting(Box::pin(response)), patience })
     }
 
     /// To say more.
@@ -153,27 +181,40 @@ impl Line {
     }
 
     /// Reads until a batch of so many bars is done, and hands its results on. When nobody wants them any more, the
-    /// executor is told so, and what it has used is waited for.
+    /// executor is told so, and what it has used is waited for. For all of it the executor has as long as the limits
+    /// allow the run, however much it says meanwhile.
     pub(super) async fn results(
         &mut self,
         expected: &Expected<'_>,
         rows: usize,
         results: &mut Results<'_>,
     ) -> Result<Answered, Failed> {
-        let (mut got, mut wanted) = (0, true);
-        let mut silent_at = Instant::now() + SILENCE;
+        let Patience { silence, .. } = self.patience;
+        let (mut got, mut wanted, mut cancelled) = (0, true, false);
+        let began = Instant::now();
+        let mut over_at = began + self.patience.of_batch(expected.limits, expected.fuel, rows);
+        let mut silent_at = began + silence;
         loop {
             if wanted && !results.sink.wants_more() {
-                // If there is no room for the word now, there is at the next look.
-                wanted = !self.words().cancel();
+                wanted = false;
+                over_at = over_at.min(Instant::now() + self.patience.of_end(expected.limits));
             }
-            let Ok(bytes) = tokio::time::timeout(ASK, next(&mut self.answer)).await else {
-                if Instant::now() >= silent_at {
+            if !wanted && !cancelled {
+                // If there is no room for the word now, there is at the next look.
+                cancelled = self.words().cancel();
+            }
+            let bytes = tokio::time::timeout(ASK, next(&mut self.answer)).await;
+            let now = Instant::now();
+            if now >= over_at {
+                return Err(Lost::Slow.into());
+            }
+            let Ok(bytes) = bytes else {
+                if now >= silent_at {
                     return Err(Lost::Silent.into());
                 }
                 continue;
             };
-            silent_at = Instant::now() + SILENCE;
+            silent_at = now + silence;
             match postcard::from_bytes(&bytes?).map_err(FrameError::from)? {
                 Reply::Rows(part) => {
                     let before = got;
@@ -194,7 +235,7 @@ impl Line {
                     return Ok(Answered { report, state: state.map(|state| state.to_vec()) });
                 }
                 Reply::GoesOn => {}
-                Reply::Failed(failure) => return Err(expected.failure(failure, results.given > 0, !wanted)),
+                Reply::Failed(failure) => return Err(expected.failure(failure, results.given > 0, cancelled)),
             }
         }
     }
@@ -217,7 +258,15 @@ impl Words {
 
 /// What was never sent was not run.
 fn broke(error: hyper::Error) -> Lost {
-    if error.is_canceled() { Lost::NotSent(error) } else { Lost::Broke(error) }
+    if error.is_canceled() { Lost::NotSent(error) } else { Lost::Broke(cleaned(&error)) }
+}
+
+/// Until a request can be sent: an executor says how many it takes at a time.
+async fn ready(held: &mut Held, silence: Duration) -> Result<(), Lost> {
+    match tokio::time::timeout(silence, held.http.ready()).await {
+        Ok(ready) => ready.map_err(Lost::NotSent),
+        Err(_) => Err(Lost::Silent),
+    }
 }
 
 async fn next(answer: &mut Answer) -> Result<Bytes, Lost> {
@@ -247,30 +296,33 @@ fn accepted(response: Response<Incoming>) -> Result<Incoming, Lost> {
 /// Hands a module over; the body of the answer, if the executor does not take it.
 pub(super) async fn put_module(
     held: &mut Held,
-    bytes: &Bytes,
-    compiled: bool,
+    module: &RemoteModule,
     owner: Owner,
 ) -> Result<Result<(), Bytes>, Lost> {
-    use http_body_util::{BodyExt, Limited};
     let (mut request, out) = request(Method::PUT, wire::MODULE_PATH);
-    let by = if compiled { "compiler" } else { "tenant" };
-    request.headers_mut().insert(wire::MADE_BY, hyper::header::HeaderValue::from_static(by));
-    if let Ok(owner) = hyper::header::HeaderValue::try_from(owner.0.to_string()) {
+    let by = if module.compiled { "compiler" } else { "tenant" };
+    request.headers_mut().insert(wire::MADE_BY, HeaderValue::from_static(by));
+    if let Ok(owner) = HeaderValue::try_from(owner.0.to_string()) {
         request.headers_mut().insert(wire::OWNER, owner);
     }
-    held.http.ready().await.map_err(Lost::NotSent)?;
+    let Patience { silence, load, .. } = module.shared.options.patience;
+    ready(held, silence).await?;
     let response = held.http.send_request(request);
-    let _ = out.try_send(Ok(Frame::data(bytes.clone())));
+    let _ = out.try_send(Ok(Frame::data(module.bytes.clone())));
     drop(out);
-    let response = tokio::time::timeout(LOAD, response).await.map_err(|_| Lost::Silent)?.map_err(broke)?;
-    match response.status() {
-        StatusCode::OK | StatusCode::NO_CONTENT => Ok(Ok(())),
-        StatusCode::SERVICE_UNAVAILABLE => Err(Lost::Full),
-        StatusCode::UNPROCESSABLE_ENTITY => {
-            let body = Limited::new(response.into_body(), wire::FRAME_BYTES).collect();
-            let body = body.await.map_err(|_| FrameError::Unasked("a refusal that is too long"))?;
-            Ok(Err(body.to_bytes()))
+    // The whole answer, with all that is read of it.
+    let answered = tokio::time::timeout(load, async {
+        let response = response.await.map_err(broke)?;
+        match response.status() {
+            StatusCode::OK | StatusCode::NO_CONTENT => Ok(Ok(())),
+            StatusCode::SERVICE_UNAVAILABLE => Err(Lost::Full),
+            StatusCode::UNPROCESSABLE_ENTITY => {
+                let body = Limited::new(response.into_body(), REFUSAL).collect().await;
+                let body = body.map_err(|_| FrameError::Unasked("a refusal that is too long, or was cut off"))?;
+                Ok(Err(body.to_bytes()))
+            }
+            status => Err(Lost::Status(status)),
         }
-        status => Err(Lost::Status(status)),
-    }
+    });
+    answered.await.map_err(|_| Lost::Slow)?
 }

@@ -4,25 +4,32 @@ mod believed;
 mod connect;
 mod exchange;
 mod module;
+mod patience;
 mod peer;
+mod places;
+mod queue;
 mod resolve;
 mod run;
+#[cfg(test)]
+mod tests;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rulebox_sandbox::{ModuleLimits, RunError};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::address::Address;
 use super::tls::Identity;
 use crate::execution::engine::{Engine, Module, Unloaded};
+use crate::execution::fair::Owner;
 use crate::execution::modules::LoadError;
 use module::RemoteModule;
-use peer::{Batching, Held, Peer};
+use peer::{Held, Peer};
+use places::{Batching, Places};
+
+pub use patience::Patience;
 
 /// What the API needs to know of its executors.
 #[derive(Debug)]
@@ -31,12 +38,14 @@ pub struct Options {
     pub addresses: Vec<Address>,
     /// To connect over TLS.
     pub identity: Option<Arc<Identity>>,
-    /// Runs that one is given at a time.
+    /// Batches that one is given at a time.
     pub runs: usize,
     /// To connect to one, and to wait for one if there is none.
     pub connect_time: Duration,
     /// Between two looks at what a name stands for.
     pub resolve_time: Duration,
+    /// How long they are waited for.
+    pub patience: Patience,
 }
 
 /// Nobody can be asked now.
@@ -65,23 +74,14 @@ pub struct Executors {
 #[derive(Debug)]
 struct Shared {
     options: Options,
-    peers: RwLock<Vec<Arc<Peer>>>,
-    /// Somebody has come, or has room again.
-    freed: Arc<Notify>,
-    turn: AtomicUsize,
+    places: Arc<Places>,
     runtime: Handle,
 }
 
 impl Executors {
     /// Connects to all of them, and again to those that are lost. To be called within a runtime.
     pub fn connect(options: Options) -> Self {
-        let shared = Arc::new(Shared {
-            options,
-            peers: RwLock::default(),
-            freed: Arc::default(),
-            turn: AtomicUsize::new(0),
-            runtime: Handle::current(),
-        });
+        let shared = Arc::new(Shared { options, places: Arc::default(), runtime: Handle::current() });
         let stop = CancellationToken::new();
         for address in shared.options.addresses.clone() {
             tokio::spawn(resolve::watch(Arc::clone(&shared), address, stop.clone()));
@@ -91,48 +91,32 @@ impl Executors {
 
     /// How many are connected, and how many are known.
     pub fn connected(&self) -> (usize, usize) {
-        let peers = self.shared.peers();
+        let peers = self.shared.places.peers();
         (peers.iter().filter(|peer| peer.is_up()).count(), peers.len())
     }
 
     /// Waits until one is connected, for as long as it may take to connect.
     pub async fn wait(&self) -> bool {
-        self.shared.pick(&[]).await.is_ok()
+        self.shared.pick(Owner::NOBODY, &[]).await.is_ok()
     }
 }
 
 impl Shared {
-    fn peers(&self) -> Vec<Arc<Peer>> {
-        self.peers.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The one that has least to do, of those that are connected, have room, and are not among `not`.
-    fn least_busy(&self, not: &[Arc<Peer>]) -> Option<(Held, Batching)> {
-        let peers = self.peers();
-        let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn = (0..peers.len()).filter_map(|n| peers.get((first.wrapping_add(n)) % peers.len()));
-        let free = in_turn.filter(|peer| peer.is_up() && not.iter().all(|other| !Arc::ptr_eq(other, peer)));
-        // Of those that have as little, the one whose turn it is.
-        let mut free: Vec<_> = free.map(|peer| (peer.runs(), peer)).collect();
-        free.sort_by_key(|(runs, _)| *runs);
-        free.into_iter().find_map(|(_, peer)| peer.hold())
-    }
-
-    /// One that may be given a run. Those in `not` are taken if there is no other.
-    async fn pick(&self, not: &[Arc<Peer>]) -> Result<(Held, Batching), RunError> {
+    /// One that may be given a run, and a place for its first batch. Those in `not` are taken if there is no other.
+    async fn pick(&self, owner: Owner, not: &[Arc<Peer>]) -> Result<(Held, Batching), RunError> {
         let waits = tokio::time::timeout(self.options.connect_time, async {
             loop {
-                let freed = self.freed.notified();
-                if let Some(held) = self.least_busy(not).or_else(|| self.least_busy(&[])) {
-                    return held;
+                let Ok(place) = self.places.any(owner, not).await else { return None };
+                // If it has not just been lost.
+                if let Some(held) = place.peer().hold() {
+                    return Some((held, place));
                 }
-                freed.await;
             }
         });
         match waits.await {
-            Ok(held) => Ok(held),
-            Err(_) if self.peers().iter().any(|peer| peer.is_up()) => Err(RunError::Busy),
-            Err(_) => Err(RunError::Away(Away::Nobody.into())),
+            Ok(Some(held)) => Ok(held),
+            _ if self.places.peers().iter().any(|peer| peer.is_up()) => Err(RunError::Busy),
+            _ => Err(RunError::Away(Away::Nobody.into())),
         }
     }
 }

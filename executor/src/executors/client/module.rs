@@ -11,6 +11,7 @@ use super::exchange::{self, Lost};
 use super::peer::Held;
 use super::run::{RemoteRun, Tried};
 use crate::execution::engine::{Module, Run, Setup, Unloaded};
+use crate::execution::fair::Owner;
 use crate::execution::modules::LoadError;
 use crate::execution::threads::owner_of_work;
 
@@ -19,8 +20,9 @@ use crate::execution::threads::owner_of_work;
 pub(super) struct RemoteModule {
     pub(super) shared: Arc<Shared>,
     pub(super) digest: Digest,
-    bytes: Bytes,
-    compiled: bool,
+    pub(super) bytes: Bytes,
+    /// By our compiler.
+    pub(super) compiled: bool,
     pub(super) has_state: bool,
 }
 
@@ -34,19 +36,19 @@ impl RemoteModule {
 
     /// Has an executor load it, to learn whether it is taken.
     pub(super) async fn load(&self) -> Result<(), LoadError> {
-        let mut tried = Tried::default();
+        let (mut tried, owner) = (Tried::default(), owner_of_work());
         loop {
-            let (mut held, _batching) = self.shared.pick(tried.peers()).await.map_err(LoadError::Away)?;
-            match self.put(&mut held).await {
+            let (mut held, _batching) = self.shared.pick(owner, tried.peers()).await.map_err(LoadError::Away)?;
+            match self.put(&mut held, owner).await {
                 Ok(refused) => return refused,
-                Err(lost) => tried.after(self, Some(held), lost).await.map_err(LoadError::Away)?,
+                Err(lost) => tried.after(self, owner, Some(held), lost).await.map_err(LoadError::Away)?,
             }
         }
     }
 
     /// Hands it to an executor that does not have it.
-    pub(super) async fn put(&self, held: &mut Held) -> Result<Result<(), LoadError>, Lost> {
-        match exchange::put_module(held, &self.bytes, self.compiled, owner_of_work()).await? {
+    pub(super) async fn put(&self, held: &mut Held, owner: Owner) -> Result<Result<(), LoadError>, Lost> {
+        match exchange::put_module(held, self, owner).await? {
             Ok(()) => Ok(Ok(())),
             Err(refusal) => {
                 let refusal: Refusal = postcard::from_bytes(&refusal).map_err(|error| Lost::Nonsense(error.into()))?;

@@ -12,9 +12,12 @@ use bytes::Bytes;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use hyper::client::conn::http2::SendRequest;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+
+use super::exchange::Lost;
+use crate::execution::shares::Shares;
+use crate::telemetry::chain;
 
 /// Failures in a row after which an executor that is connected is connected anew.
 const FAILURES: u32 = 3;
@@ -47,10 +50,8 @@ impl fmt::Display for Place {
 pub(super) struct Peer {
     pub(super) place: Place,
     link: Mutex<Option<Arc<Link>>>,
-    /// So many batches at a time; who waits for one waits in turn.
-    places: Arc<Semaphore>,
-    /// Somebody may be given a place again.
-    freed: Arc<Notify>,
+    /// So many batches at a time.
+    pub(super) shares: Shares,
 }
 
 /// One connection to it.
@@ -87,10 +88,9 @@ impl Link {
 }
 
 impl Peer {
-    /// At this place, with so many batches at a time; tells `freed` of each that ends.
-    pub(super) fn new(place: Place, batches: usize, freed: &Arc<Notify>) -> Arc<Self> {
-        let places = Arc::new(Semaphore::new(batches.min(Semaphore::MAX_PERMITS)));
-        Arc::new(Self { place, link: Mutex::default(), places, freed: Arc::clone(freed) })
+    /// At this place, with so many batches at a time.
+    pub(super) fn new(place: Place, batches: usize) -> Arc<Self> {
+        Arc::new(Self { place, link: Mutex::default(), shares: Shares::among(batches) })
     }
 
     fn link(&self) -> MutexGuard<'_, Option<Arc<Link>>> {
@@ -109,7 +109,6 @@ impl Peer {
 
     pub(super) fn connected(&self, link: Arc<Link>) {
         *self.link() = Some(link);
-        self.freed.notify_waiters();
     }
 
     /// This connection is not to be given runs any more.
@@ -117,13 +116,18 @@ impl Peer {
         self.link().take_if(|current| Arc::ptr_eq(current, link));
     }
 
-    /// Gives it a run and a place for its first batch, if there is one. `None` also if it has just been lost.
-    pub(super) fn hold(self: &Arc<Self>) -> Option<(Held, Batching)> {
+    /// Gives it a run, if it can be asked.
+    pub(super) fn hold(self: &Arc<Self>) -> Option<Held> {
         let link = self.link().clone().filter(|link| link.is_up())?;
-        let batching = Batching::new(Arc::clone(&self.places).try_acquire_owned().ok()?, &self.freed);
         link.runs.fetch_add(1, Ordering::Relaxed);
         let http = link.http.clone();
-        Some((Held { peer: Arc::clone(self), link, http }, batching))
+        Some(Held { peer: Arc::clone(self), link, http })
+    }
+
+    /// Failures in a row, on the connection that it has.
+    #[cfg(test)]
+    pub(super) fn failures(&self) -> Option<u32> {
+        self.link().as_ref().map(|link| link.failures.load(Ordering::Relaxed))
     }
 }
 
@@ -131,24 +135,23 @@ impl Peer {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) peer: Arc<Peer>,
-    link: Arc<Link>,
+    pub(super) link: Arc<Link>,
     pub(super) http: Http,
 }
 
 impl Held {
-    /// Waits for a place for the next batch.
-    pub(super) async fn batching(&self) -> Option<Batching> {
-        let permit = Arc::clone(&self.peer.places).acquire_owned().await.ok()?;
-        Some(Batching::new(permit, &self.peer.freed))
-    }
-
     /// It answered as it should.
     pub(super) fn succeeded(&self) {
         self.link.failures.store(0, Ordering::Relaxed);
     }
 
-    /// It did not answer as it should. Too often, and it is asked no more until it has been connected anew.
-    pub(super) fn failed(&self) {
+    /// It did not answer as it should, if it is to blame. Too often, and it is asked no more until it has been
+    /// connected anew.
+    pub(super) fn lost(&self, lost: &Lost) {
+        if !lost.counts() {
+            return tracing::debug!(executor = %self.peer.place, error = chain(lost), "a run was not done");
+        }
+        tracing::warn!(executor = %self.peer.place, error = chain(lost), "a run was lost");
         if self.link.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {
             self.peer.disconnected(&self.link);
             self.link.ejected.cancel();
@@ -159,26 +162,5 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.link.runs.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// A place for a batch, while it is run.
-#[derive(Debug)]
-pub(super) struct Batching {
-    permit: Option<OwnedSemaphorePermit>,
-    freed: Arc<Notify>,
-}
-
-impl Batching {
-    fn new(permit: OwnedSemaphorePermit, freed: &Arc<Notify>) -> Self {
-        Self { permit: Some(permit), freed: Arc::clone(freed) }
-    }
-}
-
-impl Drop for Batching {
-    fn drop(&mut self) {
-        // There before anybody is told of it.
-        drop(self.permit.take());
-        self.freed.notify_one();
     }
 }

@@ -1,6 +1,6 @@
 //! Which executors there are: a name may stand for many, and for others a moment later.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -12,8 +12,8 @@ use crate::telemetry::chain;
 pub(super) async fn watch(shared: Arc<Shared>, address: Address, stop: CancellationToken) {
     let mut known: Vec<(Arc<Peer>, DropGuard)> = Vec::new();
     let add = |place: Place, known: &mut Vec<(Arc<Peer>, DropGuard)>| {
-        let (peer, gone) = (Peer::new(place, shared.options.runs, &shared.freed), stop.child_token());
-        shared.peers.write().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&peer));
+        let (peer, gone) = (Peer::new(place, shared.options.runs), stop.child_token());
+        shared.places.change(|peers| peers.push(Arc::clone(&peer)));
         tokio::spawn(connect::keep(Arc::clone(&shared), Arc::clone(&peer), gone.clone()));
         known.push((peer, gone.drop_guard()));
     };
@@ -39,8 +39,7 @@ pub(super) async fn watch(shared: Arc<Shared>, address: Address, stop: Cancellat
                 }
                 let is_known = |peer: &Arc<Peer>| known.iter().any(|(known, _)| Arc::ptr_eq(known, peer));
                 let is_ours = |place: &Place| matches!(place, Place::Tls(at, of) if *of == host && at.port() == port);
-                let mut peers = shared.peers.write().unwrap_or_else(PoisonError::into_inner);
-                peers.retain(|peer| !is_ours(&peer.place) || is_known(peer));
+                shared.places.change(|peers| peers.retain(|peer| !is_ours(&peer.place) || is_known(peer)));
             }
             // Those that were known stay: a name server that is away takes no executor with it.
             Err(error) if !std::mem::replace(&mut said, true) => {

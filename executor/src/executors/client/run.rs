@@ -12,12 +12,12 @@ use super::Away;
 use super::believed::{Expected, sum};
 use super::exchange::{Answered, Failed, Line, Lost, Results};
 use super::module::RemoteModule;
-use super::peer::{Batching, Held, Peer};
+use super::peer::{Held, Link, Peer};
+use super::places::Batching;
 use crate::execution::engine::{Run, Setup};
 use crate::execution::fair::Owner;
 use crate::execution::threads::owner_of_work;
 use crate::executors::wire::{Batch, Begin, FrameError, Request, borrowed, frame, rows_a_batch};
-use crate::telemetry::chain;
 
 /// Batches under way at a time: one that is run, and one that waits for it.
 const UNDER_WAY: usize = 2;
@@ -102,10 +102,9 @@ impl RemoteRun {
         let runtime = self.module.shared.runtime.clone();
         let done = runtime.block_on(self.attempts(input, Results { sink, first_row, given: 0 }));
         self.refuel = None;
-        done.map_err(|error| {
+        done.inspect_err(|_| {
             self.over = true;
             self.line = None;
-            self.account(error)
         })
     }
 
@@ -132,14 +131,23 @@ impl RemoteRun {
         loop {
             let lost = match self.attempt(input, &mut results, &mut tried).await {
                 Ok(()) => return Ok(()),
-                Err(Failed::Run(error)) => return Err(error),
+                Err(Failed::Run(error)) => return Err(self.account(error)),
                 Err(Failed::Lost(lost)) => lost,
             };
-            if self.is_elsewhere && self.kept.is_none() {
-                return Err(RunError::Away(Away::NoState(lost).into()));
-            }
             let held = self.line.take().map(|line| line.held);
-            tried.after(&self.module, held, lost).await?;
+            let is_wanted = results.sink.wants_more();
+            if is_wanted && (!self.is_elsewhere || self.kept.is_some()) {
+                tried.after(&self.module, self.owner, held, lost).await?;
+                continue;
+            }
+            if let Some(held) = held {
+                held.lost(&lost);
+            }
+            return Err(if is_wanted {
+                RunError::Away(Away::NoState(lost).into())
+            } else {
+                RunError::Cancelled(self.report)
+            });
         }
     }
 
@@ -150,11 +158,10 @@ impl RemoteRun {
         tried: &mut Tried,
     ) -> Result<(), Failed> {
         let (mut line, _batching) = if let Some(line) = self.line.take() {
-            let batching = line.held.batching().await;
-            (line, batching)
+            let place = self.module.shared.places.on(self.owner, &line.held.peer).await;
+            (line, place.map_err(|_| Failed::Run(RunError::Busy))?)
         } else {
-            let (line, batching) = self.begin(input.is_none(), tried).await?;
-            (line, Some(batching))
+            self.begin(input.is_none(), tried).await?
         };
         if let Some(fuel) = self.refuel {
             // What the executor counts goes on; on a new one it has been given just this.
@@ -193,7 +200,7 @@ impl RemoteRun {
     async fn begin(&mut self, answers: bool, tried: &mut Tried) -> Result<(Line, Batching), Failed> {
         let (held, batching) = match tried.next.take() {
             Some(next) => next,
-            None => self.module.shared.pick(&tried.peers).await.map_err(Failed::Run)?,
+            None => self.module.shared.pick(self.owner, &tried.peers).await.map_err(Failed::Run)?,
         };
         self.before = self.report;
         self.fuel = self.refuel.unwrap_or_else(|| self.limits.fuel.saturating_sub(self.report.fuel));
@@ -209,7 +216,8 @@ impl RemoteRun {
             save: self.keeps,
         };
         let about = begin.state.map_or(0, |state| state.len()) + 8 * begin.params.len() + 256;
-        Ok((Line::open(held, &Request::Begin(begin), about).await?, batching))
+        let patience = self.module.shared.options.patience;
+        Ok((Line::open(held, &Request::Begin(begin), about, patience).await?, batching))
     }
 }
 
@@ -217,6 +225,8 @@ impl RemoteRun {
 #[derive(Default)]
 pub(super) struct Tried {
     peers: Vec<Arc<Peer>>,
+    /// They were given the module, on these connections.
+    given: Vec<Arc<Link>>,
     /// Has just been given the module.
     next: Option<(Held, Batching)>,
     /// Times that an executor may have been lost by it.
@@ -230,16 +240,21 @@ impl Tried {
     pub(super) async fn after(
         &mut self,
         module: &RemoteModule,
+        owner: Owner,
         held: Option<Held>,
         mut lost: Lost,
     ) -> Result<(), RunError> {
         if let Some(mut held) = held {
+            if matches!(lost, Lost::NeedsModule) && self.given.iter().any(|link| Arc::ptr_eq(link, &held.link)) {
+                lost = Lost::Forgot;
+            }
             if matches!(lost, Lost::NeedsModule) && self.others < OTHERS {
-                match module.put(&mut held).await {
+                match module.put(&mut held, owner).await {
                     Ok(Ok(())) => {
                         self.others += 1;
-                        let batching = held.batching().await;
-                        self.next = batching.map(|batching| (held, batching));
+                        self.given.push(Arc::clone(&held.link));
+                        let place = module.shared.places.on(owner, &held.peer).await;
+                        self.next = place.ok().map(|place| (held, place));
                         return Ok(());
                     }
                     // It was taken before, or it would not be run.
@@ -247,12 +262,7 @@ impl Tried {
                     Err(error) => lost = error,
                 }
             }
-            if lost.counts() {
-                tracing::warn!(executor = %held.peer.place, error = chain(&lost), "a run was lost");
-                held.failed();
-            } else {
-                tracing::debug!(executor = %held.peer.place, error = chain(&lost), "a run was not done");
-            }
+            held.lost(&lost);
             self.peers.push(Arc::clone(&held.peer));
         }
         self.note(lost)

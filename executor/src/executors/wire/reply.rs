@@ -88,19 +88,6 @@ impl From<RunError> for Failure {
     }
 }
 
-impl From<Failure> for RunError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Violation(violation) => Self::Violation(violation),
-            Failure::ParamsRefused(code) => Self::ParamsRefused(code),
-            Failure::Busy => Self::Busy,
-            Failure::Input(error) => Self::Input(error),
-            Failure::Cancelled(report) => Self::Cancelled(report),
-            Failure::Engine(text) => Self::Engine(text.into()),
-        }
-    }
-}
-
 impl<'a> Rows<'a> {
     /// Of what a run gives.
     pub fn of(rows: &OutputRows<'a>) -> Self {
