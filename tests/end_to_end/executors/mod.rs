@@ -7,6 +7,7 @@ mod guide;
 mod kill;
 mod same_bits;
 mod tls;
+mod usage;
 mod workers;
 
 use std::path::Path;
