@@ -3,7 +3,7 @@
 mod activity;
 mod connection;
 mod lingering;
-mod newcomers;
+pub mod newcomers;
 
 use std::io::ErrorKind;
 use std::sync::Arc;

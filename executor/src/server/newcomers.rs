@@ -1,4 +1,4 @@
-//! Connections that have not said anything yet. They take no place of those that have: who opens many and asks nothing
+//! Connections that have not asked for anything yet. They take no place of those that have: who opens many and asks nothing
 //! keeps nobody out, and is the first to go.
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Those that have not said anything, the oldest first. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Newcomers {
+pub struct Newcomers {
     most: usize,
     /// Places of those that have.
     room: Arc<Semaphore>,
@@ -25,7 +25,7 @@ struct Silent {
 
 /// What one connection has: nothing until its first request, and then a place, until it ends.
 #[derive(Debug)]
-pub(super) struct Guest {
+pub struct Guest {
     of: Newcomers,
     id: u64,
     shown_out: CancellationToken,
@@ -35,12 +35,12 @@ pub(super) struct Guest {
 
 impl Newcomers {
     /// At most so many; those who speak share the room.
-    pub(super) fn new(most: usize, room: Arc<Semaphore>) -> Self {
+    pub fn new(most: usize, room: Arc<Semaphore>) -> Self {
         Self { most, room, silent: Arc::default() }
     }
 
     /// One more. If there are too many, the oldest goes.
-    pub(super) fn enter(&self) -> Guest {
+    pub fn enter(&self) -> Guest {
         let shown_out = CancellationToken::new();
         let mut silent = self.silent();
         let id = silent.next;
@@ -61,12 +61,12 @@ impl Newcomers {
 
 impl Guest {
     /// Whether there has been a request.
-    pub(super) fn has_spoken(&self) -> bool {
+    pub fn has_spoken(&self) -> bool {
         self.has_spoken.load(Ordering::Relaxed)
     }
 
     /// There is a request: it is no newcomer's any more, and waits for a place if it is the first.
-    pub(super) async fn speaks(&self) {
+    pub async fn speaks(&self) {
         if !self.has_spoken.swap(true, Ordering::Relaxed) {
             self.of.silent().connections.remove(&self.id);
         }
@@ -75,7 +75,7 @@ impl Guest {
     }
 
     /// Until it has to go.
-    pub(super) async fn shown_out(&self) {
+    pub async fn shown_out(&self) {
         self.shown_out.cancelled().await;
     }
 }
