@@ -9,7 +9,8 @@
  * structs, define them in the rule.
  *
  * A rule defines RULEBOX_MANIFEST and the functions at the end of this file, each with RULEBOX_EXPORT; see
- * examples/c. Hosts believe the manifest: as many inputs, params, outs and statements as the buffers, in that order.
+ * examples/c. The manifest says what the buffers are: as many inputs, params, outs and statements, in that order. An
+ * upload tries whether they are there; that they hold what their names say, nobody can try.
  */
 #ifndef RULEBOX_H
 #define RULEBOX_H
@@ -64,6 +65,14 @@ static inline int rulebox_above(double a, double b) {
 
 static inline int rulebox_below(double a, double b) {
   return rulebox_above(b, a);
+}
+
+static inline int rulebox_at_least(double a, double b) {
+  return a > b || rulebox_equal(a, b);
+}
+
+static inline int rulebox_at_most(double a, double b) {
+  return rulebox_at_least(b, a);
 }
 
 /* What rulebox_buffer answers: the address of `column`, or -1 (no address) if more bytes are asked for than it has. */

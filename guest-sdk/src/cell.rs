@@ -39,9 +39,10 @@ pub trait IntoCell {
     fn into_cell(self) -> f64;
 }
 
+/// What is no number is not missing: it becomes one that is refused, as 0/0 is a fault in the rule language.
 impl IntoCell for f64 {
     fn into_cell(self) -> f64 {
-        self
+        if self.is_nan() { Self::INFINITY } else { self }
     }
 }
 

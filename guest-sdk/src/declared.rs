@@ -167,39 +167,6 @@ pub(crate) const NOT_FINITE: usize = 2;
 pub(crate) const KEEP_OUT_OF_RANGE: usize = 3;
 
 impl Declared {
-    /// Checks what the macro's grammar cannot.
-    ///
-    /// # Panics
-    /// While the rule is compiled, with a sentence about what to change.
-    #[must_use]
-    pub const fn checked(self) -> Self {
-        assert!(self.statements.len() <= rulebox_abi::MAX_STATEMENTS, "a rule has at most 32 statements");
-        let mut i = 0;
-        while let Some(statement) = at(self.statements, i) {
-            let by_time = matches!(statement.hold, Some(Hold::Millis(_) | Hold::Day));
-            assert!(
-                !by_time || self.clock.is_some(),
-                "a hold in minutes, in hours or for a day needs the rule's `clock`"
-            );
-            i += 1;
-        }
-        i = 0;
-        while let Some(input) = at(self.inputs, i) {
-            assert!(matches!(input.ty, Type::Num | Type::Bool), "an input is a num or a bool");
-            assert!(input.range.is_none() || matches!(input.ty, Type::Num), "only a num has a range");
-            if let Some(range) = &input.range {
-                assert!(range.low <= range.high, "a range begins at its lower end");
-            }
-            i += 1;
-        }
-        i = 0;
-        while let Some(param) = at(self.params, i) {
-            assert!(accepts(param, param.default), "a default is not of its type, or outside its range");
-            i += 1;
-        }
-        self
-    }
-
     /// Index of the first value of statement `statement` among the values of all messages; with the number of
     /// statements, how many there are in all.
     pub const fn first_value(&self, statement: usize) -> usize {

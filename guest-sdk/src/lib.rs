@@ -56,8 +56,9 @@
 //! cargo build --release --target wasm32v1-none
 //! ```
 //!
-//! There the crate has no standard library, and this one brings the panic handler. On this target no proposal is on
-//! that Rulebox has off. Use `lto = true`, `codegen-units = 1`, `strip = true`
+//! (`rustup target add wasm32v1-none` brings the target.) There the crate must be `no_std`, as the example is by its first
+//! line: this crate brings the panic handler, and the standard library would bring another one (E0152). On this target
+//! no proposal is on that Rulebox has off. Use `lto = true`, `codegen-units = 1`, `strip = true`
 //! and `panic = "abort"` in the profile, for a module of a few kB. Rust gives a module a MiB of stack;
 //! `-C link-arg=-zstack-size=16384` is enough for a rule whose state is small.
 //!
@@ -73,8 +74,10 @@
 extern crate std;
 
 mod cell;
+mod checked;
 pub mod compare;
 mod declared;
+mod exports;
 mod machine;
 mod manifest;
 mod memory;
@@ -97,8 +100,9 @@ pub use window::{Last, Window};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::cell::{FromCell, IntoCell};
+    pub use crate::checked::is_name;
     pub use crate::declared::{Action, Arg, Clock, Declared, Hold, Input, Out, Param, Range, Statement, Type};
-    pub use crate::machine::{Answer, Machine, NO_FRACTION, Program, Run, fraction};
+    pub use crate::machine::{Answer, Machine, NO_FRACTION, Program, Run, Start, fraction};
     pub use crate::manifest::Json;
     pub use crate::module::Module;
 }

@@ -54,19 +54,32 @@ impl<const O: usize, const N: usize, const V: usize> Answer<O, N, V> {
     }
 }
 
-/// The author's part of a rule: what [`crate::rule!`] makes of the state and its function.
-pub trait Program<const P: usize, const I: usize, const O: usize, const N: usize, const V: usize>: Plain {
-    /// What the rule declares.
-    const DECLARED: &'static Declared;
+/// The state of a rule before its first bar.
+pub trait Start {
     /// Puts the state at bar 0; it is all zero.
     fn start(&mut self);
+}
+
+/// The author's part of a rule: what [`crate::rule!`] makes of the state and its function.
+pub trait Program<const P: usize, const I: usize, const O: usize, const N: usize, const V: usize>:
+    Plain + Start
+{
+    /// What the rule declares.
+    const DECLARED: &'static Declared;
 
     /// One bar. The cells were checked: required inputs are there, and all are in their ranges.
     fn on_bar(&mut self, cells: &[f64; I], params: &[f64; P], moment: Moment) -> Answer<O, N, V>;
 }
 
+mod sealed {
+    /// What is made of [`crate::Plain`] alone.
+    pub trait Sealed {}
+}
+
 /// A module as its exports and [`crate::Runner`] drive it.
-pub trait Machine {
+///
+/// INVARIANT: sealed, since a runner makes one out of zeros: [`Run`] alone is one, of which all bits 0 are a value.
+pub trait Machine: sealed::Sealed {
     /// Takes the params out of their buffer and goes to bar 0; a negative number refuses them.
     fn init(&mut self, params: i32) -> i32;
     /// The bytes of a buffer; `None` for one that the rule does not use.
@@ -207,7 +220,7 @@ fn timed<S, const H: usize, const HV: usize>(
     })
 }
 
-/// Whether an answer has no infinity, and fractions that are such.
+/// Whether an answer has no infinity (what is not a number was made one), and fractions that are such.
 #[inline]
 fn sound<const O: usize, const N: usize, const V: usize>(answer: &Answer<O, N, V>) -> Result<(), usize> {
     if answer.outs.iter().chain(&answer.values).any(|value| value.is_infinite()) {
@@ -281,6 +294,21 @@ fn winner(rule: &'static Declared, fired: u32) -> Option<(usize, &'static declar
 /// rely on it, so they are checked here too.
 fn accepts(rule: &Declared, params: &[f64]) -> bool {
     rule.params.iter().zip(params).all(|(param, value)| declared::accepts(param, *value))
+}
+
+impl<
+    S,
+    const P: usize,
+    const I: usize,
+    const T: usize,
+    const O: usize,
+    const N: usize,
+    const V: usize,
+    const K: usize,
+    const H: usize,
+    const HV: usize,
+> sealed::Sealed for Run<S, P, I, T, O, N, V, K, H, HV>
+{
 }
 
 impl<

@@ -2,9 +2,10 @@
 //!
 //! Its reader is the host's `Manifest`. Bytes of memory are 0: the linker decides them, and the module itself says.
 
-use crate::declared::{
-    Action, Arg, Declared, FAULTS_OF_AN_INPUT, GENERAL_FAULTS, Hold, Input, Param, Range, Statement,
-};
+use rulebox_abi::MAX_TEXT_BYTES;
+
+use crate::checked::refuse;
+use crate::declared::{Action, Declared, FAULTS_OF_AN_INPUT, GENERAL_FAULTS, Hold, Input, Param, Range, Statement};
 use crate::declared::{Type, at, equal, same};
 
 /// Text of `N` bytes that is being written. More than `N` is counted and not kept, so that the first of two passes
@@ -124,14 +125,15 @@ impl<const N: usize> Json<N> {
             Some(Hold::Day) => self.raw(",\"hold\":\"day\""),
             Some(Hold::Forever) => self.raw(",\"hold\":\"forever\""),
         };
-        self.raw(",\"message\":[").message(statement.message, statement.args, first_value);
+        self.raw(",\"message\":[").message(statement, first_value);
         self.raw("],\"line\":").whole(line as u64).raw("}")
     }
 
     /// The pieces of a message: text as it stands, `{name}`, `{name:.2}`, `{name:.2%}`, `{{` and `}}`.
-    const fn message(&mut self, message: &str, args: &[Arg], first_value: usize) -> &mut Self {
-        let bytes = message.as_bytes();
-        let (mut i, mut pieces, mut in_text) = (0, 0, false);
+    const fn message(&mut self, statement: &Statement, first_value: usize) -> &mut Self {
+        let Statement { name, args, .. } = statement;
+        let bytes = statement.message.as_bytes();
+        let (mut i, mut pieces, mut in_text, mut text_bytes) = (0, 0, false, 0);
         let mut used = 0_u128;
         while let Some(&byte) = at(bytes, i) {
             let doubled = matches!(at(bytes, i + 1), Some(&next) if next == byte);
@@ -140,34 +142,45 @@ impl<const N: usize> Json<N> {
                     self.raw("\"}");
                     in_text = false;
                 }
-                let (end, arg) = self.comma(pieces).placeholder(bytes, i + 1, args, first_value);
+                let (end, arg) = self.comma(pieces).placeholder(statement, i + 1, first_value);
                 used |= 1 << arg;
                 i = end;
                 pieces += 1;
                 continue;
             }
-            assert!(byte != b'}' || doubled, "a message has a brace that closes nothing; double it to show it");
+            if byte == b'}' && !doubled {
+                refuse("the message of `", name, "` has a brace that closes nothing; double it to show it");
+            }
             if !in_text {
                 self.comma(pieces).raw("{\"text\":\"");
                 in_text = true;
                 pieces += 1;
             }
             self.escaped(byte);
+            text_bytes += 1;
             i += if byte == b'{' || byte == b'}' { 2 } else { 1 };
         }
         if in_text {
             self.raw("\"}");
         }
-        assert!(used.count_ones() as usize == args.len(), "a statement has an argument that its message does not show");
+        if used.count_ones() as usize != args.len() {
+            refuse("the statement `", name, "` has a value that its message does not show");
+        }
+        if text_bytes > MAX_TEXT_BYTES {
+            refuse("the message of `", name, "` has more than 1,000 bytes of text");
+        }
         self
     }
 
     /// One placeholder, whose name begins at `start`: one past its brace, and the argument that it shows.
-    #[expect(clippy::panic, reason = "runs in the compiler: the panic is the compile error")]
-    const fn placeholder(&mut self, bytes: &[u8], start: usize, args: &[Arg], first_value: usize) -> (usize, usize) {
+    const fn placeholder(&mut self, statement: &Statement, start: usize, first_value: usize) -> (usize, usize) {
+        let Statement { name: of, args, .. } = statement;
+        let bytes = statement.message.as_bytes();
         let mut end = start;
         while !matches!(at(bytes, end), Some(b'}' | b':')) {
-            assert!(end < bytes.len(), "a message has a brace that is not closed; double it to show it");
+            if end >= bytes.len() {
+                refuse("the message of `", of, "` has a brace that is not closed; double it to show it");
+            }
             end += 1;
         }
         let (_, rest) = bytes.split_at(start);
@@ -175,7 +188,7 @@ impl<const N: usize> Json<N> {
         let mut arg = 0;
         let ty = loop {
             let Some(candidate) = at(args, arg) else {
-                panic!("a placeholder of a message is not among the arguments of its statement")
+                refuse("the message of `", of, "` shows what is not among the values of the statement")
             };
             if same(candidate.name.as_bytes(), name) {
                 break candidate.ty;
@@ -195,18 +208,23 @@ impl<const N: usize> Json<N> {
             self.raw("\"plain\"}}");
             return (end + 1, arg);
         }
-        assert!(matches!(ty, Type::Num), "only a num takes a format in a message");
-        assert!(matches!(at(bytes, end + 1), Some(b'.')), "the format of a placeholder is `:.2` or `:.2%`");
+        if !matches!(ty, Type::Num) {
+            refuse("the message of `", of, "` gives decimals to what is not a num");
+        }
         let (mut i, mut decimals, mut digits) = (end + 2, 0_u64, 0);
         while let Some(&digit @ b'0'..=b'9') = at(bytes, i) {
             decimals = decimals * 10 + (digit - b'0') as u64;
             (i, digits) = (i + 1, digits + 1);
+            if digits > 2 || decimals > 12 {
+                refuse("the message of `", of, "` shows more than 12 decimals");
+            }
         }
-        assert!(digits > 0 && digits < 3 && decimals <= 12, "a placeholder has 0 to 12 decimals");
         let percent = matches!(at(bytes, i), Some(b'%'));
         self.raw(if percent { "{\"percent\":" } else { "{\"decimals\":" }).whole(decimals).raw("}}}");
         i += percent as usize;
-        assert!(matches!(at(bytes, i), Some(b'}')), "the format of a placeholder is `:.2` or `:.2%`");
+        if digits == 0 || !matches!((at(bytes, end + 1), at(bytes, i)), (Some(b'.'), Some(b'}'))) {
+            refuse("the message of `", of, "` has a format that is neither `:.2` nor `:.2%`");
+        }
         (i + 1, arg)
     }
 
@@ -299,10 +317,18 @@ impl<const N: usize> Json<N> {
         let bytes = literal.as_bytes();
         assert!(!equal(literal, "true") && !equal(literal, "false"), "a number is wanted, not a bool");
         let mut i = 0;
+        let mut leading = true;
         while let Some(&byte) = at(bytes, i) {
             match byte {
-                b'0'..=b'9' | b'-' | b'+' | b'e' | b'E' => self.byte(byte),
+                // 007 is a number of Rust's, and not of JSON's.
+                b'0' if leading && a_digit_follows(bytes, i) => {}
+                b'0'..=b'9' | b'+' | b'e' | b'E' => {
+                    self.byte(byte);
+                    leading = false;
+                }
+                b'-' => self.byte(byte),
                 b'.' => {
+                    leading = false;
                     self.byte(b'.');
                     if !matches!(at(bytes, i + 1), Some(b'0'..=b'9')) {
                         self.byte(b'0');
@@ -314,5 +340,17 @@ impl<const N: usize> Json<N> {
             i += 1;
         }
         self
+    }
+}
+
+/// Whether the next byte but `_` is a digit.
+const fn a_digit_follows(bytes: &[u8], mut i: usize) -> bool {
+    loop {
+        i += 1;
+        match at(bytes, i) {
+            Some(b'_') => {}
+            Some(b'0'..=b'9') => return true,
+            _ => return false,
+        }
     }
 }

@@ -9,20 +9,24 @@ use crate::machine::Machine;
 #[repr(transparent)]
 pub struct Module<M>(UnsafeCell<M>);
 
-// SAFETY: the ABI has no threads, so nothing is shared between any.
+// SAFETY: a module has no threads, so nothing is shared between any. Where there are some, it is not `Sync`.
+#[cfg(all(target_arch = "wasm32", not(target_feature = "atomics")))]
 unsafe impl<M> Sync for Module<M> {}
 
 impl<M: Machine> Module<M> {
     /// A module at rest.
-    pub const fn new(machine: M) -> Self {
+    ///
+    /// # Safety
+    /// No method of it is called while another one of it runs.
+    pub const unsafe fn new(machine: M) -> Self {
         Self(UnsafeCell::new(machine))
     }
 
     #[expect(clippy::mut_from_ref, reason = "the exports are the only callers")]
     fn machine(&self) -> &mut M {
-        // SAFETY: an export borrows it until it returns, exports call no others, a module imports nothing through
-        // which the host could call another one meanwhile, and there are no threads. The host reads and writes the
-        // buffers between calls alone.
+        // SAFETY: who made it promised that methods do not overlap, and each ends its borrow when it returns: an export
+        // calls no other one, and a module imports nothing through which the host could call one meanwhile. The host
+        // reads and writes the buffers between calls alone.
         unsafe { &mut *self.0.get() }
     }
 

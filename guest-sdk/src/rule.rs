@@ -30,9 +30,12 @@ pub trait Rule {
 /// | `state Name { … }` | what it remembers: `field: type = value on bar 0` |
 ///
 /// A statement is `warn` or `breach`; in brackets stand its action (`block`, `reduce`, `liquidate`) and its hold
-/// (`for 3 bars`, `for 15 minutes`, `for 2 hours`, `for day`, `forever`). Its values are `num`, `bool` or `clock`, and its
-/// message shows them as `{name}`, `{name:.2}` (decimals) or `{name:.2%}`. State is made of `f64`, `i64`, `u64`,
-/// [`Flag`](crate::Flag), [`Window`](crate::Window), and arrays of them.
+/// (`for 3 bars`, `for 15 minutes`, `for 2 hours`, `for 3 days`, `for day`, `forever`). Its values are `num`, `bool` or
+/// `clock`, and its message shows them as `{name}`, `{name:.2}` (decimals) or `{name:.2%}`. State is made of `f64`, `i64`,
+/// `u64`, [`Flag`](crate::Flag), [`Window`](crate::Window), and arrays of them.
+///
+/// Names of inputs, params and outs are as in the rule language: small letters, digits and `_`, and no word of that
+/// language. Two inputs or params have two names; no input is `params` or `moment`, and no statement `ok` or `fault`.
 ///
 /// The macro defines, beside the state: `Bar` (a field for each input, `params` and `moment`), `Params` (a field for
 /// each), `Outs` (an `Option` for each), `Fault`, and `Verdict` (`Verdict::ok()`, `Verdict::fault(Fault::Name)`, `outs`, and a
@@ -46,9 +49,11 @@ pub trait Rule {
 /// ```
 ///
 /// Before it is called, inputs have been checked: what is missing, infinite or outside its range is a fault, without
-/// a call. After a fault every later bar is one. The example of the [crate] is complete.
+/// a call. After a fault every later bar is one. A value of NaN or infinity in what the function gives is a fault too:
+/// an out that is missing is `None`. The example of the [crate] is complete.
 ///
-/// What does not fit together is an error of the compiler. A placeholder without its value:
+/// What does not fit together is an error of the compiler, but for the name of the zone and characters that cannot be
+/// seen, which the upload refuses. A placeholder without its value:
 ///
 /// ```compile_fail,E0080
 /// rulebox_guest::rule! {
@@ -70,6 +75,75 @@ pub trait Rule {
 ///     inputs { x: num }
 ///     statements { over() => breach(block for day) "too much"; }
 ///     state Wrong {}
+/// }
+/// impl Wrong {
+///     fn judge(&mut self, _: &Bar) -> Verdict { Verdict::ok() }
+/// }
+/// ```
+///
+/// An input and a param of one name:
+///
+/// ```compile_fail,E0080
+/// rulebox_guest::rule! {
+///     rule wrong;
+///     inputs { x: num }
+///     params { x: num = 1.0 }
+///     state Wrong {}
+/// }
+/// impl Wrong {
+///     fn judge(&mut self, _: &Bar) -> Verdict { Verdict::ok() }
+/// }
+/// ```
+///
+/// A name that the rule language could not read:
+///
+/// ```compile_fail,E0080
+/// rulebox_guest::rule! {
+///     rule wrong;
+///     inputs { Equity: num }
+///     state Wrong {}
+/// }
+/// impl Wrong {
+///     fn judge(&mut self, _: &Bar) -> Verdict { Verdict::ok() }
+/// }
+/// ```
+///
+/// An out that is neither num nor bool:
+///
+/// ```compile_fail,E0080
+/// rulebox_guest::rule! {
+///     rule wrong;
+///     inputs { x: num }
+///     outs { y: int }
+///     state Wrong {}
+/// }
+/// impl Wrong {
+///     fn judge(&mut self, _: &Bar) -> Verdict { Verdict::ok() }
+/// }
+/// ```
+///
+/// A hold of nothing:
+///
+/// ```compile_fail,E0080
+/// rulebox_guest::rule! {
+///     rule wrong;
+///     inputs { x: num }
+///     statements { over() => breach(block for 0 bars) "too much"; }
+///     state Wrong {}
+/// }
+/// impl Wrong {
+///     fn judge(&mut self, _: &Bar) -> Verdict { Verdict::ok() }
+/// }
+/// ```
+///
+/// State with room between its words, which nobody wrote to:
+///
+/// ```compile_fail,E0080
+/// rulebox_guest::rule! {
+///     rule wrong;
+///     inputs { x: num }
+///     #[repr(align(32))]
+///     state Wrong { top: f64 = 0.0 }
 /// }
 /// impl Wrong {
 ///     fn judge(&mut self, _: &Bar) -> Verdict { Verdict::ok() }
@@ -136,7 +210,7 @@ macro_rules! rule {
         pub struct Outs {
             $($(
                 #[doc = concat!("The out `", stringify!($out), "`.")]
-                pub $out: Option<$crate::__declare!(@type $out_ty)>,
+                pub $out: ::core::option::Option<$crate::__declare!(@type $out_ty)>,
             )*)?
         }
 
@@ -156,32 +230,54 @@ macro_rules! rule {
             >,
         }
 
-        const _: () = {
-            use $crate::__private as private;
-            use private::{FromCell, IntoCell};
+        $($crate::__declare!(@input_name $input);)*
+        $($($crate::__declare!(@statement_name $statement);)*)?
 
-            const DECLARED: &private::Declared = &private::Declared {
+        // What the author wrote stands outside of the block below, whose names it does not see.
+
+        // SAFETY: repr(C), and each field is asked for the same; 8-byte words leave no padding between them, and what an
+        // attribute adds is refused below.
+        unsafe impl $crate::Plain for $state {
+            const ZERO: Self = Self { $($field: <$field_ty as $crate::Plain>::ZERO),* };
+        }
+
+        const _: () = assert!(
+            ::core::mem::align_of::<$state>() <= 8
+                && ::core::mem::size_of::<$state>() == 0 $(+ ::core::mem::size_of::<$field_ty>())*,
+            concat!("the state `", stringify!($state), "` has an attribute that changes its layout: leave it out"),
+        );
+
+        impl $crate::__private::Start for $state {
+            fn start(&mut self) {
+                $(self.$field = $start;)*
+            }
+        }
+
+        const _: () = {
+            use $crate::__private as __rulebox;
+
+            const __RULEBOX_DECLARED: &__rulebox::Declared = &__rulebox::Declared {
                 name: stringify!($name),
-                inputs: &[$(private::Input {
+                inputs: &[$(__rulebox::Input {
                     name: stringify!($input),
                     ty: $crate::__declare!(@kind $input_ty),
                     optional: $crate::__declare!(@optional $($missing)?),
                     range: $crate::__declare!(@range $($low $high)?),
                 }),*],
-                params: &[$($(private::Param {
+                params: &[$($(__rulebox::Param {
                     name: stringify!($param),
                     ty: $crate::__declare!(@kind $param_ty),
                     default: $crate::__declare!(@default $param_ty $default),
                     default_text: stringify!($default),
                     range: $crate::__declare!(@range $($least $most)?),
                 }),*)?],
-                outs: &[$($(private::Out { name: stringify!($out), ty: $crate::__declare!(@kind $out_ty) }),*)?],
-                statements: &[$($(private::Statement {
+                outs: &[$($(__rulebox::Out { name: stringify!($out), ty: $crate::__declare!(@kind $out_ty) }),*)?],
+                statements: &[$($(__rulebox::Statement {
                     name: stringify!($statement),
                     verdict: $crate::__declare!(@verdict $verdict),
                     action: $crate::__declare!(@action $($($what)+)?),
                     hold: $crate::__declare!(@hold $($($what)+)?),
-                    args: &[$(private::Arg { name: stringify!($arg), ty: $crate::__declare!(@kind $arg_ty) }),*],
+                    args: &[$(__rulebox::Arg { name: stringify!($arg), ty: $crate::__declare!(@kind $arg_ty) }),*],
                     message: $message,
                 }),*)?],
                 faults: &[$($($why),*)?],
@@ -191,51 +287,51 @@ macro_rules! rule {
                 column: column!(),
             }
             .checked();
-            const P: usize = DECLARED.params.len();
-            const I: usize = DECLARED.inputs.len();
-            const O: usize = DECLARED.outs.len();
-            const N: usize = DECLARED.statements.len();
-            const V: usize = DECLARED.values();
-            const H: usize = if DECLARED.holds() { N } else { 0 };
-            const HV: usize = if DECLARED.holds() { V } else { 0 };
-            type Machine =
-                private::Run<$state, P, I, { DECLARED.times() }, O, N, V, { DECLARED.keeps() }, H, HV>;
-            const MANIFEST_BYTES: usize = private::Json::<0>::of(DECLARED, Machine::STATE_BYTES).len();
-            const MANIFEST: [u8; MANIFEST_BYTES] =
-                private::Json::<MANIFEST_BYTES>::of(DECLARED, Machine::STATE_BYTES).bytes();
-
-            // SAFETY: repr(C), and each field is asked for the same; 8-byte words leave no padding between them.
-            unsafe impl $crate::Plain for $state {
-                const ZERO: Self = Self { $($field: <$field_ty as $crate::Plain>::ZERO),* };
-            }
+            const __RULEBOX_P: usize = __RULEBOX_DECLARED.params.len();
+            const __RULEBOX_I: usize = __RULEBOX_DECLARED.inputs.len();
+            const __RULEBOX_O: usize = __RULEBOX_DECLARED.outs.len();
+            const __RULEBOX_N: usize = __RULEBOX_DECLARED.statements.len();
+            const __RULEBOX_V: usize = __RULEBOX_DECLARED.values();
+            type __RuleboxMachine = __rulebox::Run<
+                $state,
+                __RULEBOX_P,
+                __RULEBOX_I,
+                { __RULEBOX_DECLARED.times() },
+                __RULEBOX_O,
+                __RULEBOX_N,
+                __RULEBOX_V,
+                { __RULEBOX_DECLARED.keeps() },
+                { if __RULEBOX_DECLARED.holds() { __RULEBOX_N } else { 0 } },
+                { if __RULEBOX_DECLARED.holds() { __RULEBOX_V } else { 0 } },
+            >;
+            const __RULEBOX_BYTES: usize =
+                __rulebox::Json::<0>::of(__RULEBOX_DECLARED, __RuleboxMachine::STATE_BYTES).len();
+            const __RULEBOX_MANIFEST: [u8; __RULEBOX_BYTES] =
+                __rulebox::Json::<__RULEBOX_BYTES>::of(__RULEBOX_DECLARED, __RuleboxMachine::STATE_BYTES).bytes();
 
             impl $crate::Rule for $state {
-                const DECLARED: &'static private::Declared = DECLARED;
-                const MANIFEST: &'static [u8] = &MANIFEST;
-                type Machine = Machine;
+                const DECLARED: &'static __rulebox::Declared = __RULEBOX_DECLARED;
+                const MANIFEST: &'static [u8] = &__RULEBOX_MANIFEST;
+                type Machine = __RuleboxMachine;
             }
 
-            impl private::Program<P, I, O, N, V> for $state {
-                const DECLARED: &'static private::Declared = DECLARED;
-
-                fn start(&mut self) {
-                    $(self.$field = $start;)*
-                }
+            impl __rulebox::Program<__RULEBOX_P, __RULEBOX_I, __RULEBOX_O, __RULEBOX_N, __RULEBOX_V> for $state {
+                const DECLARED: &'static __rulebox::Declared = __RULEBOX_DECLARED;
 
                 #[inline]
                 fn on_bar(
                     &mut self,
-                    cells: &[f64; I],
-                    params: &[f64; P],
+                    cells: &[f64; __RULEBOX_I],
+                    params: &[f64; __RULEBOX_P],
                     moment: $crate::Moment,
-                ) -> private::Answer<O, N, V> {
+                ) -> __rulebox::Answer<__RULEBOX_O, __RULEBOX_N, __RULEBOX_V> {
                     let [$($input),*] = *cells;
                     let [$($($param),*)?] = *params;
-                    let params = Params { $($($param: FromCell::from_cell($param)),*)? };
-                    let bar = Bar { $($input: FromCell::from_cell($input),)* params, moment };
+                    let params = Params { $($($param: __rulebox::FromCell::from_cell($param)),*)? };
+                    let bar = Bar { $($input: __rulebox::FromCell::from_cell($input),)* params, moment };
                     let Verdict { outs, answer } = <$state>::judge(self, &bar);
                     let Outs { $($($out),*)? } = outs;
-                    private::Answer { outs: [$($(IntoCell::into_cell($out)),*)?], ..answer }
+                    __rulebox::Answer { outs: [$($(__rulebox::IntoCell::into_cell($out)),*)?], ..answer }
                 }
             }
 
@@ -243,13 +339,13 @@ macro_rules! rule {
             impl Verdict {
                 /// Nothing to say, unless a statement is added.
                 pub fn ok() -> Self {
-                    Self { outs: Outs::default(), answer: private::Answer::OK }
+                    Self { outs: Outs::default(), answer: __rulebox::Answer::OK }
                 }
 
                 /// The rule cannot judge: this bar is a fault, and every later one.
                 pub fn fault(fault: Fault) -> Self {
-                    let mut answer = private::Answer::OK;
-                    answer.fault = Some(DECLARED.own_fault(fault as usize));
+                    let mut answer = __rulebox::Answer::OK;
+                    answer.fault = ::core::option::Option::Some(__RULEBOX_DECLARED.own_fault(fault as usize));
                     Self { outs: Outs::default(), answer }
                 }
 
@@ -259,7 +355,7 @@ macro_rules! rule {
             }
 
             #[cfg(target_arch = "wasm32")]
-            $crate::__exports!(Machine, MANIFEST, MANIFEST_BYTES);
+            $crate::__exports!(__RuleboxMachine, __RULEBOX_MANIFEST, __RULEBOX_BYTES);
         };
     };
 }
@@ -272,21 +368,39 @@ macro_rules! __declare {
     (@type bool) => { bool };
     (@type int) => { i64 };
     (@type clock) => { u16 };
+    (@type $other:ident) => {
+        compile_error!(concat!(
+            "`", stringify!($other), "` is no type of a rule: write `num` or `bool`, of a param also `int`, and of a ",
+            "value of a message also `clock`",
+        ))
+    };
 
     (@input $ty:ident) => { $crate::__declare!(@type $ty) };
-    (@input $ty:ident missing) => { Option<$crate::__declare!(@type $ty)> };
+    (@input $ty:ident missing) => { ::core::option::Option<$crate::__declare!(@type $ty)> };
+    (@input $ty:ident $other:ident) => {
+        compile_error!(concat!("`or ", stringify!($other), "` says nothing of an input: write `or missing`"))
+    };
 
-    (@kind num) => { $crate::__private::Type::Num };
+    (@input_name params) => { compile_error!("an input cannot be `params`: `bar.params` has the params of the run"); };
+    (@input_name moment) => { compile_error!("an input cannot be `moment`: `bar.moment` has the time of the bar"); };
+    (@input_name $other:ident) => {};
+
+    (@statement_name ok) => { compile_error!("a statement cannot be `ok`: `Verdict::ok` begins every verdict"); };
+    (@statement_name fault) => { compile_error!("a statement cannot be `fault`: `Verdict::fault` gives a fault"); };
+    (@statement_name $other:ident) => {};
+
     (@kind bool) => { $crate::__private::Type::Bool };
     (@kind int) => { $crate::__private::Type::Int };
     (@kind clock) => { $crate::__private::Type::Clock };
+    // What is no type at all was told of at its first place.
+    (@kind $num:ident) => { $crate::__private::Type::Num };
 
     (@optional) => { false };
-    (@optional missing) => { true };
+    (@optional $missing:ident) => { true };
 
-    (@range) => { None };
+    (@range) => { ::core::option::Option::None };
     (@range $low:literal $high:literal) => {
-        Some($crate::__private::Range {
+        ::core::option::Option::Some($crate::__private::Range {
             low: $low as f64,
             high: $high as f64,
             low_text: stringify!($low),
@@ -299,28 +413,46 @@ macro_rules! __declare {
 
     (@verdict warn) => { $crate::abi::Verdict::Warn };
     (@verdict breach) => { $crate::abi::Verdict::Breach };
+    (@verdict $other:ident) => {
+        compile_error!(concat!("`", stringify!($other), "` is no verdict: write `warn` or `breach`"))
+    };
 
-    (@action) => { None };
-    (@action block $($hold:tt)*) => { Some($crate::__private::Action::Block) };
-    (@action reduce $($hold:tt)*) => { Some($crate::__private::Action::Reduce) };
-    (@action liquidate $($hold:tt)*) => { Some($crate::__private::Action::Liquidate) };
-    (@action for $($hold:tt)*) => { None };
-    (@action forever) => { None };
+    (@action) => { ::core::option::Option::None };
+    (@action block $($hold:tt)*) => { ::core::option::Option::Some($crate::__private::Action::Block) };
+    (@action reduce $($hold:tt)*) => { ::core::option::Option::Some($crate::__private::Action::Reduce) };
+    (@action liquidate $($hold:tt)*) => { ::core::option::Option::Some($crate::__private::Action::Liquidate) };
+    (@action for $($hold:tt)*) => { ::core::option::Option::None };
+    (@action forever) => { ::core::option::Option::None };
+    (@action $other:tt $($hold:tt)*) => {
+        compile_error!(concat!(
+            "`", stringify!($other), "` is no action: write `block`, `reduce` or `liquidate`, and then what holds it",
+        ))
+    };
 
-    (@hold) => { None };
-    (@hold for $count:literal bars) => { Some($crate::__private::Hold::Bars($count)) };
-    (@hold for $count:literal minutes) => { Some($crate::__private::Hold::Millis($count * 60_000)) };
-    (@hold for $count:literal hours) => { Some($crate::__private::Hold::Millis($count * 3_600_000)) };
-    (@hold for $count:literal days) => { Some($crate::__private::Hold::Millis($count * 86_400_000)) };
-    (@hold for day) => { Some($crate::__private::Hold::Day) };
-    (@hold forever) => { Some($crate::__private::Hold::Forever) };
+    (@hold) => { ::core::option::Option::None };
+    (@hold for day) => { $crate::__declare!(@held Day) };
+    (@hold for $count:literal bars) => { $crate::__declare!(@held Bars($count)) };
+    (@hold for $count:literal minutes) => { $crate::__declare!(@held Millis($count * 60_000)) };
+    (@hold for $count:literal hours) => { $crate::__declare!(@held Millis($count * 3_600_000)) };
+    (@hold for $count:literal days) => { $crate::__declare!(@held Millis($count * 86_400_000)) };
+    (@hold forever) => { $crate::__declare!(@held Forever) };
+    (@hold for $($other:tt)*) => {
+        compile_error!(concat!(
+            "`for ", stringify!($($other)*), "` is no time: write `for 3 bars`, `for 15 minutes`, `for 2 hours`, ",
+            "`for 3 days`, `for day` or `forever`",
+        ))
+    };
     (@hold $action:ident $($hold:tt)*) => { $crate::__declare!(@hold $($hold)*) };
+    (@hold $($other:tt)*) => {
+        compile_error!(concat!("`", stringify!($($other)*), "` holds nothing: write `for 3 bars`, `for day` or `forever`"))
+    };
+    (@held $($hold:tt)+) => { ::core::option::Option::Some($crate::__private::Hold::$($hold)+) };
 
-    (@clock) => { None };
-    (@clock $zone:literal) => { Some($crate::__private::Clock { zone: $zone, day_start: 0 }) };
+    (@clock) => { ::core::option::Option::None };
+    (@clock $zone:literal) => { ::core::option::Option::Some($crate::__private::Clock { zone: $zone, day_start: 0 }) };
     (@clock $zone:literal $hour:literal $minute:literal) => {{
         const { assert!($hour < 24 && $minute < 60, "the trading day begins at a time of day") };
-        Some($crate::__private::Clock { zone: $zone, day_start: $hour * 60 + $minute })
+        ::core::option::Option::Some($crate::__private::Clock { zone: $zone, day_start: $hour * 60 + $minute })
     }};
 
     (@lookback) => { 0 };
@@ -329,60 +461,19 @@ macro_rules! __declare {
     (@method $statement:ident ($($arg:ident : $ty:ident),*) reduce $($hold:tt)*) => {
         /// The statement of this name gives its verdict, with the fraction to keep and the values of its message.
         pub fn $statement(&mut self, keep: f64, $($arg: $crate::__declare!(@type $ty)),*) {
-            const INDEX: usize = DECLARED.statement(stringify!($statement));
-            let values = [$(IntoCell::into_cell($arg)),*];
-            self.answer.fire(INDEX, private::fraction(keep), const { DECLARED.first_value(INDEX) }, &values);
+            const __RULEBOX_INDEX: usize = __RULEBOX_DECLARED.statement(stringify!($statement));
+            let values = [$(__rulebox::IntoCell::into_cell($arg)),*];
+            let first_value = const { __RULEBOX_DECLARED.first_value(__RULEBOX_INDEX) };
+            self.answer.fire(__RULEBOX_INDEX, __rulebox::fraction(keep), first_value, &values);
         }
     };
     (@method $statement:ident ($($arg:ident : $ty:ident),*) $($what:tt)*) => {
         /// The statement of this name gives its verdict, with the values of its message.
         pub fn $statement(&mut self, $($arg: $crate::__declare!(@type $ty)),*) {
-            const INDEX: usize = DECLARED.statement(stringify!($statement));
-            let values = [$(IntoCell::into_cell($arg)),*];
-            self.answer.fire(INDEX, private::NO_FRACTION, const { DECLARED.first_value(INDEX) }, &values);
+            const __RULEBOX_INDEX: usize = __RULEBOX_DECLARED.statement(stringify!($statement));
+            let values = [$(__rulebox::IntoCell::into_cell($arg)),*];
+            let first_value = const { __RULEBOX_DECLARED.first_value(__RULEBOX_INDEX) };
+            self.answer.fire(__RULEBOX_INDEX, __rulebox::NO_FRACTION, first_value, &values);
         }
-    };
-}
-
-/// The exports of a module, and its manifest.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __exports {
-    ($machine:ty, $manifest:ident, $bytes:ident) => {
-        const _: () = {
-            static MODULE: $crate::__private::Module<$machine> = $crate::__private::Module::new(<$machine>::NEW);
-
-            // Not `#[used]`: the bytes would be in the memory too.
-            #[unsafe(link_section = "rulebox.manifest")]
-            static SECTION: [u8; $bytes] = $manifest;
-
-            #[unsafe(no_mangle)]
-            extern "C" fn rulebox_abi_1() {}
-
-            #[unsafe(no_mangle)]
-            extern "C" fn rulebox_init(params: i32) -> i32 {
-                MODULE.init(params)
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn rulebox_buffer(kind: i32, index: i32, bytes: i32) -> i32 {
-                MODULE.buffer(kind, index, bytes)
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn rulebox_reset() {
-                MODULE.reset();
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn rulebox_eval(rows: i32) -> i32 {
-                MODULE.eval(rows)
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn rulebox_state() -> i64 {
-                MODULE.state()
-            }
-        };
     };
 }

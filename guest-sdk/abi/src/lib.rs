@@ -45,6 +45,24 @@ pub const MAX_ROWS: u32 = 4096;
 /// The most verdict statements of a rule: one bit each in the word of fired statements.
 pub const MAX_STATEMENTS: usize = 32;
 
+/// The most inputs, params and outs of a rule, together.
+pub const MAX_NAMES: usize = 256;
+
+/// The most values of the messages of a rule, together.
+pub const MAX_MESSAGE_VALUES: usize = 128;
+
+/// The most bytes of a name.
+pub const MAX_NAME_BYTES: usize = 64;
+
+/// The most bytes of text of a message, and of a fault.
+pub const MAX_TEXT_BYTES: usize = 1_000;
+
+/// The most faults of a rule.
+pub const MAX_SPANS: usize = 2_000;
+
+/// The most bars before this one that a rule can say its verdict depends on.
+pub const MAX_LOOKBACK: u64 = 1_000_000_000;
+
 /// Alignment in bytes of every buffer.
 pub const BUFFER_ALIGN: u32 = 8;
 

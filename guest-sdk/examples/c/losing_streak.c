@@ -48,7 +48,7 @@ void RULEBOX_EXPORT(rulebox_reset)(void) {
 }
 
 int32_t RULEBOX_EXPORT(rulebox_init)(int32_t count) {
-  if (count != 1 || !(params[0] >= 2 && params[0] <= 100)) return -1;
+  if (count != 1 || !(params[0] >= 2 && params[0] <= 100 && params[0] == (int32_t)params[0])) return -1;
   rulebox_reset();
   return 0;
 }
@@ -79,7 +79,7 @@ int32_t RULEBOX_EXPORT(rulebox_eval)(int32_t rows) {
     }
     state.falls = rulebox_below(equity[row], state.before) ? state.falls + 1 : 0;
     state.before = equity[row];
-    int over = state.falls >= params[0];
+    int over = rulebox_at_least(state.falls, params[0]);
     falls[row] = shown[row] = state.falls;
     fired[row] = over ? 1 : 0;
     verdicts[row] = over ? RULEBOX_BREACH : RULEBOX_OK;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 mod bars;
+mod declarations;
 mod expected;
 mod fixtures;
 mod manifests;
