@@ -103,7 +103,7 @@ fn those_who_say_nothing_take_no_place_of_those_who_do() {
 
 #[test]
 fn certificates_are_changed_while_all_goes_on() {
-    let far = Far::start(2);
+    let mut far = Far::start(2);
     let rule = upload(&far.api, &far.key, &example("equity_drawdown"));
     let bar = json!({"inputs": {"balance": 1_000, "trades": 1}});
     let run = || body(far.api.post(&far.key, &format!("/v1/rules/{rule}/evaluate"), &bar), 200);
@@ -123,4 +123,9 @@ fn certificates_are_changed_while_all_goes_on() {
     }
     println!("both executors showed new certificates {:?} after they were written", began.elapsed());
     assert_eq!(run(), before);
+    // What was connected before is connected anew, by the new ones.
+    far.api.signal("TERM");
+    let (_, log) = far.api.wait();
+    let connected = log.matches(r#""message":"connected""#).count();
+    assert!(connected >= 4, "{connected} times\n{log}");
 }
