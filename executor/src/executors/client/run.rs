@@ -367,6 +367,10 @@ impl Run for RemoteRun {
 
     fn state(&mut self) -> Result<Vec<u8>, RunError> {
         if !self.module.has_state {
+            // What does not start has that to say first.
+            if self.line.is_none() {
+                self.work(None, 0, &mut Nothing)?;
+            }
             return Err(InputError::NoState.into());
         }
         if self.kept.is_none() {
