@@ -120,6 +120,7 @@ pub struct Service {
     /// Modules of tenants, which wait for a compile worker: the texts of rules do not wait behind them.
     module_uploads: Pool,
     runs: Pool,
+    texts: Pool,
     bar_runs: Pool,
     stream_turns: Pool,
     stream_shares: Shares,
@@ -166,6 +167,11 @@ impl Service {
         // Those that hand runs to executors wait most of their time.
         let threads = if settings.role == Role::Api { settings.executors.threads } else { evaluation.threads };
         let runs = Pool::new("evaluation", threads, evaluation.queue).counting(refused("evaluation_queue"));
+        // But texts of requests and answers keep a processor busy.
+        let texts = match settings.role {
+            Role::Api => Pool::new("text", evaluation.threads, evaluation.queue),
+            _ => runs.clone(),
+        };
         let bar_runs = Pool::new("bar", threads, evaluation.queue).counting(refused("bar_queue"));
         let stream_turns = Pool::new("stream", evaluation.streams, 0).counting(refused("streams"));
         let stopping = CancellationToken::new();
@@ -186,6 +192,7 @@ impl Service {
                 .strict()
                 .of_each_owner(compile.tenant_workers),
             runs,
+            texts,
             bar_runs,
             stream_turns,
             stream_shares: Shares::new(evaluation.tenant_streams),
@@ -272,6 +279,11 @@ impl Service {
     /// The pool that runs rules; reading and writing large requests belongs there too.
     pub const fn runs(&self) -> &Pool {
         &self.runs
+    }
+
+    /// The pool that reads and writes what is large.
+    pub const fn texts(&self) -> &Pool {
+        &self.texts
     }
 
     /// The pool that runs rules over single bars: a live engine does not wait behind others' backtests.

@@ -20,6 +20,7 @@ use crate::config;
 use crate::domain::bars::{Bars, Params};
 use crate::domain::caller::TenantId;
 use crate::execution::pool::Place;
+use crate::execution::threads::slow_down;
 use crate::service::Service;
 use objects::{Object, RequestFields};
 
@@ -79,6 +80,8 @@ pub fn read(bytes: &[u8], form: Form, limits: &config::Evaluation) -> Result<Req
 
 /// Bodies up to this size are read where they arrive: that takes less than handing them over.
 const SMALL: usize = 32 * 1024;
+/// Bodies from this size on take long: others' bars go before them.
+const LARGE: usize = 256 * 1024;
 
 /// Takes a place on a pool and reads a request, a large one there. The room is that of the bars: it is to be held as
 /// long as they are.
@@ -101,6 +104,9 @@ pub async fn read_on(
     let place = if in_session { service.bar_runs().place(tenant)? } else { service.runs().place(tenant)? };
     let work = move || {
         let Held { bytes, mut room } = body;
+        if bytes.len() >= LARGE {
+            slow_down();
+        }
         let parsed = parsed_bytes(&bytes);
         room.resize(bytes.capacity().saturating_add(parsed))?;
         let request = read(&bytes, form, &settings)?;
@@ -108,7 +114,7 @@ pub async fn read_on(
         room.resize(parsed)?;
         Ok::<_, Problem>((request, room))
     };
-    let (request, room) = place.run(work).await??;
+    let (request, room) = place.at(service.texts()).run(work).await??;
     Ok((request, place, room))
 }
 

@@ -106,7 +106,7 @@ pub async fn handle(
     };
     let (run, answer_room) = service.evaluate(&tenant.caller(marks), evaluation).await?;
     let rows = run.bars;
-    answer(&place, answer_room, rows, move || {
+    answer(&service, &place, answer_room, rows, move || {
         if single {
             RuleAnswer::Bar(BarAnswer::from(run))
         } else {

@@ -60,7 +60,7 @@ pub async fn handle(
     let evaluation = JointEvaluation { rules, versions, bars: request.bars, params, series, place: place.clone() };
     let (run, answer_room) = service.evaluate_jointly(&tenant.caller(marks), evaluation).await?;
     let rows = run.bars.saturating_mul(run.rules.len());
-    answer(&place, answer_room, rows, move || {
+    answer(&service, &place, answer_room, rows, move || {
         if single {
             CombinedAnswer::Bar(CombinedBarAnswer::from(run))
         } else {

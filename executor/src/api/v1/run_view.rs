@@ -15,6 +15,8 @@ use crate::api::problem::Problem;
 use crate::domain::evaluation::{Event, RuleRun};
 use crate::execution::pool::Place;
 use crate::execution::room::Room;
+use crate::execution::threads::slow_down;
+use crate::service::Service;
 
 /// What a rule said of one bar.
 #[derive(Debug, Serialize, ToSchema)]
@@ -224,16 +226,24 @@ impl From<RuleRun> for SeriesAnswer {
 
 /// Rows up to which an answer is written where it is made: that takes less than handing it over.
 const SMALL: usize = 4_096;
+/// From so many on it takes long: others' bars go before it.
+const LARGE: usize = 20_000;
 
 /// Writes an answer, a large one on the request's pool. It keeps its room until it is sent.
 pub async fn answer<T: Serialize>(
+    service: &Service,
     place: &Place,
     room: Room,
     rows: usize,
     view: impl FnOnce() -> T + Send + 'static,
 ) -> Result<Response, Problem> {
-    let write = move || serde_json::to_vec(&view());
-    let text = if rows <= SMALL { write() } else { place.run(write).await? };
+    let write = move || {
+        if rows >= LARGE {
+            slow_down();
+        }
+        serde_json::to_vec(&view())
+    };
+    let text = if rows <= SMALL { write() } else { place.at(service.texts()).run(write).await? };
     let text = text.map_err(|error| Problem::internal(&error))?;
     Ok(([(CONTENT_TYPE, "application/json")], Body::from(room.keep(text))).into_response())
 }
