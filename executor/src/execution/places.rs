@@ -10,41 +10,36 @@ use super::shares::{Share, Shares};
 /// So many places. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Places {
-    size: usize,
-    free: Arc<Semaphore>,
-    /// Of those that are taken, what each owner has.
+    /// What each owner has of them.
     shares: Shares,
+    free: Arc<Semaphore>,
 }
 
 /// One that is taken, until it is dropped.
 #[derive(Debug)]
 pub struct Placed {
-    _share: Option<Share>,
+    _share: Share,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Places {
-    /// So many, of which one owner may have `most`.
+    /// So many, of which one owner may have `most`; the last quarter is for owners who have none.
     pub fn new(size: usize, most: usize) -> Self {
         let size = size.min(Semaphore::MAX_PERMITS);
-        Self { size, free: Arc::new(Semaphore::new(size)), shares: Shares::new(most) }
+        Self { shares: Shares::within(size, most), free: Arc::new(Semaphore::new(size)) }
     }
 
-    /// Takes one, if the owner may have another. The last quarter is for owners who have none.
+    /// Takes one, if there is one for this owner.
     pub fn take(&self, owner: Owner) -> Option<Placed> {
-        let is_scarce = self.size >= 4 && self.free.available_permits() <= self.size / 4;
-        if is_scarce && self.shares.holds(owner) {
-            return None;
-        }
         let share = self.shares.take(owner)?;
         let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
-        Some(Placed { _share: Some(share), _permit: permit })
+        Some(Placed { _share: share, _permit: permit })
     }
 
-    /// Waits for one, whatever its owner has. `None` never while there are places.
-    pub async fn take_in_turn(&self) -> Option<Placed> {
+    /// Waits for one, after those who came before, whatever the owner has. `None` never while there are places.
+    pub async fn take_in_turn(&self, owner: Owner) -> Option<Placed> {
         let permit = Arc::clone(&self.free).acquire_owned().await.ok()?;
-        Some(Placed { _share: None, _permit: permit })
+        Some(Placed { _share: self.shares.add(owner), _permit: permit })
     }
 }
 
@@ -68,7 +63,7 @@ mod tests {
         held.extend([3, 4].map(|n| places.take(owner(n)).unwrap()));
         assert!(places.take(owner(5)).is_none(), "there are no more");
         held.pop();
-        assert!(places.take_in_turn().await.is_some());
+        assert!(places.take_in_turn(owner(1)).await.is_some());
         drop(held);
         assert!(places.take(owner(1)).is_some());
     }

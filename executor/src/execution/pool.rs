@@ -132,13 +132,14 @@ impl Pool {
         PoolError::Full { pool: self.name, retry_after: Duration::from_secs(1) }
     }
 
-    /// Waits for a place, in turn: for those who have begun, and whom nobody refuses any more.
+    /// Waits for a place, after those who came before: for those who have begun, and whom nobody refuses any more.
     ///
     /// # Errors
     /// None while the pool lives.
     pub async fn place_in_turn(&self, owner: impl Into<Owner>) -> Result<Place, PoolError> {
-        let placed = self.places.take_in_turn().await.ok_or_else(|| self.full())?;
-        Ok(self.placed(owner.into(), placed))
+        let owner = owner.into();
+        let placed = self.places.take_in_turn(owner).await.ok_or_else(|| self.full())?;
+        Ok(self.placed(owner, placed))
     }
 
     /// Does the work on a thread of the pool. A caller who goes away while waiting gives up its place; work that has

@@ -38,17 +38,17 @@ impl Shares {
 
     /// So many places. Each owner may hold half of them, and the last quarter is for owners who hold none.
     pub fn among(places: usize) -> Self {
-        Self { most: places.div_ceil(2), places, kept: places / 4, held: Arc::default() }
+        Self::within(places, places.div_ceil(2))
+    }
+
+    /// So many places. Each owner may hold so many of them, and the last quarter is for owners who hold none.
+    pub fn within(places: usize, most: usize) -> Self {
+        Self { most, places, kept: places / 4, held: Arc::default() }
     }
 
     /// As many as one may hold.
     pub const fn most(&self) -> usize {
         self.most
-    }
-
-    /// Whether an owner holds any.
-    pub fn holds(&self, owner: Owner) -> bool {
-        self.held().of.contains_key(&owner)
     }
 
     /// One more for an owner; `None` if he holds as many as he may, or there is none for him.
@@ -59,9 +59,18 @@ impl Shares {
         if count >= self.most || left == 0 || (count > 0 && left <= self.kept) {
             return None;
         }
-        held.of.insert(owner, count + 1);
+        Some(self.hold(&mut held, owner))
+    }
+
+    /// One more for an owner, whatever he holds: for one who has waited for it.
+    pub fn add(&self, owner: Owner) -> Share {
+        self.hold(&mut self.held(), owner)
+    }
+
+    fn hold(&self, held: &mut Held, owner: Owner) -> Share {
+        *held.of.entry(owner).or_default() += 1;
         held.all += 1;
-        Some(Share { of: self.clone(), owner })
+        Share { of: self.clone(), owner }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
