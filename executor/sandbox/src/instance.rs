@@ -1,6 +1,7 @@
 //! An instance: one module in a fresh store, with its params set, its buffers known and its state at bar 0.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use wasmtime::{Memory, PoolConcurrencyLimitError, Store, Trap, TypedFunc};
@@ -55,6 +56,8 @@ pub struct Instance {
     pub(crate) fuel_left: u64,
     /// Verdict and fired statements of the last bar that was run; before the first, of one that was `ok`.
     pub(crate) before: (u8, u32),
+    /// The numbers of the bars of the last call.
+    pub(crate) calling: Option<Range<usize>>,
     setup_fuel_left: u64,
 }
 
@@ -132,6 +135,7 @@ impl Module {
             report: RunReport { fuel: 0, setup_fuel: 0, memory_peak: 0, elapsed: Duration::ZERO },
             fuel_left: limits.fuel,
             before: (0, 0),
+            calling: None,
             setup_fuel_left: limits.setup_fuel,
         };
         let mut store =
@@ -241,9 +245,15 @@ impl Instance {
 
     /// Puts a failure into an outcome. The caller drops the store.
     pub(crate) fn fail(&self, store: &Store<Guest>, tank: Tank, failure: Failure) -> RunError {
+        // A breach says itself where it is.
+        let place = if matches!(failure, Failure::Breach(_)) { String::new() } else { self.calling(tank) };
         let (kind, trap, detail) = match failure {
             Failure::ParamsRefused(code) => return RunError::ParamsRefused(code),
             Failure::Cancelled => return RunError::Cancelled(self.report),
+            // A size that it has, and may not have: no lie.
+            Failure::Breach(breach @ Breach::StateTooLarge { .. }) => {
+                (ViolationKind::MemoryLimit, None, breach.to_string())
+            }
             Failure::Breach(breach) => (ViolationKind::AbiBreach, None, breach.to_string()),
             Failure::FuelExhausted => (ViolationKind::FuelExhausted, None, self.out_of_fuel(tank)),
             Failure::Wasm(error) => {
@@ -268,7 +278,7 @@ impl Instance {
             memory_peak: self.report.memory_peak,
             memory_limit: store.data().memory_limit,
             elapsed: self.report.elapsed,
-            detail,
+            detail: format!("{detail}{place}"),
         }))
     }
 
@@ -276,6 +286,16 @@ impl Instance {
         match tank {
             Tank::Setup => format!("the setup used all of its {} units of fuel", self.limits.setup_fuel),
             Tank::Eval => format!("the run used all of its {} units of fuel", self.limits.fuel),
+        }
+    }
+
+    /// Which bars the call had that failed.
+    fn calling(&self, tank: Tank) -> String {
+        match &self.calling {
+            _ if tank == Tank::Setup => String::new(),
+            Some(bars) if bars.len() == 1 => format!(" (on bar {} of the run)", bars.start),
+            Some(bars) => format!(" (in a call with bars {} to {} of the run)", bars.start, bars.end.saturating_sub(1)),
+            None => String::new(),
         }
     }
 

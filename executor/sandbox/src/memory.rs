@@ -44,6 +44,10 @@ impl fmt::Display for Buffer {
 pub(crate) enum Breach {
     #[error("rulebox_buffer gave no address for {0}")]
     NoBuffer(Buffer),
+    #[error("rulebox_buffer gave -1, which is no address, for {bytes} bytes of {buffer}: has the module as many?")]
+    TooFew { buffer: Buffer, bytes: usize },
+    #[error("rulebox_buffer gave no address for any column of time, and the manifest's `uses_time` is true")]
+    NoTime,
     #[error("rulebox_buffer gave an address for {0}, which there should not be: its answer is then 0")]
     OtherBuffer(Buffer),
     #[error("rulebox_buffer gave address {address} for {buffer}, which is not a multiple of {BUFFER_ALIGN}")]
@@ -60,7 +64,7 @@ pub(crate) enum Breach {
     Verdict { row: usize, verdict: u8 },
     #[error("rulebox_state gave {bytes} bytes at {address}; the memory has {memory} bytes")]
     StateOutOfBounds { address: u32, bytes: u32, memory: usize },
-    #[error("rulebox_state gave {bytes} bytes; the most that is kept is {limit}")]
+    #[error("the state that rulebox_state gives has {bytes} bytes; the most that is kept is {limit}: keep less")]
     StateTooLarge { bytes: u32, limit: usize },
     #[error("rulebox_state gave another address or length than before")]
     StateMoved,
@@ -78,6 +82,10 @@ impl Region {
         if address == 0 {
             return Ok(None);
         }
+        // What the SDK and the header answer to whoever asks for more than there is.
+        if address == u32::MAX {
+            return Err(Breach::TooFew { buffer, bytes });
+        }
         if !address.is_multiple_of(BUFFER_ALIGN) {
             return Err(Breach::Unaligned { buffer, address });
         }
@@ -90,10 +98,9 @@ impl Region {
     /// Checks what `rulebox_state` returned. It may overlap buffers: a module may save its whole memory.
     pub(crate) fn of_state(packed: i64, limit: usize, memory: usize) -> Result<Self, Breach> {
         let (address, bytes) = unpack(packed.cast_unsigned());
-        if bytes as usize > limit {
-            return Err(Breach::StateTooLarge { bytes, limit });
-        }
-        Self::inside(address, bytes as usize, memory).ok_or(Breach::StateOutOfBounds { address, bytes, memory })
+        let region = Self::inside(address, bytes as usize, memory);
+        let region = region.ok_or(Breach::StateOutOfBounds { address, bytes, memory })?;
+        if region.bytes > limit { Err(Breach::StateTooLarge { bytes, limit }) } else { Ok(region) }
     }
 
     /// Checks what `rulebox_message` returned; it may be anywhere in the memory.
@@ -170,6 +177,7 @@ mod tests {
         assert!(matches!(region(12, 8), Err(Breach::Unaligned { address: 12, .. })));
         assert!(matches!(region(16, 65_528), Err(Breach::OutOfBounds { .. })));
         assert!(matches!(region(-8, 16), Err(Breach::OutOfBounds { address: 0xffff_fff8, .. })), "the end would wrap");
+        assert!(matches!(region(-1, 8), Err(Breach::TooFew { bytes: 8, .. })));
         assert!(matches!(region(i32::MIN, 0), Err(Breach::OutOfBounds { .. })));
         assert!(matches!(region(8, usize::MAX), Err(Breach::OutOfBounds { .. })));
     }
@@ -195,7 +203,8 @@ mod tests {
         assert_eq!(state(65_528, 8), Ok(Region { start: 65_528, bytes: 8 }));
         assert!(matches!(state(65_536, 8), Err(Breach::StateOutOfBounds { .. })));
         assert!(matches!(state(u32::MAX, 4096), Err(Breach::StateOutOfBounds { .. })));
-        assert!(matches!(state(0, u32::MAX), Err(Breach::StateTooLarge { .. })));
+        assert!(matches!(state(0, u32::MAX), Err(Breach::StateOutOfBounds { .. })), "a lie is no size");
+        assert!(matches!(state(0, 4104), Err(Breach::StateTooLarge { bytes: 4104, limit: 4096 })));
     }
 
     #[test]

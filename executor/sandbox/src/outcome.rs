@@ -13,7 +13,7 @@ pub enum ViolationKind {
     FuelExhausted,
     /// Run: a call took longer than its deadline.
     DeadlineExceeded,
-    /// Run: growth of memory or of a table was refused.
+    /// Run: growth of memory or of a table was refused, or its state is larger than what is kept of one.
     MemoryLimit,
     /// Run: its stack is spent.
     StackOverflow,

@@ -83,6 +83,7 @@ impl Instance {
                 return Err(Failure::Cancelled);
             }
             let rows = chunk.min(input.rows - start);
+            self.calling = Some(first_row + start..first_row + start + rows);
             write_inputs(live.memory.data_mut(&mut live.store), &live.buffers, input, start, rows)?;
             self.call(live, rows)?;
             let is_last = start + rows == input.rows && !sink.bars_follow();

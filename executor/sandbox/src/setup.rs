@@ -166,7 +166,7 @@ impl Ask<'_> {
     }
 
     fn buffers(&mut self, shape: &Shape) -> Result<Buffers, Failure> {
-        Ok(Buffers {
+        let buffers = Buffers {
             inputs: (0..shape.inputs).map(|i| self.taken(BufferKind::Input, i)).collect::<Result<_, _>>()?,
             time: self.time(shape, BufferKind::Time)?,
             local_day: self.time(shape, BufferKind::LocalDay)?,
@@ -179,6 +179,12 @@ impl Ask<'_> {
                 .map(|i| self.given(BufferKind::MessageValue, i))
                 .collect::<Result<_, _>>()?,
             keep: if shape.keep { Some(self.given(BufferKind::Keep, 0)?) } else { None },
-        })
+        };
+        // It may look at some of them, but not at none.
+        let times = [buffers.time, buffers.local_day, buffers.minute_of_day, buffers.weekday];
+        if self.every && shape.uses_time && times.iter().all(Option::is_none) {
+            return Err(Breach::NoTime.into());
+        }
+        Ok(buffers)
     }
 }

@@ -30,7 +30,14 @@ pub(crate) fn module(bytes: &[u8], limits: &ModuleLimits, config: &SandboxConfig
 }
 
 fn size(bytes: &[u8], limits: &ModuleLimits) -> Result<(), Refusal> {
-    at_most(ViolationKind::ModuleTooLarge, "bytes", bytes.len(), limits.module_bytes)
+    at_most(ViolationKind::ModuleTooLarge, "bytes", bytes.len(), limits.module_bytes).map_err(|refusal| Refusal {
+        detail: format!(
+            "{}: build it for release, and without names and debug sections (Rust: --release and `strip = true`; C: \
+             -O2 and -Wl,--strip-all)",
+            refusal.detail
+        ),
+        ..refusal
+    })
 }
 
 fn header(bytes: &[u8]) -> Result<(), Refusal> {
@@ -41,6 +48,8 @@ fn header(bytes: &[u8]) -> Result<(), Refusal> {
         "it is a component; Rulebox runs core WebAssembly modules"
     } else if bytes.trim_ascii_start().starts_with(b"(module") {
         "it is WebAssembly text; assemble it first (`wat2wasm`, `wasm-tools parse`)"
+    } else if bytes.starts_with(&[0x1f, 0x8b]) {
+        "it is compressed by gzip; decompress it first (in an upload, say so by `Content-Encoding: gzip`)"
     } else {
         "it does not start as a WebAssembly module does (00 61 73 6d 01 00 00 00)"
     }))
@@ -103,6 +112,7 @@ mod tests {
         let detail = |bytes: &[u8]| header(bytes).unwrap_err().detail;
         assert!(detail(b" (module)").contains("text"));
         assert!(detail(b"\0asm\x0d\0\x01\0").contains("component"));
+        assert!(detail(&[0x1f, 0x8b, 8]).contains("gzip"));
         assert!(detail(b"").contains("does not start"));
         assert!(detail(b"\0asm\x02\0\0\0").contains("does not start"));
     }

@@ -109,10 +109,8 @@ impl Outline<'_> {
                 self.custom_sections += 1;
                 complexity("custom sections", self.custom_sections, limits.custom_sections)
             }
-            Payload::DataCountSection { .. } => {
-                Err(invalid("it uses bulk memory (it has a data count section); build it with bulk memory off"))
-            }
-            Payload::TagSection(_) => Err(invalid("it uses exceptions, which are off")),
+            Payload::DataCountSection { .. } => Err(toolchain::off("bulk memory")),
+            Payload::TagSection(_) => Err(toolchain::off("exceptions")),
             _ => Err(invalid("it has a section that core WebAssembly does not know")),
         }
     }

@@ -7,13 +7,18 @@ use crate::engine::FEATURES;
 use crate::outcome::Refusal;
 
 /// Proposals that compilers emit unasked, by the name that their flags have.
-const EMITTED: [(WasmFeatures, &str); 6] = [
+const EMITTED: [(WasmFeatures, &str); 10] = [
     (WasmFeatures::BULK_MEMORY, "bulk memory"),
-    (WasmFeatures::REFERENCE_TYPES, "reference types"),
+    // The second is what the validator calls `externref`.
+    (WasmFeatures::REFERENCE_TYPES.union(WasmFeatures::GC_TYPES), "reference types"),
     (WasmFeatures::MULTI_VALUE, "multi-value"),
     (WasmFeatures::EXTENDED_CONST, "extended constants"),
     (WasmFeatures::TAIL_CALL, "tail calls"),
     (WasmFeatures::SIMD, "SIMD"),
+    (WasmFeatures::THREADS, "threads"),
+    (WasmFeatures::MEMORY64, "64-bit memory"),
+    (WasmFeatures::EXCEPTIONS, "exceptions"),
+    (WasmFeatures::LEGACY_EXCEPTIONS, "exceptions of the old kind"),
 ];
 
 /// Labels in all `br_table`s of a module that gets advice. With multi-value on, each is checked against all params of
@@ -37,8 +42,8 @@ pub(super) fn hint(bytes: &[u8]) -> Option<Refusal> {
 /// The refusal of proposals that are off, by the names that their flags have.
 pub(super) fn off(names: &str) -> Refusal {
     invalid(format!(
-        "it uses {names}, which Rulebox has off; build it without (Rust: --target wasm32v1-none; C: clang -mcpu=mvp; \
-         AssemblyScript: --disable bulk-memory)"
+        "it uses {names}, which Rulebox has off; build it without (Rust: --target wasm32v1-none; C: clang -mcpu=mvp, \
+         and neither -pthread nor -fwasm-exceptions; AssemblyScript: --disable bulk-memory)"
     ))
 }
 

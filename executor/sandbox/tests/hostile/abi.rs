@@ -90,7 +90,7 @@ fn every_column_of_numbers_has_one_nan() {
 fn lies_about_state_are_breaches() {
     let sandbox = sandbox();
     for (name, expected) in [
-        ("state_huge", "rulebox_state gave 4294967295 bytes; the most that is kept is 2097152"),
+        ("state_huge", "rulebox_state gave 4294967295 bytes at 0; the memory has 131072 bytes"),
         ("state_out_of_bounds", "rulebox_state gave 32 bytes at 131056; the memory has 131072 bytes"),
     ] {
         let mut instance =
@@ -104,6 +104,13 @@ fn lies_about_state_are_breaches() {
             Err(RunError::Stopped)
         ));
     }
+    // A size that it has is no lie, and too much all the same.
+    let large = r#"(func (export "rulebox_state") (result i64) (i64.const 0x1000001000))"#;
+    let limits = Limits { state_bytes: 4_000, ..Limits::default() };
+    let error = load(&sandbox, large).unwrap().start(&frame::SHAPE, &[2.0], &limits).unwrap().save_state().unwrap_err();
+    let violation = error.violation().unwrap();
+    assert_eq!(violation.kind, ViolationKind::MemoryLimit);
+    assert!(violation.detail.contains("has 4096 bytes; the most that is kept is 4000"), "{}", violation.detail);
     let mut moving =
         load(&sandbox, &text("state_moves")).unwrap().start(&frame::SHAPE, &[2.0], &Limits::default()).unwrap();
     assert_eq!(moving.save_state().unwrap().len(), 8);

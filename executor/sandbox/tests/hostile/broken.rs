@@ -76,6 +76,18 @@ fn a_toolchains_default_is_explained() {
     assert!(detail("multi_value").starts_with("it uses multi-value, which Rulebox has off"));
     assert!(detail("simd").starts_with("it uses SIMD, which Rulebox has off"));
     assert!(detail("tail_call").starts_with("it uses tail calls, which Rulebox has off"));
+    assert!(detail("memory64").starts_with("it uses 64-bit memory, which Rulebox has off"));
+    for (text, names) in [
+        (r#"(func (export "more") (param externref))"#, "reference types"),
+        (r#"(func (export "more") (local externref))"#, "reference types"),
+        (r#"(memory (export "memory") 2 2 shared)"#, "threads"),
+        ("(func (drop (i32.atomic.load (i32.const 0))))", "threads"),
+        ("(tag)", "exceptions"),
+        ("(func (block (try_table (catch_all 0))))", "exceptions"),
+    ] {
+        let detail = load(&sandbox, text).unwrap_err().detail;
+        assert!(detail.starts_with(&format!("it uses {names}, which Rulebox has off")), "{text}: {detail}");
+    }
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn a_sandbox_that_is_dropped_still_stops_its_modules() {
 fn a_refused_growth_is_recorded_with_its_numbers() {
     let sandbox = sandbox();
     let growth = violation(&sandbox, "memory_growth");
-    assert_eq!(growth.detail, "asked for 8454144 bytes of memory, the limit is 8388608");
+    assert_eq!(growth.detail, "asked for 8454144 bytes of memory, the limit is 8388608 (on bar 0 of the run)");
     assert_eq!((growth.memory_peak, growth.memory_limit), (8 << 20, 8 << 20));
     let start = violation(&sandbox, "memory_over_the_run");
     assert_eq!((start.memory_peak, start.fuel_used), (0, 0));
