@@ -13,6 +13,14 @@ pub fn text<'b>(bytes: &'b [u8], limits: &Limits) -> Result<&'b str, Diagnostics
         return Err(Diagnostics(vec![too_long(bytes.len(), limits)]));
     }
     std::str::from_utf8(bytes).map_err(|error| {
+        if bytes.starts_with(b"\0asm") {
+            let message = "the source is WebAssembly, not a text";
+            return Diagnostics(vec![
+                Diagnostic::new(Code::NOT_UTF8, message, Span::new(0, 4), "").help(
+                    "upload a module as `Content-Type: application/wasm`; `rulebox guest check` looks at modules",
+                ),
+            ]);
+        }
         let at = u32::try_from(error.valid_up_to()).unwrap_or(u32::MAX);
         let byte = bytes.get(error.valid_up_to()).copied().unwrap_or(0);
         let message = format!("the source is not UTF-8: byte {at} is 0x{byte:02x}");
@@ -43,6 +51,7 @@ mod tests {
     fn size_is_checked_before_encoding() {
         assert_eq!(code(&vec![0xff; 10_000_000]), "E0101");
         assert_eq!(code(b"rule r(a) = a > \xff"), "E0102");
+        assert_eq!(code(b"\0asm\x01\0\0\0\xff"), "E0102");
         assert_eq!(text("rule r(a) = a > 1 # é".as_bytes(), &Limits::DEFAULT).unwrap().len(), 22);
     }
 }

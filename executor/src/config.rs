@@ -8,6 +8,7 @@ mod bounds;
 mod compile;
 pub mod database;
 mod error;
+mod evaluation;
 mod executors;
 mod sharing;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use compile::Compile;
 use database::Database;
 pub use error::ConfigError;
 use error::{SECRETS, variable};
+pub use evaluation::Evaluation;
 pub use executors::{Executors, Role};
 pub use sharing::{Redis, Sessions};
 pub use usage::Usage;
@@ -135,48 +137,6 @@ pub enum Durability {
     Power,
     /// The death of the process, not that of the machine.
     Process,
-}
-
-/// Settings of runs.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Evaluation {
-    /// Threads that run rules.
-    pub threads: usize,
-    /// Requests that may wait for one; past them the answer is 503.
-    pub queue: usize,
-    /// Rows of a request.
-    pub rows: usize,
-    /// Columns of a request.
-    pub columns: usize,
-    /// Cells of a request: rows times columns.
-    pub cells: usize,
-    /// Rules of a request.
-    pub rules: usize,
-    /// Fuel of a request, all its rules together.
-    pub fuel: u64,
-    /// Milliseconds that one call into a module may take (it runs at most [`Evaluation::chunk_rows`] bars).
-    pub deadline_ms: u64,
-    /// Bytes of a module's memory.
-    pub memory_bytes: usize,
-    /// Bars passed to a module at a time, at most 4,096.
-    pub chunk_rows: usize,
-    /// Bytes that results and the answers made of them may take, over all requests.
-    pub answers_in_flight_bytes: usize,
-    /// Changes of verdict in an answer; past them it says `events_truncated`.
-    pub events: usize,
-    /// Compiled modules kept in memory.
-    pub loaded_modules: usize,
-    /// Bytes of these modules. Whoever has most of them makes room for others.
-    pub loaded_bytes: usize,
-    /// Streams at a time, each with an instance of its own; past them the answer is 503.
-    pub streams: usize,
-    /// Of these, those of one tenant, so that no tenant takes the places of the others.
-    pub tenant_streams: usize,
-    /// Rows of a stream.
-    pub stream_rows: usize,
-    /// Bytes of a record batch of a stream. (A line of JSON may have as many as [`Api::small_body_bytes`].)
-    pub stream_batch_bytes: usize,
 }
 
 /// What a tenant may use, unless it has limits of its own.
@@ -451,12 +411,20 @@ impl Config {
         self.executors.check(self)
     }
 
+    /// The settings of a service that has none of its own.
+    ///
+    /// # Errors
+    /// Never, as long as the defaults are within their own bounds.
+    pub fn defaults() -> Result<Self, ConfigError> {
+        Self::read(&Figment::from(Serialized::defaults(Defaults::default())))
+    }
+
     /// The defaults with another data directory and free ports: what tests and the demo start from.
     ///
     /// # Errors
     /// Never, as long as the defaults are within their own bounds.
     pub fn on_free_ports(data_dir: &Path) -> Result<Self, ConfigError> {
-        let mut config = Self::read(&Figment::from(Serialized::defaults(Defaults::default())))?;
+        let mut config = Self::defaults()?;
         config.data_dir = data_dir.to_path_buf();
         config.api.listen.set_port(0);
         config.health.listen.set_port(0);
@@ -468,11 +436,6 @@ impl Config {
         bounds::check(&config)?;
         Ok(config)
     }
-}
-
-impl Evaluation {
-    /// Bytes that are set aside for a value of a result: eight as a double, and up to twenty-four as text.
-    pub const RESULT_BYTES: usize = 32;
 }
 
 impl Api {

@@ -44,14 +44,16 @@ fn kind(headers: &HeaderMap) -> Kind {
     }
 }
 
-pub(super) fn wrong_type(taken: &str) -> Problem {
-    Problem::new(Code::UNSUPPORTED_MEDIA_TYPE, format!("send `Content-Type: {taken}`"))
+pub(super) fn wrong_type(headers: &HeaderMap, taken: &str) -> Problem {
+    let came: String = essence(headers).chars().take(64).collect();
+    let came = if came.is_empty() { "without a type".to_owned() } else { format!("as `{came}`") };
+    Problem::new(Code::UNSUPPORTED_MEDIA_TYPE, format!("the body came {came}: send `Content-Type: {taken}`"))
 }
 
 /// Refuses what is not of a taken type.
 fn check_type(headers: &HeaderMap, taken: &[Kind], names: &str) -> Result<Kind, Problem> {
     let kind = kind(headers);
-    if taken.contains(&kind) { Ok(kind) } else { Err(wrong_type(names)) }
+    if taken.contains(&kind) { Ok(kind) } else { Err(wrong_type(headers, names)) }
 }
 
 /// Reads a body of at most `limit` bytes, decompressed. Room is taken as they arrive: who declares a body and sends none

@@ -68,7 +68,8 @@ impl RuleUpload {
             "application/wasm" => false,
             "multipart/form-data" => true,
             _ => {
-                return Err(wrong_type("application/json`, `text/plain`, `application/wasm` or `multipart/form-data"));
+                let taken = "application/json`, `text/plain`, `application/wasm` or `multipart/form-data";
+                return Err(wrong_type(request.headers(), taken));
             }
         };
         let name = query.rule_name()?;
@@ -76,7 +77,7 @@ impl RuleUpload {
         state.service.may_upload_modules(&limits)?;
         let most = limits.module_bytes() + if is_form { MOST_BYTES + FORM_BYTES } else { 0 };
         let headers = request.headers().clone();
-        let bytes = read(request, state, most).await?.bytes;
+        let bytes = read(request, state, most).await.map_err(too_large)?.bytes;
         let upload =
             if is_form { form(&headers, bytes).await? } else { Upload::Module { module: bytes, manifest: None } };
         Ok(Self { name, upload })
@@ -90,6 +91,16 @@ impl RuleUpload {
             Upload::Module { module, manifest: Some(manifest) } => vec![b"module and manifest", module, manifest],
         }
     }
+}
+
+/// What is too large is most often a build that nobody meant to upload.
+fn too_large(problem: Problem) -> Problem {
+    if problem.code != Code::BODY_TOO_LARGE {
+        return problem;
+    }
+    let advice =
+        "build the module for release, and without names and debug sections (Rust: --release and `strip = true`)";
+    Problem::new(problem.code, format!("{}: {advice}", problem.detail))
 }
 
 async fn form(headers: &HeaderMap, bytes: Vec<u8>) -> Result<Upload, Problem> {

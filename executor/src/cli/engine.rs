@@ -12,6 +12,7 @@ use rulebox_sandbox::{Digest, Limits, Messages, Module, ModuleLimits, RunError, 
 
 use super::failure::Failure;
 use super::terminal::Progress;
+use crate::config::Config;
 use crate::execution::prepared;
 
 /// What runs a rule. Both give the same bits.
@@ -23,8 +24,37 @@ pub(super) enum Engine {
     Interp,
 }
 
-/// Fuel of a module that has no proved cost: minutes of a machine.
-const GUEST_FUEL: u64 = 1_000_000_000_000;
+/// What a service lets a module do that was not compiled from a text: one whose settings are the defaults.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OfService {
+    /// A run of it; the fuel is that of a request.
+    pub(super) run: Limits,
+    /// Units of fuel of a bar, on average of a request's.
+    pub(super) bar_fuel: u64,
+}
+
+impl OfService {
+    /// By the defaults of the settings, whatever those of this machine are.
+    pub(super) fn defaults() -> Result<Self, Failure> {
+        let Config { compile, evaluation, .. } = Config::defaults()?;
+        let state_bytes = rulebox_dsl::Limits::DEFAULT.state_bytes;
+        Ok(Self { run: Limits { state_bytes, ..evaluation.of_run() }, bar_fuel: compile.bar_fuel })
+    }
+
+    /// The fuel of so many bars.
+    pub(super) fn fuel(&self, bars: usize) -> u64 {
+        self.bar_fuel.saturating_mul(bars as u64).min(self.run.fuel)
+    }
+}
+
+/// A module that was not compiled from a text, and what it may use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowed {
+    /// What a service gives.
+    pub(super) service: OfService,
+    /// Units of fuel in place of what a service gives.
+    pub(super) fuel: Option<u64>,
+}
 
 /// What a run gave.
 #[derive(Debug)]
@@ -51,8 +81,8 @@ pub(super) fn sandbox() -> Result<Sandbox, Failure> {
 
 /// A rule in an engine.
 pub(super) enum Loaded<'r> {
-    /// In the sandbox.
-    Wasm(&'r Manifest, Module),
+    /// In the sandbox; with what it may use, if it was not compiled from a text.
+    Wasm(&'r Manifest, Module, Option<Allowed>),
     /// In the interpreter.
     Interp(&'r Compiled),
 }
@@ -61,14 +91,14 @@ impl<'r> Loaded<'r> {
     /// Puts a rule into an engine.
     pub(super) fn new(engine: Engine, compiled: &'r Compiled) -> Result<Self, Failure> {
         Ok(match engine {
-            Engine::Wasm => Self::module(&compiled.manifest, &compiled.module)?,
+            Engine::Wasm => Self::module(&compiled.manifest, &compiled.module, None)?,
             Engine::Interp => Self::Interp(compiled),
         })
     }
 
     /// Puts a module into the sandbox, whoever made it.
-    pub(super) fn module(manifest: &'r Manifest, module: &[u8]) -> Result<Self, Failure> {
-        Ok(Self::Wasm(manifest, sandbox()?.load(module, &ModuleLimits::default())?))
+    pub(super) fn module(manifest: &'r Manifest, module: &[u8], allowed: Option<Allowed>) -> Result<Self, Failure> {
+        Ok(Self::Wasm(manifest, sandbox()?.load(module, &ModuleLimits::default())?, allowed))
     }
 
     /// Runs bars from bar 0.
@@ -83,9 +113,10 @@ impl<'r> Loaded<'r> {
                 Interpreter::new(&compiled.rule, params).run(input, 0, sink);
                 Ok(0)
             }
-            Self::Wasm(manifest, module) => {
+            Self::Wasm(manifest, module, allowed) => {
                 let shape = prepared::shape(manifest);
-                Ok(module.run(&shape, params, input, &limits(manifest, input.rows), sink)?.fuel)
+                let limits = limits(manifest, *allowed, input.rows);
+                Ok(module.run(&shape, params, input, &limits, sink)?.fuel)
             }
         }
     }
@@ -95,31 +126,34 @@ impl<'r> Loaded<'r> {
         let mut sink = Watched { columns: OutputColumns::default(), progress: Progress::new("running", input.rows) };
         let fuel = self.run(params, input, &mut sink)?;
         let metered = match self {
-            Self::Wasm(_, module) => Some(Metered { fuel, digest: module.digest() }),
+            Self::Wasm(_, module, _) => Some(Metered { fuel, digest: module.digest() }),
             Self::Interp(_) => None,
         };
         Ok(Ran { columns: sink.columns, metered })
     }
 }
 
-/// The fuel that was proved to be enough for this many bars, and what else a run takes by default. Nobody else waits
-/// for this process: its deadline is for a machine that stands still.
-///
-/// What has no proof may use what a large backtest of it could need, and is asked for its texts.
-fn limits(manifest: &Manifest, rows: usize) -> Limits {
-    let limits = Limits::default();
-    match &manifest.cost {
-        Some(cost) => {
+/// The fuel that was proved to be enough for this many bars, or else what a service gives. Nobody else waits for this
+/// process: its deadline is for a machine that stands still.
+fn limits(manifest: &Manifest, allowed: Option<Allowed>, rows: usize) -> Limits {
+    let deadline = Duration::from_mins(1);
+    match (&manifest.cost, allowed) {
+        (Some(cost), _) => {
+            let limits = Limits::default();
             let chunk_rows = prepared::rows_a_call(Some(cost), MAX_ROWS);
             Limits {
                 fuel: cost.of_run(rows as u64, u64::from(chunk_rows)),
                 setup_fuel: cost.setup.max(limits.setup_fuel),
-                deadline: Duration::from_mins(1),
+                deadline,
                 chunk_rows,
                 ..limits
             }
         }
-        None => Limits { fuel: GUEST_FUEL, deadline: Duration::from_mins(1), messages: Messages::Flagged, ..limits },
+        (None, Some(Allowed { service, fuel })) => {
+            let fuel = fuel.unwrap_or_else(|| service.fuel(rows));
+            Limits { fuel, deadline, messages: Messages::Flagged, ..service.run }
+        }
+        (None, None) => Limits { deadline, ..Limits::default() },
     }
 }
 

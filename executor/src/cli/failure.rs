@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use rulebox_dsl::calendar::UnknownZone;
 use rulebox_sandbox::worker::ServeError;
-use rulebox_sandbox::{Refusal, RunError, SandboxError};
+use rulebox_sandbox::{Refusal, RunError, SandboxError, Violation};
 
 use super::csv::DataError;
 use super::params::ParamError;
@@ -89,6 +89,22 @@ pub(super) enum Failure {
     /// The module of a rule was not loaded.
     #[error("the rule's module was refused")]
     Refused(#[from] Refusal),
+    /// The run of a module was stopped.
+    #[error("the run was stopped: {violation}{advice}")]
+    ModuleStopped {
+        /// For what.
+        violation: Box<Violation>,
+        /// What its author can do, if there is more to say.
+        advice: &'static str,
+    },
+    /// A file that is longer than anything it could be.
+    #[error("{file} has more than {most} bytes, and no rule has as many")]
+    TooLong {
+        /// Its name.
+        file: String,
+        /// The most.
+        most: u64,
+    },
     /// The run was stopped.
     #[error("the run was stopped")]
     Run(#[from] RunError),
@@ -106,7 +122,7 @@ impl Failure {
             other => eprintln!("error: {}", with_sources(other)),
         }
         ExitCode::from(match self {
-            Self::Refused(_) | Self::Run(_) => 1,
+            Self::Refused(_) | Self::Run(_) | Self::ModuleStopped { .. } | Self::TooLong { .. } => 1,
             _ => 2,
         })
     }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use rulebox_dsl::manifest::{HoldInfo, Manifest, MessagePart, StatementInfo, StatementVerdict};
-use rulebox_sandbox::{Limits, ModuleLimits, ViolationKind};
+use rulebox_sandbox::{ModuleLimits, ViolationKind};
 use serde_json::json;
 
+use super::engine::OfService;
 use super::explain;
 use super::failure::{Failure, with_sources};
 use super::source::{self, RuleFile};
 use super::terminal::{Paint, stdout_colors};
-use crate::execution::guest::trial::{self, TrialError};
+use crate::execution::guest::trial::{self, Stopped, TrialError, Tried};
 use crate::execution::guest::{Guest, GuestError, ManifestError};
 use crate::execution::prepared::Prepared;
 
@@ -53,11 +54,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if manifest.is_some() && files.len() > 1 {
         return Err(Failure::Usage("--manifest goes with one module".to_owned()));
     }
+    let service = OfService::defaults()?;
     let mut all_right = true;
     for path in files {
         let file = RuleFile::read(path)?;
         let beside = read_manifest(manifest.as_deref())?;
-        let checked = check(file.bytes, beside.as_deref())?;
+        let is_text = !file.is_module() && str::from_utf8(&file.bytes).is_ok_and(|text| !text.contains("(module"));
+        let mut checked = check(file.bytes, beside.as_deref(), service)?;
+        if let Err(refused) = &mut checked
+            && is_text
+        {
+            let advice = format!("; if it is the text of a rule, `rulebox check {}` looks at it", file.name);
+            refused.detail.push_str(&advice);
+        }
         all_right &= checked.is_ok();
         match format {
             Format::Text => tell_text(&file.name, &checked)?,
@@ -65,6 +74,35 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
     }
     if all_right { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// A module that a service would take.
+struct Taken {
+    guest: Guest,
+    tried: Tried,
+    /// What a service gives.
+    service: OfService,
+}
+
+impl Taken {
+    /// What its author should look at all the same.
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Some(Stopped { bar, violation }) = &self.tried.stopped {
+            warnings.push(format!(
+                "in its trial it was stopped on bar {bar}: {violation}; not checked: what it says from there on, and \
+                 whether that is the same in one call, bar by bar, and from a saved state"
+            ));
+        }
+        let (used, given) = (self.tried.bar_fuel, self.service.bar_fuel);
+        if used > given {
+            warnings.push(format!(
+                "a bar of its trial took {used} units of fuel; a service gives {given} a bar by default, and stops what \
+                 takes more"
+            ));
+        }
+        warnings
+    }
 }
 
 /// Why no service would take a module.
@@ -108,7 +146,7 @@ pub(super) fn read_manifest(path: Option<&Path>) -> Result<Option<Vec<u8>>, Fail
 }
 
 /// Does with a module what an upload does: the gate, the manifest, the compiler, the trial.
-fn check(module: Vec<u8>, manifest: Option<&[u8]>) -> Result<Result<Guest, Refused>, Failure> {
+fn check(module: Vec<u8>, manifest: Option<&[u8]>, service: OfService) -> Result<Result<Taken, Refused>, Failure> {
     let mut guest = match Guest::read(module, manifest, &ModuleLimits::DEFAULT) {
         Ok(guest) => guest,
         Err(error) => return Ok(Err(error.into())),
@@ -121,10 +159,10 @@ fn check(module: Vec<u8>, manifest: Option<&[u8]>) -> Result<Result<Guest, Refus
     let Some(prepared) = Prepared::new(Arc::new(loaded), guest.manifest.clone()) else {
         return Err(Failure::Usage(format!("there is no time zone `{}`", guest.manifest.clock.zone)));
     };
-    match trial::run(&prepared, &Limits::default()) {
-        Ok(state_bytes) => {
-            guest.manifest.state_bytes = state_bytes.unwrap_or(guest.manifest.state_bytes);
-            Ok(Ok(guest))
+    match trial::run(&prepared, &service.run) {
+        Ok(tried) => {
+            guest.manifest.state_bytes = tried.state_bytes.unwrap_or(guest.manifest.state_bytes);
+            Ok(Ok(Taken { guest, tried, service }))
         }
         Err(TrialError::Manifest(error)) => Ok(Err(Refused::manifest(&error))),
         Err(TrialError::Run(error)) => Err(error.into()),
@@ -135,14 +173,18 @@ fn check(module: Vec<u8>, manifest: Option<&[u8]>) -> Result<Result<Guest, Refus
     }
 }
 
-fn tell_text(name: &str, checked: &Result<Guest, Refused>) -> Result<(), Failure> {
-    let guest = match checked {
-        Ok(guest) => guest,
+fn tell_text(name: &str, checked: &Result<Taken, Refused>) -> Result<(), Failure> {
+    let taken = match checked {
+        Ok(taken) => taken,
         Err(refused) => {
             refused.tell(name);
             return Ok(());
         }
     };
+    for warning in taken.warnings() {
+        eprintln!("warning: {name}: {warning}");
+    }
+    let Taken { guest, tried, service } = taken;
     let paint = Paint { colors: stdout_colors() };
     let mut out = stdout().lock();
     writeln!(out, "{name}: a service would take it")?;
@@ -157,6 +199,8 @@ fn tell_text(name: &str, checked: &Result<Guest, Refused>) -> Result<(), Failure
     writeln!(out, "\n{}", paint.bold("module"))?;
     writeln!(out, "  {:20} {} bytes", "size", guest.module.len())?;
     writeln!(out, "  {:20} {}", "digest", guest.digest)?;
+    let fuel = format!("{} at most in its trial; a service gives {}", tried.bar_fuel, service.bar_fuel);
+    writeln!(out, "  {:20} {fuel}", "fuel of a bar")?;
     writeln!(out, "  {:20} {}", "sessions", if guest.has_state { "yes" } else { "no: it has no `rulebox_state`" })?;
     let texts = if guest.has_messages { "its own, by `rulebox_message`" } else { "those of its statements" };
     Ok(writeln!(out, "  {:20} {texts}", "texts")?)
@@ -173,7 +217,7 @@ fn statements(manifest: &Manifest) -> Vec<String> {
         let hold = match statement.hold {
             None => String::new(),
             Some(HoldInfo::Bars(bars)) => format!(" for {bars} bars"),
-            Some(HoldInfo::Millis(millis)) => format!(" for {millis} ms"),
+            Some(HoldInfo::Millis(millis)) => format!(" for {}", time(millis)),
             Some(HoldInfo::Day) => " for day".to_owned(),
             Some(HoldInfo::Forever) => " forever".to_owned(),
         };
@@ -186,15 +230,28 @@ fn statements(manifest: &Manifest) -> Vec<String> {
     manifest.statements.iter().map(line).collect()
 }
 
-fn as_json(name: &str, checked: &Result<Guest, Refused>) -> serde_json::Value {
+/// A time as the rule language writes it, if it can.
+fn time(millis: i64) -> String {
+    for (unit, name) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m")] {
+        if millis % unit == 0 {
+            return format!("{}{name}", millis / unit);
+        }
+    }
+    format!("{millis} ms")
+}
+
+fn as_json(name: &str, checked: &Result<Taken, Refused>) -> serde_json::Value {
     match checked {
-        Ok(guest) => json!({
+        Ok(taken @ Taken { guest, tried, service }) => json!({
             "file": name,
             "taken": true,
             "digest": guest.digest.to_string(),
             "module_bytes": guest.module.len(),
             "sessions": guest.has_state,
             "own_texts": guest.has_messages,
+            "bar_fuel": tried.bar_fuel,
+            "bar_fuel_limit": service.bar_fuel,
+            "warnings": taken.warnings(),
             "manifest": guest.manifest,
         }),
         Err(Refused { kind, path, detail }) => {

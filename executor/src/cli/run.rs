@@ -8,9 +8,9 @@ use rulebox_abi::columns::InputColumns;
 use rulebox_dsl::Compiled;
 use rulebox_dsl::calendar::Calendar;
 use rulebox_dsl::manifest::Manifest;
-use rulebox_sandbox::ModuleLimits;
+use rulebox_sandbox::{ModuleLimits, RunError, ViolationKind};
 
-use super::engine::{Engine, Loaded};
+use super::engine::{Allowed, Engine, Loaded, OfService};
 use super::failure::Failure;
 use super::params::{self, Given};
 use super::report::{self, Results};
@@ -36,6 +36,9 @@ pub(super) struct Arguments {
     /// The value of a param, written as in a rule: `limit=12%`; may be given for each param
     #[arg(long = "param", value_name = "NAME=VALUE")]
     params: Vec<Given>,
+    /// Units of fuel that a module may use, in place of what a service gives by default to so many bars
+    #[arg(long, value_name = "UNITS", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000_000_000))]
+    fuel: Option<u64>,
     /// How to write the results
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -66,6 +69,10 @@ impl Rule {
             if arguments.manifest.is_some() {
                 return Err(Failure::Usage("--manifest is of modules; a rule's text needs none".to_owned()));
             }
+            if arguments.fuel.is_some() {
+                let why = "--fuel is of modules; what a rule's text needs is proved";
+                return Err(Failure::Usage(why.to_owned()));
+            }
             return Ok(Self::Text(Box::new(file.compile_or_tell()?)));
         }
         if arguments.engine == Engine::Interp {
@@ -83,10 +90,32 @@ impl Rule {
         }
     }
 
-    fn load(&self, engine: Engine) -> Result<Loaded<'_>, Failure> {
+    fn load(&self, arguments: &Arguments) -> Result<Loaded<'_>, Failure> {
         match self {
-            Self::Text(compiled) => Loaded::new(engine, compiled),
-            Self::Module(guest) => Loaded::module(&guest.manifest, &guest.module),
+            Self::Text(compiled) => Loaded::new(arguments.engine, compiled),
+            Self::Module(guest) => {
+                let allowed = Allowed { service: OfService::defaults()?, fuel: arguments.fuel };
+                Loaded::module(&guest.manifest, &guest.module, Some(allowed))
+            }
+        }
+    }
+
+    /// Why it did not run; of a module's, its author knows less than the compiler of a text.
+    fn stopped(&self, error: RunError) -> Failure {
+        match error {
+            RunError::Violation(violation) if matches!(self, Self::Module(_)) => {
+                let advice = match violation.kind {
+                    ViolationKind::FuelExhausted => {
+                        ". A service gives as much by default (guest-sdk/README.md has the numbers); --fuel gives more here"
+                    }
+                    ViolationKind::Trap | ViolationKind::StackOverflow => {
+                        ". In a test of the rule, natively (in Rust `rulebox_guest::Runner`), the same bars show where"
+                    }
+                    _ => "",
+                };
+                Failure::ModuleStopped { violation, advice }
+            }
+            other => other.into(),
         }
     }
 }
@@ -115,7 +144,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let time = local.as_ref().zip(table.times.as_deref()).map(|(local, times)| local.view(times));
     let inputs: Vec<&[f64]> = table.inputs.iter().map(Vec::as_slice).collect();
     let input = InputColumns { rows: table.rows, inputs: &inputs, time };
-    let ran = rule.load(arguments.engine)?.collect(&params, &input)?;
+    let ran = rule.load(arguments)?.collect(&params, &input).map_err(|error| rule.stopped(error))?;
 
     let results = Results { manifest, times: &table.raw_times, columns: &ran.columns, metered: ran.metered };
     let mut out = BufWriter::with_capacity(64 << 10, stdout().lock());

@@ -9,9 +9,10 @@ use rulebox_dsl::{Compiled, Limits};
 
 use super::failure::Failure;
 use super::terminal;
+use crate::domain::caller::is_hidden;
 use crate::execution::compile::compile_rule;
 
-/// More than this of a file is not even looked at: its size is reported as if it ended here.
+/// More than this of a file is not even looked at.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// A rule file.
@@ -27,7 +28,10 @@ impl RuleFile {
     /// Reads a file, standard input for `-`.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let name = display_name(path);
-        let bytes = read(path, MOST_BYTES).map_err(|source| Failure::Read { file: name.clone(), source })?;
+        let bytes = read(path, MOST_BYTES + 1).map_err(|source| Failure::Read { file: name.clone(), source })?;
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(Failure::TooLong { file: name, most: MOST_BYTES });
+        }
         Ok(Self { name, bytes })
     }
 
@@ -76,9 +80,16 @@ pub(super) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// A path as messages name it.
+/// A path as messages name it: it may be anybody's, and must not speak to the terminal.
 pub(super) fn display_name(path: &Path) -> String {
-    if is_stdin(path) { "<stdin>".to_owned() } else { path.display().to_string() }
+    if is_stdin(path) {
+        return "<stdin>".to_owned();
+    }
+    let mut name = String::new();
+    for c in path.display().to_string().chars() {
+        if is_hidden(c) { name.extend(c.escape_default()) } else { name.push(c) }
+    }
+    name
 }
 
 /// The bytes of a file, `most` at most; of standard input for `-`.

@@ -151,13 +151,7 @@ impl Service {
             metrics,
         } = parts;
         let (compile, evaluation) = (&settings.compile, &settings.evaluation);
-        let limits = Limits {
-            fuel: evaluation.fuel,
-            deadline: Duration::from_millis(evaluation.deadline_ms),
-            memory_bytes: evaluation.memory_bytes,
-            chunk_rows: u32::try_from(evaluation.chunk_rows).unwrap_or(u32::MAX),
-            ..Limits::default()
-        };
+        let limits = evaluation.of_run();
         let modules = Modules::new(
             Arc::clone(&engine),
             Bounds { entries: evaluation.loaded_modules, bytes: evaluation.loaded_bytes },

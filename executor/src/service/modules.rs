@@ -76,7 +76,7 @@ impl From<TrialError> for Refused {
         let detail = error.to_string();
         match error {
             TrialError::Manifest(error) => Self::Manifest(error),
-            TrialError::Stopped(violation) => Self::Module(violation.kind, detail),
+            TrialError::Stopped { violation, .. } => Self::Module(violation.kind, detail),
             TrialError::Unsteady(_) => Self::Module(ViolationKind::AbiBreach, detail),
             TrialError::Run(RunError::Busy) => Self::Other(ServiceError::Busy),
             TrialError::Run(RunError::Away(error)) => Self::Other(ServiceError::ExecutorsAway(error)),
@@ -96,7 +96,8 @@ fn admit(
 ) -> Result<Guest, Refused> {
     let mut guest = Guest::read(module, manifest, limits)?;
     let prepared = modules.load(tenant, guest.digest, &guest.module, &guest.manifest)?;
-    if let Some(state_bytes) = trial::run(&prepared, run)? {
+    // What it was stopped for is told by `guest check`; here whoever evaluates it is told.
+    if let Some(state_bytes) = trial::run(&prepared, run)?.state_bytes {
         guest.manifest.state_bytes = state_bytes;
     }
     Ok(guest)

@@ -149,3 +149,118 @@ fn check_names_what_a_module_is_refused_for() {
         "{json:#}"
     );
 }
+
+/// A manifest of modules of the frame.
+const FRAME: &str = r#"{"abi":1,"name":"m","inputs":[{"name":"x","type":"num","optional":false}],
+    "params":[{"name":"factor","type":"num","default":2}],"outs":[{"name":"sum","type":"num"}],
+    "statements":[{"verdict":"breach","message":[{"text":"over"}]}],"uses_time":false,
+    "clock":{"zone":"UTC","day_start":0},"lookback":0,"state_bytes":0,"memory_bytes":0,"spans":[]}"#;
+
+/// A module of the frame, whose every call does this first.
+fn eval(first: &str) -> String {
+    let frame = frame::text("").into_owned();
+    let at = frame.find("(block $done").unwrap();
+    let (before, after) = frame.split_at(at);
+    format!("{before}{first}\n{after}").replace("(local $row i32)", "(local $row i32) (local $i i32)")
+}
+
+/// So many turns of a loop that does nothing.
+fn turns(count: u32) -> String {
+    format!(
+        "(local.set $i (i32.const {count}))
+         (loop $turn (br_if $turn (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))"
+    )
+}
+
+#[test]
+fn check_says_what_a_trial_could_not_check() {
+    let room = Room::new();
+    room.write("m.json", FRAME);
+    let check = |text: &str, format: &str| {
+        room.write("m.wasm", frame::assemble(text).unwrap());
+        room.rulebox(&["guest", "check", "m.wasm", "--manifest", "m.json", "--format", format])
+    };
+    // The sum of the bars 0, 1e9, -1e9 is 0 again on the third.
+    let trap = eval("(if (f64.gt (f64.load (i32.const 16)) (f64.const 1e9)) (then unreachable))");
+    let said = check(&trap, "text");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("a service would take it"), "{said:?}");
+    assert!(said.err.contains("stopped on bar 2: trap") && said.err.contains("not checked"), "{said:?}");
+    let said = check(&eval(&turns(400_000)), "text");
+    assert!(said.out.contains("a service would take it") && said.out.contains("fuel of a bar"), "{said:?}");
+    assert!(said.err.contains("units of fuel; a service gives 1000000 a bar"), "{said:?}");
+    let json: Value = serde_json::from_str(&check(&eval(&turns(400_000)), "json").ok()).unwrap();
+    let fuel = json["bar_fuel"].as_u64().unwrap();
+    println!("{fuel} units a bar");
+    assert!(fuel > 1_000_000 && json["warnings"].as_array().unwrap().len() == 1, "{json:#}");
+    let json: Value = serde_json::from_str(&check(&eval(""), "json").ok()).unwrap();
+    assert!(json["bar_fuel"].as_u64().unwrap() > 0 && json["warnings"] == json!([]), "{json:#}");
+    // More than the trial gives to all of its bars.
+    let said = check(&eval(&turns(40_000_000)), "text");
+    assert!(said.err.contains("stopped on bar 0: fuel_exhausted"), "{said:?}");
+}
+
+#[test]
+fn check_refuses_the_state_that_a_service_does_not_keep() {
+    let room = Room::new();
+    room.write("m.json", FRAME);
+    let state = |bytes: u32| {
+        let text = format!(
+            r#"(memory (export "memory") 32)
+               (func (export "rulebox_state") (result i64) (i64.const {}))"#,
+            (16_u64 << 32) | u64::from(bytes)
+        );
+        room.write("m.wasm", frame::assemble(&text).unwrap());
+        room.rulebox(&["guest", "check", "m.wasm", "--manifest", "m.json"])
+    };
+    state(1 << 20).ok();
+    let err = state((1 << 20) + 8).refused(1);
+    assert!(err.contains("memory_limit") && err.contains("has 1048584 bytes; the most"), "{err}");
+}
+
+#[test]
+fn run_gives_a_module_what_a_service_gives() {
+    let room = Room::new();
+    room.write("m.json", FRAME);
+    room.write("b.csv", "x\n1\n2\n3\n");
+    let run = |text: &str, more: &[&str]| {
+        room.write("m.wasm", frame::assemble(text).unwrap());
+        let arguments = ["run", "m.wasm", "--manifest", "m.json", "--data", "b.csv", "--format", "csv"];
+        room.rulebox(&[&arguments[..], more].concat())
+    };
+    let dear = eval(&turns(4_000_000));
+    let err = run(&dear, &[]).refused(1);
+    assert!(err.contains("fuel_exhausted") && err.contains("3000000 units") && err.contains("--fuel"), "{err}");
+    assert_eq!(run(&dear, &["--fuel", "100000000"]).ok(), run(&eval(""), &[]).ok());
+    let err = run(&eval("unreachable"), &[]).refused(1);
+    assert!(err.contains("bars 0 to 2") && err.contains("Runner"), "{err}");
+    let err = room.rulebox(&["run", "r.rule", "--data", "b.csv", "--fuel", "7"]).refused(2);
+    assert!(err.contains("--fuel"), "{err}");
+}
+
+#[test]
+fn check_names_what_is_no_module_and_lets_no_name_speak_to_the_terminal() {
+    let room = Room::new();
+    let err = room.rulebox(&["guest", "check", "r.rule"]).refused(1);
+    assert!(err.contains("`rulebox check r.rule`"), "{err}");
+    room.write("m\u{1b}[31m.wasm", [0x1f, 0x8b, 8, 0]);
+    let err = room.rulebox(&["guest", "check", "m\u{1b}[31m.wasm"]).refused(1);
+    assert!(err.contains("gzip") && err.contains("m\\u{1b}[31m.wasm") && !err.contains('\u{1b}'), "{err}");
+    room.write("long.json", " ".repeat((256 << 10) + 100));
+    let module = module("as_drawdown_guard");
+    let err = room.rulebox(&["guest", "check", &module, "--manifest", "long.json"]).refused(1);
+    assert!(err.contains("more than 262144 bytes"), "{err}");
+    room.write("t.json", FRAME.replace(r#""uses_time":false"#, r#""uses_time":true"#));
+    room.write("m.wasm", frame::assemble("").unwrap());
+    let err = room.rulebox(&["guest", "check", "m.wasm", "--manifest", "t.json"]).refused(1);
+    assert!(err.contains("any column of time"), "{err}");
+}
+
+#[test]
+fn a_fault_has_its_reason_in_every_format() {
+    let room = Room::new();
+    room.write("b.csv", "equity\n100\n-1\n");
+    let guard = module("rust_drawdown_guard");
+    let csv = room.rulebox(&["run", &guard, "--data", "b.csv", "--format", "csv"]).ok();
+    assert!(csv.contains("1,,fault,,the input `equity` is outside its range"), "{csv}");
+}

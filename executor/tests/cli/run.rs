@@ -54,18 +54,25 @@ fn what_is_no_number_is_missing_or_a_fault_and_faults_stay() {
     let optional = "rule o(x: num?) = (x ?? 7) == 7\n";
     assert_eq!(csv(optional, "x\n\"\"\nNaN\n-nan\n1\n"), ["0,,breach,,o", "1,,breach,,o", "2,,breach,,o", "3,,ok,,"]);
     for bad in ["inf", "-Infinity"] {
-        assert_eq!(csv(optional, &format!("x\n1\n{bad}\n1\n")), ["0,,ok,,", "1,,fault,,", "2,,fault,,"], "{bad}");
+        let why = "fault,,the input `x` is not a finite number or a bool";
+        let expected = ["0,,ok,,".to_owned(), format!("1,,{why}"), format!("2,,{why}")];
+        assert_eq!(csv(optional, &format!("x\n1\n{bad}\n1\n")), expected, "{bad}");
     }
     // An optional column may be absent; a required cell may not be empty.
     assert_eq!(csv(optional, "y\n1\n"), ["0,,breach,,o"]);
-    assert_eq!(csv("rule q(x, y) = x > y\n", "x,y\n1,0\n,0\n"), ["0,,breach,,q", "1,,fault,,"]);
+    let missing = "1,,fault,,the required input `x` is missing";
+    assert_eq!(csv("rule q(x, y) = x > y\n", "x,y\n1,0\n,0\n"), ["0,,breach,,q", missing]);
     // Outside its range.
-    assert_eq!(csv(DRAWDOWN, "equity,drawdown\n1,0\n1,1\n1,1.5\n")[2], "2,,fault,,");
+    assert_eq!(
+        csv(DRAWDOWN, "equity,drawdown\n1,0\n1,1\n1,1.5\n")[2],
+        "2,,fault,,the input `drawdown` is outside its range 0..1"
+    );
 }
 
 #[test]
 fn bools_are_four_texts() {
     let rule = "rule b(x: bool?) = x ?? false\n";
+    let neither = "0,,fault,,the input `x` is not a finite number or a bool";
     for (cell, line) in [
         ("true", "0,,breach,,b"),
         ("1", "0,,breach,,b"),
@@ -73,11 +80,11 @@ fn bools_are_four_texts() {
         ("0", "0,,ok,,"),
         ("\"\"", "0,,ok,,"),
         ("NaN", "0,,ok,,"),
-        ("True", "0,,fault,,"),
-        ("yes", "0,,fault,,"),
-        ("2", "0,,fault,,"),
-        ("1.0", "0,,fault,,"),
-        (" 1", "0,,fault,,"),
+        ("True", neither),
+        ("yes", neither),
+        ("2", neither),
+        ("1.0", neither),
+        (" 1", neither),
     ] {
         assert_eq!(csv(rule, &format!("x\n{cell}\n")), [line], "{cell}");
     }

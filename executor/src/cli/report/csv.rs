@@ -20,7 +20,10 @@ pub(in crate::cli) fn write(results: &Results<'_>, out: &mut impl Write) -> io::
         }
         let outcome = results.outcome(bar);
         write!(out, ",{},{},", verdict.name(), outcome.action.map(Action::name).unwrap_or_default())?;
-        field(out, &outcome.reasons.join("; "))?;
+        match results.fault(&outcome) {
+            Some(fault) => field(out, &fault.message)?,
+            None => field(out, &outcome.reasons.join("; "))?,
+        }
         out.write_all(b"\n")?;
     }
     Ok(())

@@ -13,6 +13,7 @@ use rulebox_dsl::manifest::{
     FaultInfo, HoldInfo, InputInfo, Manifest, MessagePart, ParamInfo, StatementInfo, ValueFormat, ValueType,
 };
 
+use super::json_shape;
 use crate::domain::caller::is_hidden;
 
 /// Bytes of a manifest.
@@ -44,7 +45,7 @@ pub struct ManifestError {
     pub problem: String,
 }
 
-fn wrong(path: impl Into<String>, problem: impl Into<String>) -> ManifestError {
+pub(super) fn wrong(path: impl Into<String>, problem: impl Into<String>) -> ManifestError {
     ManifestError { path: path.into(), problem: problem.into() }
 }
 
@@ -70,7 +71,7 @@ impl ManifestError {
 }
 
 /// Text that may be anything, fit for a message.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() {
         shown.push_str("...");
@@ -85,7 +86,7 @@ fn shown(text: &str) -> String {
 /// The first thing that is wrong, and what to do about it.
 pub fn read(json: &[u8], memory_bytes: u64) -> Result<Manifest, ManifestError> {
     if json.len() > MOST_BYTES {
-        return Err(wrong("", format!("it has {} bytes, and may have {MOST_BYTES}", json.len())));
+        return Err(wrong("", format!("it has more than {MOST_BYTES} bytes, which is the most")));
     }
     let mut manifest = parse(json)?;
     check(&manifest)?;
@@ -102,10 +103,13 @@ pub fn read(json: &[u8], memory_bytes: u64) -> Result<Manifest, ManifestError> {
 fn parse(json: &[u8]) -> Result<Manifest, ManifestError> {
     let text = str::from_utf8(json)
         .map_err(|error| wrong("", format!("it is not UTF-8: byte {} begins no character", error.valid_up_to())))?;
+    json_shape::check(text)?;
     let mut json = serde_json::Deserializer::from_str(text);
     let manifest = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = Some(error.path().to_string()).filter(|path| path != ".").unwrap_or_default();
-        wrong(shown(&path), error.inner().to_string().chars().filter(|c| !is_hidden(*c)).take(500).collect::<String>())
+        // A place that has no name is in what does.
+        let path = error.path().to_string();
+        let path = path.trim_end_matches(['?', '.']);
+        wrong(shown(path), error.inner().to_string().chars().filter(|c| !is_hidden(*c)).take(500).collect::<String>())
     })?;
     json.end().map_err(|error| wrong("", error.to_string()))?;
     Ok(manifest)
@@ -121,6 +125,9 @@ fn check(manifest: &Manifest) -> Result<(), ManifestError> {
     }
     if manifest.edition.is_some() {
         return Err(wrong("edition", "it is of rules that are compiled here: leave it out"));
+    }
+    if manifest.tzdata.is_some() {
+        return Err(wrong("tzdata", "it is of the host that runs a rule: leave it out"));
     }
     names(manifest)?;
     for (i, input) in manifest.inputs.iter().enumerate() {

@@ -11,8 +11,10 @@
 //! INVARIANT: the manifest of such a module has no cost. That is how everything else tells it from a module of our
 //! compiler, whose manifest always has one; and since the manifest is a part of the bytes, no digest is both.
 
+mod json_shape;
 pub mod manifest;
 pub mod trial;
+mod trial_bars;
 
 use rulebox_dsl::manifest::Manifest;
 use rulebox_sandbox::{Digest, ModuleLimits, Outline, Refusal, with_manifest};

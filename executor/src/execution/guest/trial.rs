@@ -9,24 +9,39 @@ use std::ops::Range;
 use std::time::Duration;
 
 use rulebox_abi::Verdict;
-use rulebox_abi::columns::{InputColumns, OutputColumns};
-use rulebox_dsl::manifest::{InputInfo, Manifest, ValueType};
+use rulebox_abi::columns::OutputColumns;
+use rulebox_dsl::manifest::Manifest;
 use rulebox_dsl::outcome::normalise;
 use rulebox_sandbox::{InputError, Limits, Messages, RunError, Violation, ViolationKind};
 
-use super::manifest::ManifestError;
+use super::ManifestError;
+use super::trial_bars::{BARS, Bars};
 use crate::execution::prepared::Prepared;
 
 /// Fuel of the trial: a bar of a good module takes a hundredth of it.
 const FUEL: u64 = 20_000_000;
 /// Of each call: a hundred times what that fuel takes.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Bars of the trial; in the middle of them a session is handed on.
-const BARS: usize = 8;
-/// 2026-01-05, a Monday, 00:00 UTC.
-const FIRST_TIME: i64 = 1_767_571_200_000;
-/// Seven hours: the bars are of three days.
-const STEP: i64 = 7 * 3_600_000;
+
+/// What the trial of a module that is kept has shown.
+#[derive(Clone, Debug, Default)]
+pub struct Tried {
+    /// Bytes of its state, if it has any.
+    pub state_bytes: Option<u32>,
+    /// Units of fuel of the dearest bar that it ended.
+    pub bar_fuel: u64,
+    /// Where it was stopped, if it was.
+    pub stopped: Option<Stopped>,
+}
+
+/// A trial that was stopped: what comes from there on was not checked.
+#[derive(Clone, Debug)]
+pub struct Stopped {
+    /// The bar, from 0.
+    pub bar: usize,
+    /// For what.
+    pub violation: Box<Violation>,
+}
 
 /// Why a module is not kept.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +50,13 @@ pub enum TrialError {
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// It was stopped where no good module is.
-    #[error("in a trial with its defaults, the module was stopped: {}", .0.detail)]
-    Stopped(Box<Violation>),
+    #[error("in a trial with its defaults, the module was stopped: {}{}", .violation.detail, .declared.as_deref().unwrap_or_default())]
+    Stopped {
+        /// For what.
+        violation: Box<Violation>,
+        /// What its manifest declares, which may be more than it has.
+        declared: Option<String>,
+    },
     /// It says other things of the same bars.
     #[error("in a trial, {0}")]
     Unsteady(&'static str),
@@ -50,7 +70,7 @@ impl TrialError {
     pub fn kind(&self) -> Option<ViolationKind> {
         match self {
             Self::Manifest(_) => Some(ViolationKind::ModuleInvalid),
-            Self::Stopped(violation) => Some(violation.kind),
+            Self::Stopped { violation, .. } => Some(violation.kind),
             Self::Unsteady(_) => Some(ViolationKind::AbiBreach),
             Self::Run(_) => None,
         }
@@ -60,7 +80,7 @@ impl TrialError {
 impl From<RunError> for TrialError {
     fn from(error: RunError) -> Self {
         match error {
-            RunError::Violation(violation) => Self::Stopped(violation),
+            RunError::Violation(violation) => Self::Stopped { violation, declared: None },
             RunError::ParamsRefused(code) => Self::Manifest(ManifestError::contradicted(
                 "params",
                 format!(
@@ -73,11 +93,11 @@ impl From<RunError> for TrialError {
     }
 }
 
-/// Runs a module within these limits, and gives the bytes of its state, if it has any.
+/// Runs a module within these limits, and says what that has shown.
 ///
 /// # Errors
 /// If the module is not what its manifest says, or not what the ABI wants.
-pub fn run(prepared: &Prepared, limits: &Limits) -> Result<Option<u32>, TrialError> {
+pub fn run(prepared: &Prepared, limits: &Limits) -> Result<Tried, TrialError> {
     let limits = Limits {
         fuel: limits.fuel.min(FUEL),
         // Fuel decides: a busy machine refuses nobody.
@@ -88,10 +108,23 @@ pub fn run(prepared: &Prepared, limits: &Limits) -> Result<Option<u32>, TrialErr
     };
     let params: Vec<f64> = prepared.manifest.params.iter().map(|param| param.default).collect();
     let trial = Trial { prepared, params, limits };
-    let state_bytes = trial.start()?;
+    let state_bytes = trial.start().map_err(|error| error.beside(&prepared.manifest))?;
     trial.check_buffers()?;
-    trial.check_bars(state_bytes.is_some())?;
-    Ok(state_bytes)
+    let tried = Tried { state_bytes, ..Tried::default() };
+    trial.check_bars(tried)
+}
+
+impl TrialError {
+    /// A module that breaks the ABI when it is set up may have other buffers than its manifest says.
+    fn beside(self, manifest: &Manifest) -> Self {
+        match self {
+            Self::Stopped { violation, .. } if violation.kind == ViolationKind::AbiBreach => {
+                let declared = Some(format!(". {}", declared(manifest)));
+                Self::Stopped { violation, declared }
+            }
+            other => other,
+        }
+    }
 }
 
 struct Trial<'a> {
@@ -132,138 +165,133 @@ impl Trial<'_> {
         }
     }
 
-    /// Runs the bars in one call, one a call, and handed on in the middle: the results must be the same.
-    fn check_bars(&self, has_state: bool) -> Result<(), TrialError> {
+    /// Runs the bars one a call, in one call, and handed on in the middle: the results must be the same. Of a module
+    /// that is stopped, the bars before.
+    fn check_bars(&self, mut tried: Tried) -> Result<Tried, TrialError> {
         let manifest = &*self.prepared.manifest;
         let bars = Bars::of(manifest);
-        let Some(whole) = self.bars(&bars, self.limits.chunk_rows, How::Whole)? else { return Ok(()) };
-        let bits = 1_u64 << manifest.statements.len();
-        let flagged = |verdict| matches!(Verdict::from_byte(verdict), Some(Verdict::Warn | Verdict::Breach));
-        let rows = whole.verdicts.iter().zip(&whole.fired);
-        if let Some((_, fired)) = rows.clone().find(|(verdict, fired)| flagged(**verdict) && u64::from(**fired) >= bits)
-        {
-            let (last, count) = (31 - fired.leading_zeros(), manifest.statements.len());
-            let problem = format!("statement {last} of the module fired, and {count} are declared: declare all");
-            return Err(ManifestError::contradicted("statements", problem).into());
+        let single = self.one_by_one(&bars, &mut tried)?;
+        check_words(manifest, &single)?;
+        let count = single.verdicts.len();
+        if count == 0 {
+            return Ok(tried);
         }
-        if self.bars(&bars, 1, How::Whole)?.is_some_and(|single| single != whole) {
+        let rows = 0..count;
+        let whole = stopped_or(&mut tried, self.bars(&bars, std::slice::from_ref(&rows)))?;
+        if whole.is_some_and(|whole| whole != single) {
             return Err(TrialError::Unsteady("the module said other things when its bars came one by one"));
         }
-        if has_state && self.bars(&bars, self.limits.chunk_rows, How::HandedOn)?.is_some_and(|parts| parts != whole) {
+        if tried.state_bytes.is_none() {
+            return Ok(tried);
+        }
+        // The first has no bars: the state before bar 0 is handed on too.
+        let parts = [0..0, 0..count / 2, count / 2..count];
+        let parts = stopped_or(&mut tried, self.bars(&bars, &parts))?;
+        if parts.is_some_and(|parts| parts != single) {
             return Err(TrialError::Unsteady(
                 "the module said other things when its state was saved and restored in another instance",
             ));
         }
-        Ok(())
+        Ok(tried)
     }
 
-    /// The results; none if the module was stopped for what it did on these bars.
-    fn bars(&self, bars: &Bars, chunk_rows: u32, how: How) -> Result<Option<OutputColumns>, TrialError> {
+    /// The results of the bars before the one on which the module was stopped.
+    fn one_by_one(&self, bars: &Bars, tried: &mut Tried) -> Result<OutputColumns, TrialError> {
         let Prepared { module, manifest, .. } = self.prepared;
-        let limits = Limits { chunk_rows, ..self.limits };
-        let setup = self.prepared.setup(&self.params, &limits);
         let mut results = OutputColumns::default();
-        let ran = match how {
-            How::Whole => self.columns(bars, 0..BARS, |input| module.run(setup, input, &mut results).map(drop)),
-            How::HandedOn => (|| {
-                let mut state = module.initial_state(setup)?;
-                for rows in [0..BARS / 2, BARS / 2..BARS] {
-                    state = self.columns(bars, rows, |input| {
-                        let resumed = module.resume(setup, &state, input, &mut results);
-                        resumed.map(|(state, _)| state)
-                    })?;
-                }
-                Ok(())
-            })(),
-        };
-        match ran {
-            Ok(()) => {
-                normalise(&mut results, manifest);
-                Ok(Some(results))
+        let begun = module.begin(self.prepared.setup(&self.params, &self.limits), None, false);
+        let Some(mut run) = stopped_or(tried, begun.map_err(|error| (0, error)))? else { return Ok(results) };
+        for bar in 0..BARS {
+            let before = run.report().fuel;
+            let ran = bars.rows(self.prepared, bar..bar + 1, |input| run.batch(input, bar, &mut results));
+            if stopped_or(tried, ran.map_err(|error| (bar, error)))?.is_none() {
+                break;
             }
-            Err(RunError::Violation(violation)) if violation.kind != ViolationKind::AbiBreach => Ok(None),
-            Err(error) => Err(error.into()),
+            tried.bar_fuel = tried.bar_fuel.max(run.report().fuel.saturating_sub(before));
         }
+        normalise(&mut results, manifest);
+        Ok(results)
     }
 
-    /// Some of the bars, as a module takes them.
-    fn columns<T>(&self, bars: &Bars, rows: Range<usize>, use_them: impl FnOnce(&InputColumns<'_>) -> T) -> T {
-        let inputs: Vec<_> = bars.inputs.iter().filter_map(|column| column.get(rows.clone())).collect();
-        let times = bars.times.get(rows.clone()).unwrap_or_default();
-        let local = self.prepared.calendar.as_ref().map(|calendar| calendar.local(times));
-        let time = local.as_ref().map(|local| local.view(times));
-        use_them(&InputColumns { rows: rows.len(), inputs: &inputs, time })
+    /// The results of these parts of the bars, each from the state that the one before has left.
+    fn bars(&self, bars: &Bars, parts: &[Range<usize>]) -> Result<OutputColumns, (usize, RunError)> {
+        let Prepared { module, manifest, .. } = self.prepared;
+        let setup = self.prepared.setup(&self.params, &self.limits);
+        let mut results = OutputColumns::default();
+        let mut state = None;
+        for rows in parts {
+            let first = rows.start;
+            let keeps = parts.len() > 1;
+            state = bars
+                .rows(self.prepared, rows.clone(), |input| {
+                    let mut run = module.begin(setup, state.as_deref(), keeps)?;
+                    if input.rows > 0 {
+                        run.batch(input, first, &mut results)?;
+                    }
+                    if keeps { run.state().map(Some) } else { Ok(None) }
+                })
+                .map_err(|error| (first, error))?;
+        }
+        normalise(&mut results, manifest);
+        Ok(results)
     }
 }
 
-/// How the bars are run.
-#[derive(Clone, Copy)]
-enum How {
-    /// In one instance.
-    Whole,
-    /// In two, by its state.
-    HandedOn,
+/// What a module may do to itself is noted, the first time; what can never be right is an error.
+fn stopped_or<T>(tried: &mut Tried, ran: Result<T, (usize, RunError)>) -> Result<Option<T>, TrialError> {
+    match ran {
+        Ok(done) => Ok(Some(done)),
+        Err((bar, RunError::Violation(violation))) if violation.kind != ViolationKind::AbiBreach => {
+            tried.stopped.get_or_insert(Stopped { bar, violation });
+            Ok(None)
+        }
+        Err((_, error)) => Err(error.into()),
+    }
+}
+
+/// Whether the words of the results have a statement, and a text of its fault, in the manifest.
+fn check_words(manifest: &Manifest, results: &OutputColumns) -> Result<(), TrialError> {
+    let words = results.verdicts.iter().map(|verdict| Verdict::from_byte(*verdict)).zip(&results.fired).enumerate();
+    for (bar, (verdict, word)) in words {
+        match verdict {
+            Some(Verdict::Warn | Verdict::Breach) if u64::from(*word) >> manifest.statements.len() != 0 => {
+                let (bit, count) = (31 - word.leading_zeros(), manifest.statements.len());
+                let problem = format!(
+                    "on bar {bar} of the trial, bit {bit} of the module's fired word was set, which is statement {bit} \
+                     from 0 on, and {count} are declared: declare all"
+                );
+                return Err(ManifestError::contradicted("statements", problem).into());
+            }
+            Some(Verdict::Fault) if usize::try_from(*word).map_or(true, |word| word >= manifest.spans.len()) => {
+                let count = manifest.spans.len();
+                let problem = format!(
+                    "on bar {bar} of the trial, the module faulted with the word {word}, an index from 0 on, and {count} \
+                     are declared: declare a text for each of its faults"
+                );
+                return Err(ManifestError::contradicted("spans", problem).into());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What a module with other buffers contradicts.
 fn contradiction(manifest: &Manifest, detail: &str) -> String {
+    format!("it is not what the module has: {detail}. {}", declared(manifest))
+}
+
+fn declared(manifest: &Manifest) -> String {
     let names =
         |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { format!("`{}`", names.join("`, `")) };
+    let params = names(manifest.params.iter().map(|param| param.name.as_str()).collect());
     let inputs = names(manifest.inputs.iter().map(|input| input.name.as_str()).collect());
     let outs = names(manifest.outs.iter().map(|out| out.name.as_str()).collect());
     format!(
-        "it is not what the module has: {detail}. Its inputs are {inputs}, its outs {outs}, its message values {}; \
-         `uses_time` is {}. Declare what `rulebox_buffer` knows, in its order",
+        "The manifest declares as its params {params}, its inputs {inputs}, its outs {outs}, its message values {}; its \
+         `uses_time` is {}. Declare each that `rulebox_buffer` gives an address for, in the order of its indexes, and no \
+         other",
         manifest.message_values(),
         manifest.uses_time
     )
-}
-
-/// Bars at the bounds of what a manifest admits.
-struct Bars {
-    inputs: Vec<Vec<f64>>,
-    times: Vec<i64>,
-}
-
-impl Bars {
-    fn of(manifest: &Manifest) -> Self {
-        let steps = (0..).take(BARS).map(|bar: i64| FIRST_TIME + bar * STEP);
-        Self { inputs: manifest.inputs.iter().map(column).collect(), times: steps.collect() }
-    }
-}
-
-/// The middle, both ends in turn and, last, what is missing: a required one may be a fault from then on.
-fn column(input: &InputInfo) -> Vec<f64> {
-    let (low, high) = match (input.ty, input.range) {
-        (ValueType::Bool, _) => (0.0, 1.0),
-        (_, Some([low, high])) => (low, high),
-        (_, None) => (-1e9, 1e9),
-    };
-    // Of a range that is as wide as a double can be, the sum is not.
-    let middle = if input.ty == ValueType::Bool { 0.0 } else { low / 2.0 + high / 2.0 };
-    let missing = if input.optional { f64::NAN } else { middle };
-    vec![middle, high, low, high, missing, low, low, high]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bars_are_inside_of_ranges() {
-        let input = |ty, range, optional| InputInfo { name: "x".to_owned(), ty, optional, range };
-        for (ty, range) in [
-            (ValueType::Num, None),
-            (ValueType::Num, Some([0.01, 1e9])),
-            (ValueType::Num, Some([-f64::MAX, f64::MAX])),
-            (ValueType::Num, Some([3.0, 3.0])),
-        ] {
-            let column = column(&input(ty, range, false));
-            assert_eq!(column.len(), BARS);
-            let [low, high] = range.unwrap_or([-1e9, 1e9]);
-            assert!(column.iter().all(|value| (low..=high).contains(value)), "{column:?}");
-        }
-        assert!(column(&input(ValueType::Bool, None, false)).iter().all(|value| matches!(value, 0.0 | 1.0)));
-        assert!(column(&input(ValueType::Num, None, true)).iter().any(|value| value.is_nan()));
-    }
 }

@@ -43,6 +43,16 @@ async fn a_manifest_that_lies_is_refused_and_says_what_the_module_has() {
         (changed(|m| m["state_bytes"] = json!(8)), "`rulebox_state` gives 16, not 8"),
         (changed(|m| m["memory_bytes"] = json!(8)), "write that, or 0"),
         (changed(|m| m["statements"] = json!([])), "message value 0"),
+        (changed(|m| m["spans"] = json!([])), "faulted with the word"),
+        (changed(|m| m["uses_time"] = json!(true)), "no address for any column of time"),
+        (
+            changed(|m| m["params"] = json!([m["params"][0], {"name": "more", "type": "num", "default": 1}])),
+            "declares as its params `limit`, `more`",
+        ),
+        (
+            changed(|m| m["outs"] = json!([{"name": "a", "type": "num"}, {"name": "b", "type": "num"}])),
+            "its outs `a`, `b`",
+        ),
     ];
     for (lie, told) in lies {
         let answer = upload(&server, fixture("as_drawdown_guard"), &lie).await;
@@ -68,7 +78,6 @@ async fn a_lie_that_cannot_be_seen_is_harmless() {
         m["outs"][0]["type"] = json!("bool");
         m["statements"][0]["verdict"] = json!("warn");
         m["statements"][0]["message"][0]["value"] = json!({"column": 0, "name": "drawdown", "type": "clock"});
-        m["spans"] = json!([]);
     });
     upload(&server, fixture("as_drawdown_guard"), &lie).await.ok();
     let columns = json!({"columns": {"equity": [1000, 800, null, 1e300]}});
@@ -106,6 +115,11 @@ async fn every_field_is_held_to_what_the_language_would_write() {
     };
     let long = "a".repeat(65);
     let cases: Vec<(Value, &str)> = vec![
+        (json!([1, "array", [], [], []]), ""),
+        (set("/inputs/0", json!(["x", "num", false])), "inputs[0]"),
+        (set("/clock", json!(["UTC", 0])), "clock"),
+        (set("/statements/0/message/0", json!({"value": [0, "v", "num"]})), "statements[0].message[0].value"),
+        (json!({"abi": 1, "title": "x"}), "title"),
         (set("/abi", json!(2)), "abi"),
         (set("/name", json!("Upper")), "name"),
         (set("/name", json!("")), "name"),
@@ -167,11 +181,15 @@ async fn every_field_is_held_to_what_the_language_would_write() {
         assert!(at.starts_with(path), "{path}, not {at}: {problem:#}");
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains(path) && !detail.contains(['\u{1b}', '\u{202e}']), "{problem:#}");
+        assert!(!detail.contains("struct ") && !detail.contains("`?`"), "{problem:#}");
     }
-    for field in ["cost", "edition"] {
+    for field in ["cost", "edition", "tzdata"] {
         let mut manifest = good.clone();
-        let cost = json!({"bar": 1, "call": 1, "setup": 1, "lines": []});
-        manifest[field] = if field == "cost" { cost } else { json!(1) };
+        manifest[field] = match field {
+            "cost" => json!({"bar": 1, "call": 1, "setup": 1, "lines": []}),
+            "edition" => json!(1),
+            _ => json!("2026a"),
+        };
         let problem = upload(&server, frame(), &manifest).await.problem(422, "manifest_invalid");
         assert_eq!(problem["path"], field);
         assert!(problem["detail"].as_str().unwrap().contains("leave it out"), "{problem:#}");
