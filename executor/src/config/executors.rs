@@ -96,6 +96,11 @@ impl Executors {
         let wrong = |name: &str, value: &str, reason: &str| {
             Err(ConfigError::Invalid { variable: variable(name), value: value.to_owned(), reason: reason.to_owned() })
         };
+        let twice =
+            (0..).zip(&self.addresses).find(|(n, address)| self.addresses.iter().take(*n).any(|one| one == *address));
+        if let Some((_, address)) = twice {
+            return wrong("executors.addresses", &address.to_string(), "it is there twice: name each address once");
+        }
         let needs_files = match config.role {
             Role::All if !self.addresses.is_empty() => {
                 return wrong(

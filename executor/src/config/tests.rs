@@ -58,6 +58,14 @@ fn unknown_settings_and_values_out_of_bounds_are_refused_by_their_variable() {
 }
 
 #[test]
+fn an_executor_is_named_once() {
+    let of = |addresses| with(&format!("role = 'api'\n[executors]\naddresses = [{addresses}]")).unwrap().check_role();
+    assert!(of("'unix:/a', 'unix:/b'").is_ok());
+    let error = of("'unix:/a', 'unix:/b', 'unix:/a'").unwrap_err().to_string();
+    assert!(error.starts_with("RULEBOX_EXECUTORS__ADDRESSES is unix:/a: it is there twice"), "{error}");
+}
+
+#[test]
 fn secrets_are_not_shown() {
     let text = "master_secret = 'a very secret secret of 32 bytes'\n[redis]\nurl = 'redis://u:very secret@h'";
     let config = with(text).unwrap();

@@ -2,14 +2,18 @@
 //! larger than what the run was given, no text is shown that was not cleaned, and nothing is taken that was not asked
 //! for.
 
-use rulebox_sandbox::{Limits, Refusal, RunError, RunReport, Shape, clean_message};
+use rulebox_sandbox::{InputError, Limits, Messages, Refusal, RunError, RunReport, Shape, clean_message};
 
 use super::exchange::{Failed, Lost};
-use crate::executors::wire::{Failure, FrameError};
+use crate::executors::wire::{FRAME_BYTES, Failure, FrameError};
 use crate::telemetry::chain;
 
 /// Bytes of a text that an executor made.
 const TEXT: usize = 600;
+/// Bytes of a frame without results or a state: a failure's texts, at most.
+const SHORT: usize = 64 << 10;
+/// Bytes beside a column or a text: its length, and of which bar it is.
+const BESIDE: usize = 16;
 
 /// An error that may have an executor's words in it.
 pub(super) fn cleaned(error: &dyn std::error::Error) -> String {
@@ -22,9 +26,21 @@ pub(super) struct Expected<'a> {
     pub(super) limits: &'a Limits,
     /// That the run was given on this executor.
     pub(super) fuel: u64,
+    /// Whether it goes on from a state that a tenant's module may not take back.
+    pub(super) may_refuse_state: bool,
 }
 
 impl Expected<'_> {
+    /// Bytes of a frame, where results of so many bars are to come: those of a call, a state or a failure.
+    pub(super) fn frame_bytes(&self, rows: usize) -> usize {
+        let rows = rows.min(self.limits.chunk_rows.max(1) as usize);
+        let columns = self.shape.outs.saturating_add(self.shape.message_values).saturating_add(1);
+        let row = columns.saturating_mul(size_of::<f64>()).saturating_add(size_of::<u32>() + 1);
+        let text = if self.limits.messages == Messages::None { 0 } else { self.limits.message_bytes + BESIDE };
+        let results = rows.saturating_mul(row.saturating_add(text)).saturating_add(columns.saturating_mul(BESIDE));
+        results.max(self.limits.state_bytes).saturating_add(SHORT).min(FRAME_BYTES)
+    }
+
     /// What was used, and no more than could be.
     pub(super) fn report(&self, said: &RunReport) -> RunReport {
         RunReport {
@@ -51,11 +67,14 @@ impl Expected<'_> {
                 Failed::Run(RunError::Violation(violation))
             }
             Failure::ParamsRefused(code) if code < 0 && !given => Failed::Run(RunError::ParamsRefused(code)),
-            Failure::ParamsRefused(_) => unasked(),
             // Another may have room; but not once some results are here, which it would have to give again.
             Failure::Busy if given => Failed::Run(RunError::Busy),
             Failure::Busy => Failed::Lost(Lost::Full),
-            Failure::Input(error) => Failed::Run(error.into()),
+            Failure::Input(error @ InputError::StateLength { .. }) if self.may_refuse_state => {
+                Failed::Run(error.into())
+            }
+            // What it was given is held against the shape before.
+            Failure::ParamsRefused(_) | Failure::Input(_) => unasked(),
             Failure::Cancelled(report) if cancelled => Failed::Run(RunError::Cancelled(self.report(&report))),
             // It is about to stop.
             Failure::Cancelled(_) => Failed::Lost(Lost::Stopping),
@@ -93,7 +112,7 @@ mod tests {
     const SHAPE: Shape = Shape { params: 0, inputs: 0, uses_time: false, outs: 0, message_values: 0, keep: false };
 
     fn expected(limits: &Limits) -> Expected<'_> {
-        Expected { shape: &SHAPE, limits, fuel: 1_000 }
+        Expected { shape: &SHAPE, limits, fuel: 1_000, may_refuse_state: false }
     }
 
     fn violation(kind: ViolationKind) -> Failure {
@@ -127,6 +146,18 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_is_no_longer_than_what_can_come() {
+        let limits = Limits { chunk_rows: 100, state_bytes: 0, ..Limits::default() };
+        let of = |limits: &Limits, rows| expected(limits).frame_bytes(rows) - SHORT;
+        assert_eq!((of(&limits, 10), of(&limits, 1_000)), (10 * 13 + BESIDE, 100 * 13 + BESIDE), "those of a call");
+        assert_eq!(of(&Limits { state_bytes: 1 << 20, ..limits }, 0), 1 << 20);
+        let texts = Limits { messages: Messages::Flagged, message_bytes: 1_000, ..limits };
+        assert_eq!(of(&texts, 10), 10 * (13 + 1_000 + BESIDE) + BESIDE);
+        let endless = Limits { state_bytes: usize::MAX, ..limits };
+        assert_eq!(expected(&endless).frame_bytes(usize::MAX), FRAME_BYTES);
+    }
+
+    #[test]
     fn what_cannot_be_is_not_believed() {
         let limits = Limits::default();
         let of = |said, given, cancelled| expected(&limits).failure(said, given, cancelled);
@@ -138,6 +169,10 @@ mod tests {
         let report = RunReport { fuel: 1, setup_fuel: 1, memory_peak: 1, elapsed };
         assert!(lost(of(Failure::Cancelled(report), false, false)), "nobody said so");
         assert!(!lost(of(Failure::Cancelled(report), false, true)));
+        let state = || Failure::Input(InputError::StateLength { expected: 1, got: 2 });
+        assert!(lost(of(Failure::Input(InputError::NoTime), false, false)) && lost(of(state(), false, false)));
+        let of_tenant = Expected { may_refuse_state: true, ..expected(&limits) };
+        assert!(!lost(of_tenant.failure(state(), false, false)), "its module keeps states of any length");
         assert!(lost(of(Failure::Busy, false, false)) && !lost(of(Failure::Busy, true, false)));
         let refused = Refusal { kind: ViolationKind::Trap, detail: String::new() };
         assert!(refusal(&refused).is_err());

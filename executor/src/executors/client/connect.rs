@@ -26,6 +26,8 @@ const PING: Duration = Duration::from_secs(2);
 /// Until the first try to connect again; the next ones take twice as long each, up to the last.
 const FIRST_REST: Duration = Duration::from_millis(50);
 const LAST_REST: Duration = Duration::from_secs(5);
+/// The last, of one that was connected and failed.
+const LAST_REST_OF_FAILED: Duration = Duration::from_secs(30);
 /// After as long a connection was a good one.
 const GOOD: Duration = Duration::from_secs(10);
 /// How long runs have to end on an executor that is not to be asked any more.
@@ -35,6 +37,35 @@ const STREAM_WINDOW: u32 = 8 << 20;
 const CONNECTION_WINDOW: u32 = 64 << 20;
 const HTTP_FRAME: u32 = 1 << 20;
 
+/// How long it is waited until the next try.
+#[derive(Debug)]
+struct Rest {
+    next: Duration,
+    last: Duration,
+}
+
+impl Rest {
+    const fn new() -> Self {
+        Self { next: FIRST_REST, last: LAST_REST }
+    }
+
+    /// A connection was lost. Who fails takes his time to do so: how long it lasted says nothing.
+    fn after(&mut self, is_ejected: bool, is_good: bool) {
+        if is_ejected {
+            self.last = LAST_REST_OF_FAILED;
+        } else if is_good {
+            *self = Self::new();
+        }
+    }
+
+    /// This one.
+    fn take(&mut self) -> Duration {
+        let next = self.next;
+        self.next = (next * 2).min(self.last);
+        next
+    }
+}
+
 /// A stream of either kind.
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
@@ -43,7 +74,7 @@ type Http2 = Connection<TokioIo<Box<dyn Io>>, RequestBody, TokioExecutor>;
 
 /// Connects until `stop`, and again when the connection is lost.
 pub(super) async fn keep(shared: Arc<Shared>, peer: Arc<Peer>, stop: CancellationToken) {
-    let mut rest = FIRST_REST;
+    let mut rest = Rest::new();
     let mut said = false;
     while !stop.is_cancelled() {
         let opened = tokio::time::timeout(shared.options.connect_time, open(&shared, &peer.place)).await;
@@ -61,9 +92,7 @@ pub(super) async fn keep(shared: Arc<Shared>, peer: Arc<Peer>, stop: Cancellatio
                     return;
                 }
                 tracing::warn!(executor = %peer.place, why, "lost");
-                if since.elapsed() > GOOD {
-                    rest = FIRST_REST;
-                }
+                rest.after(link.is_ejected(), link.answered() > 0 || link.is_blameless() && since.elapsed() > GOOD);
             }
             Err(error) => {
                 if !std::mem::replace(&mut said, true) {
@@ -71,8 +100,7 @@ pub(super) async fn keep(shared: Arc<Shared>, peer: Arc<Peer>, stop: Cancellatio
                 }
             }
         }
-        stop.run_until_cancelled(tokio::time::sleep(rest)).await;
-        rest = (rest * 2).min(LAST_REST);
+        stop.run_until_cancelled(tokio::time::sleep(rest.take())).await;
     }
 }
 
@@ -157,4 +185,27 @@ async fn open(shared: &Shared, place: &Place) -> io::Result<(Http, Http2)> {
         }
     }
     Ok((http, connection))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_fails_is_rested_longer_each_time_and_who_has_answered_is_not() {
+        let mut rest = Rest::new();
+        let rests: Vec<_> = (0..12)
+            .map(|_| {
+                rest.after(true, true);
+                rest.take()
+            })
+            .collect();
+        assert!(rests.is_sorted() && rests[1] == 2 * FIRST_REST, "{rests:?}");
+        assert_eq!(rests.last(), Some(&LAST_REST_OF_FAILED));
+        rest.after(false, false);
+        assert_eq!(rest.take(), LAST_REST_OF_FAILED, "it was lost before it had answered");
+        rest.after(false, true);
+        let rests: Vec<_> = (0..12).map(|_| rest.take()).collect();
+        assert_eq!((rests[0], rests.last()), (FIRST_REST, Some(&LAST_REST)));
+    }
 }

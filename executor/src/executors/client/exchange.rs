@@ -28,7 +28,10 @@ const WAITING: usize = 4;
 /// Bytes of a refusal.
 const REFUSAL: usize = 64 << 10;
 /// Between two questions whether anybody still wants the results.
-const ASK: Duration = Duration::from_millis(50);
+pub(super) const ASK: Duration = Duration::from_millis(50);
+/// Of one batch, so often it may say that it goes on, and so often a second: it says so every other second.
+const GOES_ON: u64 = 100;
+const GOES_ON_A_SECOND: u64 = 10;
 
 /// Why an executor did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +66,15 @@ pub enum Lost {
     /// Its engine failed. In its words, cleaned.
     #[error("its engine failed: {0}")]
     Engine(String),
+    /// It did not get to the run while another one might have.
+    #[error("it did not get to it for a while")]
+    Waits,
+    /// Another one said something else of the same.
+    #[error("another executor says otherwise")]
+    Contradicted,
+    /// Nobody waits for the run any more.
+    #[error("nobody waits for it")]
+    Unwanted,
     /// It gave the run back.
     #[error("it is about to stop")]
     Stopping,
@@ -71,7 +83,10 @@ pub enum Lost {
 impl Lost {
     /// Whether the executor may have died of it: a run is tried once more, and not again and again.
     pub(super) const fn counts(&self) -> bool {
-        !matches!(self, Self::NotSent(_) | Self::NeedsModule | Self::Full | Self::Stopping)
+        !matches!(
+            self,
+            Self::NotSent(_) | Self::NeedsModule | Self::Full | Self::Waits | Self::Unwanted | Self::Stopping
+        )
     }
 }
 
@@ -122,7 +137,7 @@ pub(super) struct Line {
     pub(super) held: Held,
     out: Out,
     answer: Answer,
-    patience: Patience,
+    pub(super) patience: Patience,
 }
 
 impl std::fmt::Debug for Line {
@@ -190,7 +205,7 @@ impl Line {
         results: &mut Results<'_>,
     ) -> Result<Answered, Failed> {
         let Patience { silence, .. } = self.patience;
-        let (mut got, mut wanted, mut cancelled) = (0, true, false);
+        let (mut got, mut wanted, mut cancelled, mut goes_on) = (0, true, false, 0);
         let began = Instant::now();
         let mut over_at = began + self.patience.of_batch(expected.limits, expected.fuel, rows);
         let mut silent_at = began + silence;
@@ -203,7 +218,8 @@ impl Line {
                 // If there is no room for the word now, there is at the next look.
                 cancelled = self.words().cancel();
             }
-            let bytes = tokio::time::timeout(ASK, next(&mut self.answer)).await;
+            let bytes =
+                tokio::time::timeout(ASK, next(&mut self.answer, &self.held, expected.frame_bytes(rows - got))).await;
             let now = Instant::now();
             if now >= over_at {
                 return Err(Lost::Slow.into());
@@ -234,7 +250,12 @@ impl Line {
                     let report = expected.report(&report);
                     return Ok(Answered { report, state: state.map(|state| state.to_vec()) });
                 }
-                Reply::GoesOn => {}
+                Reply::GoesOn => {
+                    goes_on += 1;
+                    if goes_on > GOES_ON + GOES_ON_A_SECOND * began.elapsed().as_secs() {
+                        return Err(FrameError::Unasked("again and again that it goes on").into());
+                    }
+                }
                 Reply::Failed(failure) => return Err(expected.failure(failure, results.given > 0, cancelled)),
             }
         }
@@ -269,13 +290,13 @@ async fn ready(held: &mut Held, silence: Duration) -> Result<(), Lost> {
     }
 }
 
-async fn next(answer: &mut Answer) -> Result<Bytes, Lost> {
+async fn next(answer: &mut Answer, held: &Held, most: usize) -> Result<Bytes, Lost> {
     if let Answer::Waiting(head) = answer {
         let response = head.await.map_err(broke)?;
-        *answer = Answer::Reading(Frames::new(accepted(response)?));
+        *answer = Answer::Reading(Frames::within(accepted(response)?, held.peer.frames.clone()));
     }
     match answer {
-        Answer::Reading(frames) => match frames.next().await? {
+        Answer::Reading(frames) => match frames.next_of(most).await? {
             Some(bytes) => Ok(bytes),
             None => Err(FrameError::Unasked("the answer ended before its time").into()),
         },
@@ -293,11 +314,12 @@ fn accepted(response: Response<Incoming>) -> Result<Incoming, Lost> {
     }
 }
 
-/// Hands a module over; the body of the answer, if the executor does not take it.
+/// Hands a module over within this time; the body of the answer, if the executor does not take it.
 pub(super) async fn put_module(
     held: &mut Held,
     module: &RemoteModule,
     owner: Owner,
+    within: Duration,
 ) -> Result<Result<(), Bytes>, Lost> {
     let (mut request, out) = request(Method::PUT, wire::MODULE_PATH);
     let by = if module.compiled { "compiler" } else { "tenant" };
@@ -305,13 +327,12 @@ pub(super) async fn put_module(
     if let Ok(owner) = HeaderValue::try_from(owner.0.to_string()) {
         request.headers_mut().insert(wire::OWNER, owner);
     }
-    let Patience { silence, load, .. } = module.shared.options.patience;
-    ready(held, silence).await?;
+    ready(held, module.shared.options.patience.silence).await?;
     let response = held.http.send_request(request);
     let _ = out.try_send(Ok(Frame::data(module.bytes.clone())));
     drop(out);
     // The whole answer, with all that is read of it.
-    let answered = tokio::time::timeout(load, async {
+    let answered = tokio::time::timeout(within, async {
         let response = response.await.map_err(broke)?;
         match response.status() {
             StatusCode::OK | StatusCode::NO_CONTENT => Ok(Ok(())),

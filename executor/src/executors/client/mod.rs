@@ -12,6 +12,7 @@ mod resolve;
 mod run;
 #[cfg(test)]
 mod tests;
+mod tried;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +103,17 @@ impl Executors {
 }
 
 impl Shared {
+    /// Whether there is more than one that can be asked.
+    fn are_some_up(&self) -> bool {
+        self.places.peers().iter().filter(|peer| peer.is_open()).nth(1).is_some()
+    }
+
+    /// Whether one that is not among these can be asked.
+    fn is_another_up(&self, but: &[Arc<Peer>]) -> bool {
+        let peers = self.places.peers();
+        peers.iter().any(|peer| peer.is_up() && but.iter().all(|other| !Arc::ptr_eq(other, peer)))
+    }
+
     /// One that may be given a run, and a place for its first batch. Those in `not` are taken if there is no other.
     async fn pick(&self, owner: Owner, not: &[Arc<Peer>]) -> Result<(Held, Batching), RunError> {
         let waits = tokio::time::timeout(self.options.connect_time, async {

@@ -1,6 +1,7 @@
 //! A module that runs in executors.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rulebox_sandbox::{Digest, Outline, Refusal, RunError};
@@ -9,7 +10,8 @@ use super::Shared;
 use super::believed;
 use super::exchange::{self, Lost};
 use super::peer::Held;
-use super::run::{RemoteRun, Tried};
+use super::run::RemoteRun;
+use super::tried::Tried;
 use crate::execution::engine::{Module, Run, Setup, Unloaded};
 use crate::execution::fair::Owner;
 use crate::execution::modules::LoadError;
@@ -37,18 +39,42 @@ impl RemoteModule {
     /// Has an executor load it, to learn whether it is taken.
     pub(super) async fn load(&self) -> Result<(), LoadError> {
         let (mut tried, owner) = (Tried::default(), owner_of_work());
+        // What one has said, until another one has been asked.
+        let mut doubted = None;
+        let within = self.shared.options.patience.load;
         loop {
-            let (mut held, _batching) = self.shared.pick(owner, tried.peers()).await.map_err(LoadError::Away)?;
-            match self.put(&mut held, owner).await {
-                Ok(refused) => return refused,
-                Err(lost) => tried.after(self, owner, Some(held), lost).await.map_err(LoadError::Away)?,
+            let failed = match self.shared.pick(owner, tried.peers()).await {
+                Ok((mut held, _batching)) => match self.put(&mut held, owner, within).await {
+                    Ok(Ok(())) => {
+                        tried.done();
+                        return Ok(());
+                    }
+                    // What our compiler makes is taken.
+                    Ok(Err(refused)) => {
+                        if self.compiled && tried.doubts(&self.shared, held) {
+                            doubted = Some(refused);
+                            continue;
+                        }
+                        return Err(refused);
+                    }
+                    Err(lost) => tried.after(self, owner, Some(held), lost).await,
+                },
+                Err(error) => Err(error),
+            };
+            if let Err(error) = failed {
+                return Err(doubted.unwrap_or(LoadError::Away(error)));
             }
         }
     }
 
     /// Hands it to an executor that does not have it.
-    pub(super) async fn put(&self, held: &mut Held, owner: Owner) -> Result<Result<(), LoadError>, Lost> {
-        match exchange::put_module(held, self, owner).await? {
+    pub(super) async fn put(
+        &self,
+        held: &mut Held,
+        owner: Owner,
+        within: Duration,
+    ) -> Result<Result<(), LoadError>, Lost> {
+        match exchange::put_module(held, self, owner, within).await? {
             Ok(()) => Ok(Ok(())),
             Err(refusal) => {
                 let refusal: Refusal = postcard::from_bytes(&refusal).map_err(|error| Lost::Nonsense(error.into()))?;

@@ -22,6 +22,8 @@ pub struct Patience {
     pub load: Duration,
     /// A batch may wait for its turn.
     pub turn: Duration,
+    /// A batch may wait for its turn, or hear nothing, if another executor might have it.
+    pub elsewhere: Duration,
     /// A run may take to end, beside the call that it is in.
     pub end: Duration,
 }
@@ -30,7 +32,14 @@ impl Patience {
     /// With executors whose workers may take so long for a module.
     pub const fn with_worker(longest: Duration) -> Self {
         let turn = Duration::from_mins(1);
-        Self { silence: Duration::from_secs(15), load: longest.saturating_add(turn), turn, end: Duration::from_secs(5) }
+        let (silence, some) = (Duration::from_secs(15), Duration::from_secs(5));
+        Self { silence, load: longest.saturating_add(turn), turn, elsewhere: some, end: some }
+    }
+
+    /// Where another executor might have the run.
+    pub(super) fn of_first(self) -> Self {
+        let shorter = |time: Duration| time.min(self.elsewhere);
+        Self { silence: shorter(self.silence), turn: shorter(self.turn), ..self }
     }
 
     /// What a batch may take: its calls what they are allowed, and so the set-up before it and the state after it.

@@ -97,7 +97,7 @@ impl Places {
         let peers = self.peers();
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         let in_turn = (0..peers.len()).filter_map(|n| peers.get(first.wrapping_add(n) % peers.len()));
-        let free = in_turn.filter(|peer| peer.is_up() && not.iter().all(|other| !Arc::ptr_eq(other, peer)));
+        let free = in_turn.filter(|peer| peer.is_open() && not.iter().all(|other| !Arc::ptr_eq(other, peer)));
         // Of those that have as little, the one whose turn it is.
         let mut free: Vec<_> = free.map(|peer| (peer.runs(), peer)).collect();
         free.sort_by_key(|(runs, _)| *runs);

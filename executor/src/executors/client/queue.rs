@@ -87,19 +87,30 @@ impl<N, G> Queue<N, G> {
     pub(super) fn next(&self, mut give: impl FnMut(Owner, &N) -> Option<G>) -> Option<(oneshot::Sender<G>, G)> {
         let mut state = self.state();
         let State { owners, rotation } = &mut *state;
-        for _ in 0..rotation.len() {
-            let owner = rotation.pop_front()?;
-            let Some(waiting) = owners.get_mut(&owner) else { continue };
+        // Those for whom there is nothing stay where they are.
+        let mut at = 0;
+        while let Some(&owner) = rotation.get(at) {
+            let Some(waiting) = owners.get_mut(&owner) else {
+                rotation.remove(at);
+                continue;
+            };
             waiting.retain(|waiter| !waiter.sender.is_closed());
             let mut found = waiting.iter().enumerate().map(|(n, waiter)| (n, give(owner, &waiter.needs)));
             let found = found.find_map(|(n, given)| Some((n, given?)));
             let next = found.and_then(|(n, given)| Some((waiting.remove(n)?.sender, given)));
-            if waiting.is_empty() {
+            let is_empty = waiting.is_empty();
+            if is_empty {
                 owners.remove(&owner);
+            }
+            if is_empty || next.is_some() {
+                rotation.remove(at);
             } else {
-                rotation.push_back(owner);
+                at += 1;
             }
             if next.is_some() {
+                if !is_empty {
+                    rotation.push_back(owner);
+                }
                 return next;
             }
         }
@@ -140,6 +151,17 @@ mod tests {
         }
         assert_eq!((second.try_recv().unwrap(), third.try_recv().unwrap()), (7, 7));
         assert!(queue.next(|_, needs| (*needs == 2).then_some(7)).is_none());
+    }
+
+    #[test]
+    fn who_could_not_be_served_is_still_first() {
+        let queue = Queue::<u8, u8>::default();
+        let mut first = queue.enter(ONE, 1, false).unwrap();
+        let _others = [queue.enter(OTHER, 2, false).unwrap(), queue.enter(OTHER, 2, false).unwrap()];
+        assert!(queue.next(|_, needs| (*needs == 2).then_some(7)).is_some());
+        let (sender, given) = queue.next(|_, _| Some(8)).unwrap();
+        sender.send(given).unwrap();
+        assert_eq!(first.try_recv().unwrap(), 8);
     }
 
     #[test]

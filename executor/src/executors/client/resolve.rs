@@ -31,15 +31,18 @@ pub(super) async fn watch(shared: Arc<Shared>, address: Address, stop: Cancellat
                 said = false;
                 let places: Vec<_> = found.map(|address| Place::Tls(address, host.clone())).collect();
                 // Its runs come to their end; then the connection does.
-                known.retain(|(peer, _)| places.contains(&peer.place));
+                let (stay, gone) = known.into_iter().partition(|(peer, _)| places.contains(&peer.place));
+                known = stay;
+                let gone: Vec<(Arc<Peer>, DropGuard)> = gone;
+                // Another address may stand for the same: its own are its own.
+                let is_gone = |peer: &Arc<Peer>| gone.iter().any(|(gone, _)| Arc::ptr_eq(gone, peer));
+                shared.places.change(|peers| peers.retain(|peer| !is_gone(peer)));
+                drop(gone);
                 for place in places {
                     if known.iter().all(|(peer, _)| peer.place != place) {
                         add(place, &mut known);
                     }
                 }
-                let is_known = |peer: &Arc<Peer>| known.iter().any(|(known, _)| Arc::ptr_eq(known, peer));
-                let is_ours = |place: &Place| matches!(place, Place::Tls(at, of) if *of == host && at.port() == port);
-                shared.places.change(|peers| peers.retain(|peer| !is_ours(&peer.place) || is_known(peer)));
             }
             // Those that were known stay: a name server that is away takes no executor with it.
             Err(error) if !std::mem::replace(&mut said, true) => {

@@ -7,13 +7,16 @@ use rulebox_abi::columns::{InputColumns, OutputRows, OutputSink};
 use rulebox_sandbox::{InputError, Limits, RunError, RunReport, Shape};
 use serde_bytes::Bytes;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 
 use super::Away;
 use super::believed::{Expected, sum};
-use super::exchange::{Answered, Failed, Line, Lost, Results};
+use super::exchange::{ASK, Answered, Failed, Line, Lost, Results};
 use super::module::RemoteModule;
-use super::peer::{Held, Link, Peer};
+use super::patience::Patience;
+use super::peer::{Held, Peer};
 use super::places::Batching;
+use super::tried::Tried;
 use crate::execution::engine::{Run, Setup};
 use crate::execution::fair::Owner;
 use crate::execution::threads::owner_of_work;
@@ -21,12 +24,6 @@ use crate::executors::wire::{Batch, Begin, FrameError, Request, borrowed, frame,
 
 /// Batches under way at a time: one that is run, and one that waits for it.
 const UNDER_WAY: usize = 2;
-/// Executors that may be lost while they run it. More, and it may be the run that they are lost by.
-const LOSSES: u32 = 2;
-/// Executors that may have no room.
-const FULL: u32 = 3;
-/// Times that an executor may lack the module, or turn out to be gone.
-const OTHERS: u32 = 8;
 
 /// A run, and all that is needed to begin it again.
 #[derive(Debug)]
@@ -105,6 +102,8 @@ impl RemoteRun {
         done.inspect_err(|_| {
             self.over = true;
             self.line = None;
+            // One on trial may be given the next.
+            self.module.shared.places.hand_out();
         })
     }
 
@@ -129,15 +128,29 @@ impl RemoteRun {
     async fn attempts(&mut self, input: Option<&InputColumns<'_>>, mut results: Results<'_>) -> Result<(), RunError> {
         let mut tried = Tried::default();
         loop {
-            let lost = match self.attempt(input, &mut results, &mut tried).await {
-                Ok(()) => return Ok(()),
-                Err(Failed::Run(error)) => return Err(self.account(error)),
-                Err(Failed::Lost(lost)) => lost,
+            let failed = match self.attempt(input, &mut results, &mut tried).await {
+                Ok(()) => {
+                    tried.done();
+                    return Ok(());
+                }
+                Err(failed) => failed,
             };
             let held = self.line.take().map(|line| line.held);
             let is_wanted = results.sink.wants_more();
-            if is_wanted && (!self.is_elsewhere || self.kept.is_some()) {
-                tried.after(&self.module, self.owner, held, lost).await?;
+            let goes_on = is_wanted && self.is_movable();
+            let lost = match failed {
+                Failed::Lost(lost) => lost,
+                Failed::Run(error) => {
+                    if let Some(error) = self.doubt(error, held.filter(|_| goes_on), &mut tried) {
+                        return Err(self.account(error));
+                    }
+                    continue;
+                }
+            };
+            if goes_on {
+                if let Err(error) = tried.after(&self.module, self.owner, held, lost).await {
+                    return Err(self.account(tried.doubted().unwrap_or(error)));
+                }
                 continue;
             }
             if let Some(held) = held {
@@ -151,23 +164,72 @@ impl RemoteRun {
         }
     }
 
+    /// Whether another executor can go on with it.
+    const fn is_movable(&self) -> bool {
+        !self.is_elsewhere || self.kept.is_some()
+    }
+
+    /// What is said of the run, unless another executor is to be asked. What our compiler makes does not trap, and takes
+    /// the params that were checked: whoever says otherwise may not be right.
+    fn doubt(&self, error: RunError, held: Option<Held>, tried: &mut Tried) -> Option<RunError> {
+        if let Some(first) = tried.doubted() {
+            return Some(if matches!(error, RunError::Busy | RunError::Away(_)) { first } else { error });
+        }
+        let is_doubtful = self.module.compiled && matches!(error, RunError::Violation(_) | RunError::ParamsRefused(_));
+        if is_doubtful && held.is_some_and(|held| tried.doubts(&self.module.shared, held)) {
+            tried.said(error);
+            return None;
+        }
+        Some(error)
+    }
+
+    /// How long the next one is waited for: not as long if there is another.
+    fn patience(&self, tried: &Tried) -> (Patience, bool) {
+        let patience = self.module.shared.options.patience;
+        let is_first = tried.peers().is_empty() && self.is_movable() && self.module.shared.are_some_up();
+        (if is_first { patience.of_first() } else { patience }, is_first)
+    }
+
+    /// Waits for a place on the executor that holds the run, for as long as somebody wants the results.
+    async fn place_on(&self, peer: &Arc<Peer>, sink: &mut dyn OutputSink) -> Result<Batching, Failed> {
+        let mut place = std::pin::pin!(self.module.shared.places.on(self.owner, peer));
+        let until = Instant::now() + self.module.shared.options.patience.turn;
+        loop {
+            match timeout(ASK, &mut place).await {
+                Ok(place) => return place.map_err(|_| Failed::Run(RunError::Busy)),
+                Err(_) if !sink.wants_more() => return Err(Lost::Unwanted.into()),
+                Err(_) if Instant::now() >= until => return Err(Failed::Run(RunError::Busy)),
+                Err(_) => {}
+            }
+        }
+    }
+
     async fn attempt(
         &mut self,
         input: Option<&InputColumns<'_>>,
         results: &mut Results<'_>,
         tried: &mut Tried,
     ) -> Result<(), Failed> {
-        let (mut line, _batching) = if let Some(line) = self.line.take() {
-            let place = self.module.shared.places.on(self.owner, &line.held.peer).await;
-            (line, place.map_err(|_| Failed::Run(RunError::Busy))?)
+        let (patience, is_first) = self.patience(tried);
+        let (mut line, _batching) = if let Some(mut line) = self.line.take() {
+            let place = self.place_on(&line.held.peer, results.sink).await?;
+            line.held.asks();
+            (line, place)
         } else {
-            self.begin(input.is_none(), tried).await?
+            self.begin(input.is_none(), tried, patience).await?
         };
+        line.patience = patience;
         if let Some(fuel) = self.refuel {
             // What the executor counts goes on; on a new one it has been given just this.
             self.fuel = self.report.fuel.saturating_sub(self.before.fuel).saturating_add(fuel);
         }
-        let expected = Expected { shape: &self.shape, limits: &self.limits, fuel: self.fuel };
+        let goes_on_from_some = self.kept.is_some() || self.from.is_some();
+        let expected = Expected {
+            shape: &self.shape,
+            limits: &self.limits,
+            fuel: self.fuel,
+            may_refuse_state: goes_on_from_some && !self.module.compiled,
+        };
         let answered = match input {
             None => line.results(&expected, 0, results).await,
             Some(input) => {
@@ -181,26 +243,32 @@ impl RemoteRun {
                 batches.run(&mut line, &expected, results).await
             }
         };
-        if answered.is_ok() {
-            line.held.succeeded();
-        }
         // Kept also if it is lost: who it was is asked for.
-        self.line = Some(line);
-        let Answered { report, state } = answered?;
+        let line = self.line.insert(line);
+        let Answered { report, state } = answered.map_err(|failed| match failed {
+            Failed::Lost(Lost::Slow | Lost::Silent) if is_first => Lost::Waits.into(),
+            failed => failed,
+        })?;
         if self.keeps {
             let state = state.ok_or(Lost::from(FrameError::Unasked("no state where one was asked for")))?;
             self.kept = Some(state);
         }
+        line.held.succeeded();
         self.report = sum(&self.before, &report);
         self.is_elsewhere |= input.is_some();
         Ok(())
     }
 
     /// Finds an executor and says how the run begins.
-    async fn begin(&mut self, answers: bool, tried: &mut Tried) -> Result<(Line, Batching), Failed> {
-        let (held, batching) = match tried.next.take() {
+    async fn begin(
+        &mut self,
+        answers: bool,
+        tried: &mut Tried,
+        patience: Patience,
+    ) -> Result<(Line, Batching), Failed> {
+        let (held, batching) = match tried.next() {
             Some(next) => next,
-            None => self.module.shared.pick(self.owner, &tried.peers).await.map_err(Failed::Run)?,
+            None => self.module.shared.pick(self.owner, tried.peers()).await.map_err(Failed::Run)?,
         };
         self.before = self.report;
         self.fuel = self.refuel.unwrap_or_else(|| self.limits.fuel.saturating_sub(self.report.fuel));
@@ -216,76 +284,7 @@ impl RemoteRun {
             save: self.keeps,
         };
         let about = begin.state.map_or(0, |state| state.len()) + 8 * begin.params.len() + 256;
-        let patience = self.module.shared.options.patience;
         Ok((Line::open(held, &Request::Begin(begin), about, patience).await?, batching))
-    }
-}
-
-/// Who was asked for some bars, and how it went.
-#[derive(Default)]
-pub(super) struct Tried {
-    peers: Vec<Arc<Peer>>,
-    /// They were given the module, on these connections.
-    given: Vec<Arc<Link>>,
-    /// Has just been given the module.
-    next: Option<(Held, Batching)>,
-    /// Times that an executor may have been lost by it.
-    losses: u32,
-    /// Times that nothing was begun.
-    others: u32,
-}
-
-impl Tried {
-    /// Notes that a run was lost, and gives the executor the module if that is what it lacked.
-    pub(super) async fn after(
-        &mut self,
-        module: &RemoteModule,
-        owner: Owner,
-        held: Option<Held>,
-        mut lost: Lost,
-    ) -> Result<(), RunError> {
-        if let Some(mut held) = held {
-            if matches!(lost, Lost::NeedsModule) && self.given.iter().any(|link| Arc::ptr_eq(link, &held.link)) {
-                lost = Lost::Forgot;
-            }
-            if matches!(lost, Lost::NeedsModule) && self.others < OTHERS {
-                match module.put(&mut held, owner).await {
-                    Ok(Ok(())) => {
-                        self.others += 1;
-                        self.given.push(Arc::clone(&held.link));
-                        let place = module.shared.places.on(owner, &held.peer).await;
-                        self.next = place.ok().map(|place| (held, place));
-                        return Ok(());
-                    }
-                    // It was taken before, or it would not be run.
-                    Ok(Err(refused)) => return Err(RunError::Engine(refused.into())),
-                    Err(error) => lost = error,
-                }
-            }
-            held.lost(&lost);
-            self.peers.push(Arc::clone(&held.peer));
-        }
-        self.note(lost)
-    }
-
-    /// Whether another one may be tried.
-    pub(super) fn note(&mut self, lost: Lost) -> Result<(), RunError> {
-        if lost.counts() {
-            self.losses += 1;
-        } else {
-            self.others += 1;
-        }
-        match lost {
-            lost if self.losses >= LOSSES => Err(RunError::Away(Away::Lost(self.losses, lost).into())),
-            Lost::Full if self.others >= FULL => Err(RunError::Busy),
-            lost if self.others >= OTHERS => Err(RunError::Away(Away::Lost(self.losses, lost).into())),
-            _ => Ok(()),
-        }
-    }
-
-    /// Those that were tried.
-    pub(super) fn peers(&self) -> &[Arc<Peer>] {
-        &self.peers
     }
 }
 

@@ -43,13 +43,20 @@ pub enum FrameError {
 pub struct FrameRoom {
     free: Arc<Semaphore>,
     whole_in: Duration,
+    /// Whether a frame keeps its room once it is whole.
+    keeps: bool,
 }
 
 impl FrameRoom {
     /// For so many bytes, of which a frame of any length is a part.
     pub fn new(bytes: usize) -> Self {
         let units = (bytes.max(FRAME_BYTES) / UNIT).min(Semaphore::MAX_PERMITS);
-        Self { free: Arc::new(Semaphore::new(units)), whole_in: WHOLE_IN }
+        Self { free: Arc::new(Semaphore::new(units)), whole_in: WHOLE_IN, keeps: true }
+    }
+
+    /// For so many bytes of frames that are on their way: what is whole is somebody else's to bound.
+    pub fn on_their_way(bytes: usize) -> Self {
+        Self { keeps: false, ..Self::new(bytes) }
     }
 }
 
@@ -99,7 +106,7 @@ where
     }
 
     /// Of this body: a frame that has begun is whole in a while, and a long one is read once there is room for it, which
-    /// it keeps until it is dropped. To be read within a runtime.
+    /// it may keep until it is dropped. To be read within a runtime.
     pub fn within(body: B, room: FrameRoom) -> Self {
         Self { bounds: Some(Bounded { room, taken: None, late_at: None }), ..Self::new(body) }
     }
@@ -109,8 +116,16 @@ where
     /// # Errors
     /// If the connection breaks, or the frame is too long, late or cut off. Waiting for it can be given up and begun again.
     pub async fn next(&mut self) -> Result<Option<Bytes>, FrameError> {
+        self.next_of(FRAME_BYTES).await
+    }
+
+    /// The next one, of so many bytes at most; `None` at the end of the body.
+    ///
+    /// # Errors
+    /// As of [`Frames::next`].
+    pub async fn next_of(&mut self, most: usize) -> Result<Option<Bytes>, FrameError> {
         loop {
-            let length = self.length()?;
+            let length = self.length(most)?;
             if let Some(bounds) = &mut self.bounds {
                 bounds.admit(length).await?;
             }
@@ -136,10 +151,10 @@ where
     }
 
     /// How long the frame is that has begun to come.
-    fn length(&self) -> Result<Option<usize>, FrameError> {
+    fn length(&self, most: usize) -> Result<Option<usize>, FrameError> {
         let Some(head) = self.buffer.first_chunk::<HEAD>() else { return Ok(None) };
         let length = u32::from_le_bytes(*head) as usize;
-        if length > FRAME_BYTES {
+        if length > most.min(FRAME_BYTES) {
             return Err(FrameError::Unasked("a frame is longer than it may be"));
         }
         Ok(Some(length))
@@ -153,7 +168,7 @@ where
         let frame = self.buffer.split_to(HEAD + length).split_off(HEAD).freeze();
         let Some(bounds) = &mut self.bounds else { return Some(frame) };
         bounds.late_at = None;
-        Some(match bounds.taken.take() {
+        Some(match bounds.taken.take().filter(|_| bounds.room.keeps) {
             Some(room) => Bytes::from_owner(Kept { frame, _room: room }),
             None => frame,
         })
@@ -232,6 +247,21 @@ mod tests {
         assert_eq!(other.next().await.unwrap().unwrap().len(), SMALL, "small ones wait for nobody");
         assert!(other.next().now_or_never().is_none(), "there is no room");
         drop(kept);
+        assert_eq!(other.next().await.unwrap().unwrap().len(), SMALL + 1);
+    }
+
+    #[tokio::test]
+    async fn a_frame_on_its_way_has_its_room_back_once_it_is_whole() {
+        let room = FrameRoom::on_their_way(FRAME_BYTES);
+        let ((first, mut one), (second, mut other)) = (reader(&room), reader(&room));
+        let mut cut = long(FRAME_BYTES);
+        let last = cut.pop().unwrap();
+        send(&first, cut).await;
+        assert!(one.next().now_or_never().is_none());
+        send(&second, long(SMALL + 1)).await;
+        assert!(other.next().now_or_never().is_none(), "there is no room");
+        send(&first, vec![last]).await;
+        let _kept = one.next().await.unwrap().unwrap();
         assert_eq!(other.next().await.unwrap().unwrap().len(), SMALL + 1);
     }
 

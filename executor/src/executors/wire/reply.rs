@@ -1,12 +1,22 @@
 //! What an executor says.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use rulebox_abi::MAX_ROWS;
 use rulebox_abi::columns::OutputRows;
 use rulebox_sandbox::{InputError, RunError, RunReport, Shape, Violation, clean_message};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_bytes::Bytes;
 
 use super::FrameError;
 use crate::telemetry::chain;
+
+/// Columns of a kind: more than a rule can have.
+const COLUMNS: usize = 1_024;
+/// Texts: of each bar one.
+const TEXTS: usize = MAX_ROWS as usize;
 
 /// A message of an executor.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,17 +45,43 @@ pub struct Rows<'a> {
     #[serde(borrow)]
     pub fired: &'a Bytes,
     /// One column of f64 an out.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "few::<_, _, COLUMNS>")]
     pub outs: Vec<&'a Bytes>,
     /// One column of f64 a placeholder.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "few::<_, _, COLUMNS>")]
     pub message_values: Vec<&'a Bytes>,
     /// One f64 a bar, or empty.
     #[serde(borrow)]
     pub keep: &'a Bytes,
     /// Texts of the module's own, by row.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "few::<_, _, TEXTS>")]
     pub messages: Vec<(u32, &'a str)>,
+}
+
+/// Reads a list of `MOST` items at most: an item may be one byte on its way, and many in memory.
+fn few<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MOST: usize>(from: D) -> Result<Vec<T>, D::Error> {
+    struct Few<T, const MOST: usize>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Few<T, MOST> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "{MOST} items at most")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+            let mut items = Vec::new();
+            while let Some(item) = seq.next_element()? {
+                if items.len() == MOST {
+                    return Err(A::Error::invalid_length(MOST + 1, &self));
+                }
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+
+    from.deserialize_seq(Few::<T, MOST>(PhantomData))
 }
 
 /// What a batch has used and left.

@@ -106,6 +106,31 @@ fn results_are_held_against_what_was_asked() {
 }
 
 #[test]
+fn lists_that_are_longer_than_any_are_not_read() {
+    let reads = |rows: Rows<'_>| {
+        let message = frame(&Reply::Rows(rows), 0).unwrap();
+        postcard::from_bytes::<Reply<'_>>(&message[4..]).is_ok()
+    };
+    let none = || {
+        Rows::of(&OutputRows {
+            rows: 1,
+            verdicts: &[],
+            fired: &[],
+            outs: &[],
+            message_values: &[],
+            keep: &[],
+            messages: &[],
+        })
+    };
+    let columns = |count| vec![Bytes::new(&[]); count];
+    assert!(reads(Rows { outs: columns(1_024), message_values: columns(1_024), ..none() }));
+    assert!(!reads(Rows { outs: columns(1_025), ..none() }));
+    assert!(!reads(Rows { message_values: columns(1_025), ..none() }));
+    assert!(reads(Rows { messages: vec![(0, ""); 4_096], ..none() }));
+    assert!(!reads(Rows { messages: vec![(0, ""); 4_097], ..none() }));
+}
+
+#[test]
 fn a_column_of_another_length_is_refused() {
     let inputs = [[1.0, 2.0], [3.0, 4.0]];
     let inputs: Vec<&[f64]> = inputs.iter().map(<[f64; 2]>::as_slice).collect();

@@ -43,6 +43,9 @@ async fn rows_that_are_no_whole_call_are_not_taken() {
 async fn what_is_no_frame_is_not_read() {
     let huge = u32::try_from(FRAME_BYTES + 1).unwrap().to_le_bytes();
     is_lost(say([Step::Bytes(Bytes::copy_from_slice(&huge)), Step::Hang]), "longer than it may be").await;
+    // Nor one that is longer than what can come here.
+    let long = u32::try_from(3 << 20).unwrap().to_le_bytes();
+    is_lost(say([Step::Bytes(Bytes::copy_from_slice(&long)), Step::Hang]), "longer than it may be").await;
     let noise = [&[3, 0, 0, 0][..], &[9, 9, 9]].concat();
     is_lost(say([Step::Bytes(noise.into()), Step::Hang]), "cannot be read").await;
 }

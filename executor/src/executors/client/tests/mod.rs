@@ -3,7 +3,9 @@
 mod ends;
 mod fake;
 mod frames;
+mod liars;
 mod tenants;
+mod trial;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,7 @@ const PATIENCE: Patience = Patience {
     silence: Duration::from_millis(600),
     load: Duration::from_millis(600),
     turn: Duration::from_millis(600),
+    elsewhere: Duration::from_millis(600),
     end: Duration::from_millis(100),
 };
 
@@ -38,13 +41,18 @@ fn limits() -> Limits {
 
 /// Executors of these fakes, each with so many places.
 async fn connect(fakes: &[&Fake], runs: usize) -> Executors {
+    connect_with(fakes, runs, PATIENCE).await
+}
+
+/// Executors of these fakes, which are waited for so long.
+async fn connect_with(fakes: &[&Fake], runs: usize, patience: Patience) -> Executors {
     let executors = Executors::connect(Options {
         addresses: fakes.iter().map(|fake| fake.address()).collect(),
         identity: None,
         runs,
         connect_time: Duration::from_secs(1),
         resolve_time: Duration::from_secs(5),
-        patience: PATIENCE,
+        patience,
     });
     tokio::time::timeout(GENEROUS, async {
         while executors.connected().0 < fakes.len() {
@@ -56,9 +64,15 @@ async fn connect(fakes: &[&Fake], runs: usize) -> Executors {
     executors
 }
 
+/// A tenant's module.
 fn module(executors: &Executors) -> RemoteModule {
     let bytes = b"a module";
     RemoteModule::new(Arc::clone(&executors.shared), Unloaded { digest: Digest::of(bytes), bytes, compiled: false })
+}
+
+/// A module by our compiler.
+fn compiled(executors: &Executors) -> RemoteModule {
+    RemoteModule { compiled: true, ..module(executors) }
 }
 
 /// A reply, as it crosses.
@@ -127,7 +141,10 @@ impl OutputSink for Until {
 
 /// Runs six bars, of which so many are wanted; gives what came of it, and how many were handed on.
 async fn run(executors: &Executors, wanted: usize) -> (Result<RunReport, RunError>, usize) {
-    let module = module(executors);
+    run_of(module(executors), wanted).await
+}
+
+async fn run_of(module: RemoteModule, wanted: usize) -> (Result<RunReport, RunError>, usize) {
     let work = tokio::task::spawn_blocking(move || {
         let bars = [1.0; 6];
         let input = InputColumns { rows: bars.len(), inputs: &[&bars], time: None };
@@ -140,7 +157,7 @@ async fn run(executors: &Executors, wanted: usize) -> (Result<RunReport, RunErro
 }
 
 /// Runs six bars on one executor that does this each time; gives what came of it, how often it was asked, and how often
-/// it is said to have failed in a row.
+/// it is said to have failed.
 async fn tried(act: Act) -> (Result<RunReport, RunError>, usize, Option<u32>) {
     let fake = Fake::start(move |_| act.clone(), takes);
     let executors = connect(&[&fake], 4).await;
