@@ -42,6 +42,9 @@ pub enum Lost {
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Broke(String),
+    /// The connection had broken before, and was not known to be gone.
+    #[error("the connection had broken")]
+    HadBroken,
     /// It does not have the module.
     #[error("it does not have the module")]
     NeedsModule,
@@ -85,7 +88,13 @@ impl Lost {
     pub(super) const fn counts(&self) -> bool {
         !matches!(
             self,
-            Self::NotSent(_) | Self::NeedsModule | Self::Full | Self::Waits | Self::Unwanted | Self::Stopping
+            Self::NotSent(_)
+                | Self::HadBroken
+                | Self::NeedsModule
+                | Self::Full
+                | Self::Waits
+                | Self::Unwanted
+                | Self::Stopping
         )
     }
 }

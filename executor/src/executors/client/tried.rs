@@ -1,6 +1,7 @@
 //! Who was asked for something, and whether another one may be.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rulebox_sandbox::RunError;
 
@@ -15,6 +16,8 @@ use crate::execution::fair::Owner;
 const LOSSES: u32 = 2;
 /// Executors that may have no room.
 const FULL: u32 = 3;
+/// Until a connection that broke is known to be gone.
+const GONE: Duration = Duration::from_millis(10);
 /// Times that an executor may lack the module, or turn out to be gone.
 const OTHERS: u32 = 8;
 
@@ -24,6 +27,8 @@ pub(super) struct Tried {
     peers: Vec<Arc<Peer>>,
     /// They were given the module, on these connections.
     given: Vec<Arc<Link>>,
+    /// Connections that it broke on. What is sent on one before it is known to be gone is lost by that, not by the run.
+    broken: Vec<Arc<Link>>,
     /// Has just been given the module.
     next: Option<(Held, Batching)>,
     /// Times that an executor may have been lost by it.
@@ -70,6 +75,14 @@ impl Tried {
                         return Err(refused);
                     }
                     Err(error) => lost = error,
+                }
+            }
+            if matches!(lost, Lost::Broke(_)) {
+                if self.broken.iter().any(|link| Arc::ptr_eq(link, &held.link)) {
+                    lost = Lost::HadBroken;
+                    tokio::time::sleep(GONE).await;
+                } else {
+                    self.broken.push(Arc::clone(&held.link));
                 }
             }
             held.lost(&lost);
