@@ -43,6 +43,7 @@ impl ExecutorApp {
         // Afterwards no process can be started.
         let workers = engine::workers(&config);
         workers.start()?;
+        confinement::give_up_capabilities();
         confinement::prepare().map_err(StartError::Prepare)?;
         let confinement = confinement::confine(&Profile::executor(readable), config.executors.confinement)?;
         // What it may read must be enough to read it again when it changes.

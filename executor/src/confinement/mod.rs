@@ -122,16 +122,18 @@ pub enum ConfinementError {
     },
 }
 
+/// Gives up capabilities, before [`prepare`]: the system looks at them when a file of pages is opened, and shows whoever
+/// had them where in the machine the pages are. Whether they are gone, [`confine`] says.
+pub fn give_up_capabilities() {
+    let _ = process::no_capabilities();
+}
+
 /// Makes what can only be made before: the pair of sockets by which tokio hears of signals, and the file by which the
 /// engine learns which pages of a memory were written to. Starts no thread.
-///
-/// Capabilities are given up before: the system looks at them when that file is opened, and shows whoever has them then
-/// where in the machine the pages are.
 ///
 /// # Errors
 /// If the system refuses the sockets.
 pub fn prepare() -> std::io::Result<()> {
-    process::no_capabilities();
     tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     rulebox_sandbox::prepare();
     Ok(())

@@ -2,7 +2,7 @@
 
 use crate::child::{Outside, line};
 
-const ALL: &str = "no_new_privs core landlock seccomp";
+const ALL: &str = "no_new_privs no_capabilities core landlock seccomp";
 
 /// Holds the outcomes of tries against what they must be.
 fn expect(profile: &str, layers: &str, expected: &[(&str, &str)]) {
