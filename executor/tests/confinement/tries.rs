@@ -86,8 +86,9 @@ fn call(what: &str, known: &Known) -> io::Result<()> {
         "count events" => (libc::SYS_perf_event_open, [0; 5]),
         "load a module" => (libc::SYS_finit_module, [-1, 0, 0, 0, 0]),
         "change its limits" => {
-            let limit = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
-            let limit = std::ptr::from_ref(&limit).expose_provenance();
+            // Lower, which takes no right. Static, since the call comes after this arm.
+            static LOWER: libc::rlimit = libc::rlimit { rlim_cur: 1, rlim_max: 1 };
+            let limit = std::ptr::from_ref(&LOWER).expose_provenance();
             (libc::SYS_prlimit64, [0, libc::RLIMIT_NPROC.into(), i64::try_from(limit).unwrap(), 0, 0])
         }
         "send with an address" => (libc::SYS_sendto, [0, 0, 0, 0, 1]),
