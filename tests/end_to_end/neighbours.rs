@@ -12,8 +12,9 @@ use super::replicas::body;
 
 /// Connections of the tenant that does all that it may.
 const CONNECTIONS: usize = 32;
-/// Kinds of what they ask.
-const KINDS: usize = 8;
+/// Kinds of what they ask: the endless loops alone, and all.
+const LOOPS: usize = 4;
+const ALL: usize = 8;
 /// Single evaluations of the other: quiet, and then beside that.
 const EVALUATIONS: usize = 2_000;
 
@@ -123,10 +124,10 @@ impl Outcomes {
     }
 }
 
-/// One request of the kind of this connection, the `n`th of it.
-fn load(server: &Server, key: &str, connection: usize, n: usize) -> reqwest::blocking::Response {
+/// One request of the kind of this connection, one of so many kinds, the `n`th of it.
+fn load(server: &Server, key: &str, kinds: usize, connection: usize, n: usize) -> reqwest::blocking::Response {
     let endless = "/v1/rules/endless/evaluate";
-    match connection % KINDS {
+    match connection % kinds {
         0 | 1 => server.post(key, endless, &json!({"inputs": {}})),
         2 | 3 => server.post(key, endless, &json!({"columns": {"time": vec![0; 1_000]}})),
         // A body of a megabyte.
@@ -169,16 +170,30 @@ fn one_tenant_beside_another(elsewhere: bool) {
     }
     evaluate(server, &other);
     let quiet = evaluate(server, &other);
+    let place = if elsewhere { "executor" } else { "one process" };
+    println!("{place}: single evaluations, quiet: {}", shown(&quiet, &quiet));
+    for (kinds, what) in
+        [(LOOPS, "endless loops"), (ALL, "endless loops, large bodies, uploads, streams and long runs")]
+    {
+        let (loud, outcomes) = beside(server, &greedy, kinds, || evaluate(server, &other));
+        println!(
+            "{place}: beside {CONNECTIONS} connections of another tenant's {what}: {}; of its requests: {outcomes:?}",
+            shown(&loud, &quiet)
+        );
+    }
+}
 
+/// Does something while a tenant asks as much as it can of the first `kinds`, from the first module that is stopped on.
+fn beside<T>(server: &Server, greedy: &str, kinds: usize, other: impl FnOnce() -> T) -> (T, Outcomes) {
     let (over, outcomes) = (AtomicBool::new(false), Outcomes::default());
-    let loud = std::thread::scope(|scope| {
+    let done = std::thread::scope(|scope| {
         let _end = SetAtEnd(&over);
         for connection in 0..CONNECTIONS {
-            let (over, outcomes, greedy) = (&over, &outcomes, &greedy);
+            let (over, outcomes) = (&over, &outcomes);
             scope.spawn(move || {
                 let mut n = 0;
                 while !over.load(Ordering::SeqCst) {
-                    outcomes.count(load(server, greedy, connection, n));
+                    outcomes.count(load(server, greedy, kinds, connection, n));
                     n += 1;
                 }
             });
@@ -189,22 +204,18 @@ fn one_tenant_beside_another(elsewhere: bool) {
             assert!(since.elapsed() < Duration::from_mins(2), "{outcomes:?}");
             std::thread::sleep(Duration::from_millis(10));
         }
-        let loud = evaluate(server, &other);
-        over.store(true, Ordering::SeqCst);
-        loud
+        other()
     });
-    let ratio = |percent| percentile(&loud, percent).as_secs_f64() / percentile(&quiet, percent).as_secs_f64();
-    println!(
-        "{}: single evaluations, p50 {:?} quiet, {:?} ({:.2}x) beside {CONNECTIONS} connections of another tenant's endless \
-         loops, large bodies, uploads, streams and long runs; p99 {:?}, {:?} ({:.2}x); of its requests: {outcomes:?}",
-        if elsewhere { "executor" } else { "one process" },
-        percentile(&quiet, 50),
-        percentile(&loud, 50),
-        ratio(50),
-        percentile(&quiet, 99),
-        percentile(&loud, 99),
-        ratio(99),
-    );
+    (done, outcomes)
+}
+
+/// Two percentiles of times, with their ratios to those of the quiet ones.
+fn shown(times: &[Duration], quiet: &[Duration]) -> String {
+    let one = |percent| {
+        let (time, quiet) = (percentile(times, percent), percentile(quiet, percent));
+        format!("p{percent} {time:?} ({:.2}x)", time.as_secs_f64() / quiet.as_secs_f64())
+    };
+    format!("{}, {}", one(50), one(99))
 }
 
 #[test]
