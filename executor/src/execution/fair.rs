@@ -2,7 +2,8 @@
 //!
 //! A turn is for work that is short. Work that turns out to be long leaves its turn to the next and goes on beside it
 //! (see [`super::threads`], which then gives its thread less of the processor); it still counts for its owner, who has
-//! so many at a time and no more.
+//! so many at a time and no more. What an owner has beside other work of his own gets less of the processor from the
+//! start, and no turn of those who have begun nothing: they wait for their like alone.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +32,7 @@ impl From<TenantId> for Owner {
 /// How many work at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// Turns.
+    /// Turns of owners who had begun nothing else; and also of all, for those who had.
     pub turns: usize,
     /// Work of one owner that is begun and not over, in a turn or beside it.
     pub of_owner: usize,
@@ -51,6 +52,8 @@ pub struct Fair {
 struct State {
     /// Turns that are taken.
     turns: usize,
+    /// Of these, those of owners who had begun nothing else.
+    prompt: usize,
     /// Work that is begun and not over.
     begun: usize,
     /// Those who have begun something, or wait.
@@ -70,6 +73,7 @@ struct Queue {
 pub struct Turn {
     of: Fair,
     owner: Owner,
+    is_prompt: bool,
     is_left: AtomicBool,
 }
 
@@ -121,7 +125,7 @@ impl Fair {
         let mut state = self.state();
         let state = &mut *state;
         let Bounds { turns, of_owner, of_all } = self.bounds;
-        if state.turns >= turns || state.begun >= of_all {
+        if state.prompt >= turns || state.begun >= of_all {
             return None;
         }
         for _ in 0..state.rotation.len() {
@@ -130,7 +134,8 @@ impl Fair {
             queue.waiting.retain(|sender| !sender.is_closed());
             let is_new = queue.begun == 0;
             let others = if is_new { 0 } else { turns.min(of_all.saturating_sub(turns)) };
-            let may = queue.begun < of_owner && state.begun + others < of_all;
+            let is_free = is_new || state.turns < turns;
+            let may = is_free && queue.begun < of_owner && state.begun + others < of_all;
             let next = if may { queue.waiting.pop_front() } else { None };
             if !queue.waiting.is_empty() {
                 state.rotation.push_back(owner);
@@ -138,7 +143,9 @@ impl Fair {
             if let Some(sender) = next {
                 queue.begun += 1;
                 (state.turns, state.begun) = (state.turns + 1, state.begun + 1);
-                return Some((sender, Turn { of: self.clone(), owner, is_left: AtomicBool::new(false) }));
+                state.prompt += usize::from(is_new);
+                let turn = Turn { of: self.clone(), owner, is_prompt: is_new, is_left: AtomicBool::new(false) };
+                return Some((sender, turn));
             }
             if queue.begun == 0 && queue.waiting.is_empty() {
                 state.owners.remove(&owner);
@@ -148,16 +155,29 @@ impl Fair {
     }
 }
 
+impl State {
+    /// A turn is nobody's any more.
+    fn is_left(&mut self, is_prompt: bool) {
+        self.turns -= 1;
+        self.prompt -= usize::from(is_prompt);
+    }
+}
+
 impl Turn {
     /// Whose it is.
     pub const fn owner(&self) -> Owner {
         self.owner
     }
 
+    /// Whether its owner had begun nothing else.
+    pub const fn is_prompt(&self) -> bool {
+        self.is_prompt
+    }
+
     /// Leaves the turn to the next; the work goes on, and counts for its owner until this is dropped.
     pub fn leave(&self) {
         if !self.is_left.swap(true, Ordering::AcqRel) {
-            self.of.state().turns -= 1;
+            self.of.state().is_left(self.is_prompt);
             self.of.hand_out();
         }
     }
@@ -169,7 +189,7 @@ impl Drop for Turn {
             let mut state = self.of.state();
             state.begun -= 1;
             if !self.is_left.load(Ordering::Acquire) {
-                state.turns -= 1;
+                state.is_left(self.is_prompt);
             }
             if let Some(queue) = state.owners.get_mut(&self.owner) {
                 queue.begun -= 1;
@@ -214,23 +234,41 @@ mod tests {
 
     #[test]
     fn owners_take_turns_however_much_one_asks() {
-        let [greedy, other, third] = owners();
+        let [greedy, other, third, fourth] = owners();
         let fair = Fair::new(BOUNDS);
         let (one, two) = (now(&mut ask(&fair, greedy)).unwrap(), now(&mut ask(&fair, greedy)).unwrap());
+        assert!(one.is_prompt() && !two.is_prompt());
         let mut more: Vec<_> = (0..30).map(|_| ask(&fair, greedy)).collect();
-        let (mut a, mut b) = (ask(&fair, other), ask(&fair, third));
+        // What the greedy one has beside its first keeps nobody else waiting.
+        let others = now(&mut ask(&fair, other)).unwrap();
+        assert!(others.is_prompt());
+        let (mut a, mut b) = (ask(&fair, third), ask(&fair, fourth));
         assert!(now(&mut a).is_none() && now(&mut b).is_none());
-        drop(one);
-        // The greedy one was first in the queue; then it is the others' turn, before its next thirty.
-        let first = now(&mut more[0]).unwrap();
         drop(two);
-        let second = now(&mut a).unwrap();
-        drop(first);
-        let third = now(&mut b).unwrap();
-        assert!(now(&mut more[1]).is_none());
-        drop(second);
-        assert!(now(&mut more[1]).is_some());
+        assert!(now(&mut more[0]).is_none(), "two turns are taken still");
+        drop(others);
+        // One more of the greedy one, beside its first, and the next of the others; not two.
+        let (beside, third) = (now(&mut more[0]).unwrap(), now(&mut a).unwrap());
+        assert!(!beside.is_prompt() && third.is_prompt());
+        assert!(now(&mut more[1]).is_none() && now(&mut b).is_none());
         drop(third);
+        assert!(now(&mut b).unwrap().is_prompt() && now(&mut more[1]).is_none());
+    }
+
+    #[test]
+    fn work_beside_others_of_its_owner_waits_for_any_turn() {
+        let [one, other, third] = owners();
+        let fair = Fair::new(BOUNDS);
+        let (first, second) = (now(&mut ask(&fair, one)).unwrap(), now(&mut ask(&fair, other)).unwrap());
+        let mut more = ask(&fair, one);
+        assert!(now(&mut more).is_none());
+        first.leave();
+        let more = now(&mut more).unwrap();
+        assert!(!more.is_prompt());
+        let others = now(&mut ask(&fair, third)).unwrap();
+        drop((first, second, more, others));
+        let state = fair.state();
+        assert_eq!((state.turns, state.prompt, state.begun), (0, 0, 0), "{state:?}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Threads for work that keeps them busy. One whose work turned out to be long gets less of the processor from then on,
-//! and ends with that work: what was taken from a thread cannot be given back to it.
+//! and does only work that gets no more: what was taken from a thread cannot be given back to it.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,7 +28,21 @@ type Tell = Box<dyn FnOnce() + Send>;
 #[derive(Clone, Debug)]
 pub struct Threads {
     name: &'static str,
-    idle: Arc<Mutex<Vec<Idle>>>,
+    idle: Arc<Mutex<Waiting>>,
+}
+
+/// Those that wait for work.
+#[derive(Debug, Default)]
+struct Waiting {
+    prompt: Vec<Idle>,
+    /// With less of the processor.
+    slowed: Vec<Idle>,
+}
+
+impl Waiting {
+    const fn of(&mut self, is_prompt: bool) -> &mut Vec<Idle> {
+        if is_prompt { &mut self.prompt } else { &mut self.slowed }
+    }
 }
 
 /// A thread that waits for work.
@@ -91,7 +105,7 @@ impl Threads {
     ) -> Result<T, Undone> {
         let (done, mut result) = tokio::sync::oneshot::channel();
         let turn = Arc::new(turn);
-        let watched = Watched(Arc::downgrade(&turn));
+        let (watched, is_prompt) = (Watched(Arc::downgrade(&turn)), turn.is_prompt());
         let runtime = Handle::current();
         let job = move || {
             let _runtime = runtime.enter();
@@ -103,7 +117,7 @@ impl Threads {
             // Nobody waits for it: then it was done for its own sake.
             Box::new(move || drop(done.send(result))) as Tell
         };
-        self.start(Box::new(job)).map_err(Undone::NoThread)?;
+        self.start(is_prompt, Box::new(job)).map_err(Undone::NoThread)?;
         // Whatever it is that takes long: the turn goes to the next.
         let in_time = tokio::time::timeout(SHORT, &mut result).await;
         let result = if let Ok(result) = in_time {
@@ -118,16 +132,16 @@ impl Threads {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+    fn idle(&self) -> MutexGuard<'_, Waiting> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives the job to a thread that waits, the one that waited least, or else to a new one.
-    fn start(&self, mut job: Job) -> std::io::Result<()> {
+    fn start(&self, is_prompt: bool, mut job: Job) -> std::io::Result<()> {
         {
             // Under the lock, so that a thread which is not among the idle any more has been given its job.
             let mut waiting = self.idle();
-            while let Some(idle) = waiting.pop() {
+            while let Some(idle) = waiting.of(is_prompt).pop() {
                 match idle.jobs.send(job) {
                     Ok(()) => return Ok(()),
                     Err(returned) => job = returned.0,
@@ -135,10 +149,12 @@ impl Threads {
             }
         }
         let threads = self.clone();
-        std::thread::Builder::new()
-            .name(self.name.to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(move || threads.work(job))?;
+        std::thread::Builder::new().name(self.name.to_owned()).stack_size(STACK_BYTES).spawn(move || {
+            if !is_prompt {
+                slow_thread();
+            }
+            threads.work(job);
+        })?;
         Ok(())
     }
 
@@ -148,18 +164,15 @@ impl Threads {
         let mut next = Some(first);
         while let Some(job) = next.take() {
             let tell = job();
-            if is_slowed() {
-                return tell();
-            }
-            let (jobs, mine) = sync_channel(1);
+            let (is_prompt, (jobs, mine)) = (!is_slowed(), sync_channel(1));
             // Before anybody hears of the result: his next work finds this thread.
-            self.idle().push(Idle { id, jobs });
+            self.idle().of(is_prompt).push(Idle { id, jobs });
             tell();
             next = match mine.recv_timeout(IDLE) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Disconnected) => None,
                 Err(RecvTimeoutError::Timeout) => {
-                    self.idle().retain(|idle| idle.id != id);
+                    self.idle().of(is_prompt).retain(|idle| idle.id != id);
                     // It may have been given one just before.
                     mine.try_recv().ok()
                 }
@@ -189,14 +202,16 @@ pub fn owner_of_work() -> Owner {
 /// To be called on a thread of [`Threads`] whose work turns out to be long: leaves its turn to the next, and gives the
 /// thread less of the processor. On any other thread it does nothing.
 pub fn slow_down() {
-    let was_short = CURRENT.with_borrow(|current| {
-        current.as_ref().is_some_and(|current| {
-            current.turn.leave();
-            !SLOWED.replace(true)
-        })
-    });
-    if was_short {
-        // If the system refuses, long work is as quick as short: the turns still go round.
+    let is_work = CURRENT.with_borrow(|current| current.as_ref().inspect(|current| current.turn.leave()).is_some());
+    if is_work {
+        slow_thread();
+    }
+}
+
+/// Gives this thread less of the processor, for good.
+fn slow_thread() {
+    if !SLOWED.replace(true) {
+        // If the system refuses, its work is as quick as other: the turns still go round.
         let _ = rustix::process::setpriority_process(None, NICE);
     }
 }
@@ -204,7 +219,7 @@ pub fn slow_down() {
 /// The same, if the work has been going on for as long as to be long. Cheap: to be called between steps.
 pub fn slow_down_if_long() {
     let is_long = CURRENT.with_borrow(|current| current.as_ref().is_some_and(|c| c.since.elapsed() >= SHORT));
-    if is_long && !is_slowed() {
+    if is_long {
         slow_down();
     }
 }
@@ -217,6 +232,7 @@ mod tests {
     use super::*;
 
     const OWNER: Owner = Owner(Uuid::nil());
+    const OTHER: Owner = Owner(Uuid::max());
 
     fn fair(turns: usize) -> Fair {
         Fair::new(Bounds { turns, of_owner: 10, of_all: 10 })
@@ -227,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_work_is_nice_and_its_thread_ends_with_it() {
+    async fn long_work_is_nice_and_its_thread_serves_only_such_from_then_on() {
         let (threads, fair) = (Threads::new("test"), fair(1));
         let id = || std::thread::current().id();
         let first = threads.run(fair.turn(OWNER).await, id).await.unwrap();
@@ -246,12 +262,17 @@ mod tests {
             }
         });
         // There is one turn, and the long one has left it.
-        let (other, niceness) = threads.run(fair.turn(OWNER).await, move || (id(), nice())).await.unwrap();
+        let (other, niceness) = threads.run(fair.turn(OTHER).await, move || (id(), nice())).await.unwrap();
         go_on.send(()).unwrap();
         let (long, before, after) = long.await.unwrap();
         assert_eq!((before, after, niceness), (0, NICE, 0));
         assert_ne!(long, other);
-        assert_ne!(threads.run(fair.turn(OWNER).await, id).await.unwrap(), long, "it has ended");
+        assert_ne!(threads.run(fair.turn(OWNER).await, id).await.unwrap(), long, "it is slow");
+        // And so is what an owner has beside other work of his own, from the start.
+        let first = fair.turn(OWNER).await;
+        first.leave();
+        let beside = threads.run(fair.turn(OWNER).await, move || (id(), nice())).await.unwrap();
+        assert_eq!(beside, (long, NICE));
     }
 
     #[tokio::test]
