@@ -11,6 +11,7 @@
 
 pub mod ast;
 pub mod bars;
+pub mod boundary;
 pub mod builtins;
 pub mod calendar;
 pub mod check;
