@@ -1,5 +1,7 @@
 //! Puts the service together and runs it: store, key, pools, both ports, and the way it stops.
 
+mod code_cache;
+mod deliver;
 pub mod engine;
 pub mod executor;
 pub mod opened;
@@ -24,9 +26,16 @@ use crate::auth::Keyring;
 use crate::auth::first_key::{FirstKey, FirstKeyError};
 use crate::auth::oidc::{IssuerError, Issuers};
 use crate::auth::secret::SecretError;
+use crate::auth::vault::{Vault, VaultError};
 use crate::config::Config;
 use crate::confinement::ConfinementError;
+use crate::delivery::SECRETS_PURPOSE;
+use crate::delivery::alertmanager::AlertmanagerError;
 use crate::domain::audit::Sealer;
+use crate::execution::code_cache::{DirectoryError, alarms};
+use crate::execution::engine::Engine;
+use crate::execution::selftest::NotHeld;
+use crate::executors::client::deaths;
 use crate::executors::server::ListenError;
 use crate::executors::tls::TlsError;
 use crate::invalidation::{Generations, watch};
@@ -40,6 +49,7 @@ use crate::shared::redis::{OpenError as RedisError, RedisShared};
 use crate::store::sqlite::OpenError;
 use crate::store::{PlatformStore, Store, postgres};
 use crate::telemetry::metrics::{Metrics, MetricsError};
+use code_cache::Kept;
 use opened::Opened;
 
 /// Why the service could not start. The text is for the operator: what was wrong and what to do.
@@ -87,6 +97,9 @@ pub enum StartError {
     /// The sandbox cannot start.
     #[error("the sandbox cannot start: {0}")]
     Sandbox(#[from] rulebox_sandbox::SandboxError),
+    /// A limit of the sandbox does not hold.
+    #[error(transparent)]
+    SelfTest(#[from] NotHeld),
     /// Certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -102,6 +115,15 @@ pub enum StartError {
     /// The address of Redis is none, or its connections have no thread.
     #[error(transparent)]
     Redis(#[from] RedisError),
+    /// Secrets cannot be closed.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// There is no Alertmanager to push to.
+    #[error(transparent)]
+    Alertmanager(#[from] AlertmanagerError),
+    /// Compiled code cannot be kept where it is to be.
+    #[error(transparent)]
+    CodeCache(#[from] DirectoryError),
     /// Two metrics have one name.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -114,17 +136,23 @@ struct Background {
     generations: Arc<Generations>,
     shared: Shared,
     retention: jobs::Retention,
+    upkeep: jobs::Upkeep,
     usage: jobs::FlushUsage,
+    violations: jobs::Violations,
+    deliver: jobs::Deliver,
 }
 
 impl Background {
     /// Runs all of it until `stop`.
     async fn run(self, stop: CancellationToken) {
-        let Self { store, generations, shared, retention, usage } = self;
+        let Self { store, generations, shared, retention, upkeep, usage, violations, deliver } = self;
         let tasks = TaskTracker::new();
         let watched = stop.clone();
         tasks.spawn(async move { watch(store, generations, &shared, watched).await });
         tasks.spawn(retention.run(stop.clone()));
+        tasks.spawn(upkeep.run(stop.clone()));
+        tasks.spawn(violations.run(stop.clone()));
+        tasks.spawn(deliver.run(stop.clone()));
         tasks.spawn(usage.run(stop));
         tasks.close();
         tasks.wait().await;
@@ -158,6 +186,17 @@ impl App {
     /// # Errors
     /// If a port is taken, the store is locked, read-only or not ours, or the master secret is not the store's.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Box::pin(Self::start_around(config, std::convert::identity)).await
+    }
+
+    /// The same, with something around what runs modules: for tests of what watches it.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_around(
+        config: Config,
+        around: impl FnOnce(Arc<dyn Engine>) -> Arc<dyn Engine>,
+    ) -> Result<Self, StartError> {
         // For all TLS of the process. It fails if that has been said before, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let api = listen(config.api.listen, "RULEBOX_API__LISTEN").await?;
@@ -183,8 +222,14 @@ impl App {
         let metrics = Metrics::new()?;
         metrics.dependency_up.with_label_values(&["store"]).set(1);
         let config = Arc::new(config);
-        let shared = share(&config)?;
+        let (shared, redis) = share(&config)?;
+        let (alarms, raised) = alarms();
+        let code = Kept::new(&config, &secrets, redis.as_ref(), alarms, &metrics)?;
         let meter = Arc::new(Meter::new(Arc::clone(&generations)));
+        let (deaths, heard) = deaths();
+        let vault = Arc::new(Vault::new(&secrets, SECRETS_PURPOSE)?);
+        let deliverer =
+            deliver::deliverer(&config, Arc::clone(&store), Arc::clone(&vault), Arc::clone(&sealer), metrics.clone())?;
         let service = Service::new(Parts {
             store: Arc::clone(&store),
             shared: shared.clone(),
@@ -192,11 +237,12 @@ impl App {
             sealer: Arc::clone(&sealer),
             cursors: Arc::new(secrets.sealer("cursors")),
             session_keys: Arc::new(SessionKeys::of(&secrets)),
-            engine: engine::of_role(&config)?,
+            vault: Arc::clone(&vault),
+            engine: around(engine::of_role(&config, deaths, code, &metrics)?),
             generations: Arc::clone(&generations),
             meter: Arc::clone(&meter),
             settings: Arc::clone(&config),
-            metrics,
+            metrics: metrics.clone(),
         });
         // Last, after all else that may fail.
         let first_key = FirstKey::ensure(&keyring, &*platform, Arc::clone(&sealer), &config.data_dir).await?;
@@ -205,8 +251,11 @@ impl App {
             store: Arc::clone(&platform),
             generations,
             shared,
+            upkeep: jobs::Upkeep::new(Arc::clone(&store), Arc::clone(&sealer), config.retention.every(), metrics),
             retention: jobs::Retention::new(Arc::clone(&platform), Arc::clone(&sealer), &config.retention),
             usage: jobs::FlushUsage::new(Arc::clone(&platform), meter, &config.usage),
+            violations: jobs::Violations::new(service.clone(), heard, raised),
+            deliver: jobs::Deliver::new(deliverer, config.webhooks.at_a_time, service.news()),
         };
         let health_state = HealthState { service: service.clone(), store: platform, draining: Arc::clone(&draining) };
         let (api_router, _) = api::router(ApiState::new(service.clone()));
@@ -306,21 +355,20 @@ impl App {
     }
 }
 
-/// Through Redis if there is an address of it, else within this process.
-fn share(config: &Config) -> Result<Shared, RedisError> {
+/// Through Redis if there is an address of it, which is given too, else within this process.
+fn share(config: &Config) -> Result<(Shared, Option<Arc<RedisShared>>), RedisError> {
     if let Some(url) = &config.redis.url {
-        return Ok(Shared::of(&Arc::new(RedisShared::open(
-            &config.redis,
-            url.expose_secret(),
-            config.sessions.tenant_bytes,
-        )?)));
+        let redis = RedisShared::open(&config.redis, url.expose_secret(), config.sessions.tenant_bytes)?;
+        let redis = Arc::new(redis);
+        return Ok((Shared::of(&redis), Some(redis)));
     }
     if config.database.url.is_some() {
         tracing::warn!(
             "without RULEBOX_REDIS__URL, sessions and limits are those of this process: run no other beside it"
         );
     }
-    Ok(Shared::of(&Arc::new(InProcess::new(config.sessions.in_process_bytes, config.sessions.tenant_bytes))))
+    let own = InProcess::new(config.sessions.in_process_bytes, config.sessions.tenant_bytes);
+    Ok((Shared::of(&Arc::new(own)), None))
 }
 
 async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {

@@ -5,12 +5,20 @@
 //! `RULEBOX_EVALUATION__FUEL=1000000`.
 
 mod bounds;
+mod code_cache;
 mod compile;
 pub mod database;
+mod delivery;
+mod differential;
 mod error;
 mod evaluation;
 mod executors;
+mod network;
+mod oidc;
+mod quarantine;
+mod retention;
 mod sharing;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -24,13 +32,22 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+pub use code_cache::CodeCache;
 pub use compile::Compile;
 use database::Database;
+pub use delivery::{Alertmanager, Webhooks};
+pub use differential::Differential;
 pub use error::ConfigError;
 use error::{SECRETS, variable};
 pub use evaluation::Evaluation;
 pub use executors::{Executors, Role};
+pub use network::Network;
+use network::networks;
+pub use oidc::Issuer;
+pub use quarantine::Quarantine;
+pub use retention::Retention;
 pub use sharing::{Redis, Sessions};
+pub use telemetry::Telemetry;
 pub use usage::Usage;
 
 /// All settings of the service.
@@ -69,14 +86,26 @@ pub struct Config {
     pub evaluation: Evaluation,
     /// Other processes that run rules, or being one.
     pub executors: Executors,
+    /// Where compiled code is kept.
+    pub code_cache: CodeCache,
     /// Sessions.
     pub sessions: Sessions,
     /// Redis, which replicas share.
     pub redis: Redis,
     /// Counting what tenants use.
     pub usage: Usage,
+    /// When a module is stopped by itself.
+    pub quarantine: Quarantine,
+    /// The second opinion on compiled rules.
+    pub differential: Differential,
+    /// Where tenants are told of what their modules did.
+    pub webhooks: Webhooks,
+    /// Who is told of what cannot wait.
+    pub alertmanager: Alertmanager,
     /// How long what is over is kept.
     pub retention: Retention,
+    /// Traces.
+    pub telemetry: Telemetry,
     /// Logs.
     pub log: Log,
 }
@@ -107,6 +136,12 @@ pub struct Api {
     pub drain_seconds: u64,
     /// Entries of a page of a list, and the most that a caller may ask for.
     pub page_entries: u32,
+    /// Addresses of proxies, `10.0.0.0/8`: what one of these says in `X-Forwarded-For` of who called it is believed.
+    /// As a variable, with commas between them.
+    #[serde(deserialize_with = "networks")]
+    pub trusted_proxies: Vec<Network>,
+    /// Bad keys from one address within a minute that are a violation.
+    pub bad_keys: u32,
 }
 
 /// Settings of the health and metrics port.
@@ -157,62 +192,6 @@ pub struct TenantDefaults {
     pub modules: bool,
 }
 
-/// An `OpenID` Connect issuer whose tokens are taken.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Issuer {
-    /// Its name, as the tokens have it in `iss`: an https address. Where its keys are is found below it, in
-    /// `/.well-known/openid-configuration`.
-    pub issuer: String,
-    /// Audiences: a token has one of them in `aud`.
-    pub audience: Vec<String>,
-    /// Signatures that are taken.
-    pub algorithms: Vec<String>,
-    /// The claim with the name of the tenant.
-    pub tenant_claim: String,
-    /// The claim with the roles: a text with blanks between them, or a list.
-    pub roles_claim: String,
-    /// Names of the tenants that it may speak for; `*` is any.
-    pub tenants: Vec<String>,
-    /// Whether a token without a tenant is of the platform, and its roles may be `security` and `admin`.
-    pub platform: bool,
-    /// Seconds after which its keys are read anew.
-    pub refresh_seconds: u64,
-}
-
-impl Default for Issuer {
-    fn default() -> Self {
-        Self {
-            issuer: String::new(),
-            audience: Vec::new(),
-            algorithms: vec!["RS256".to_owned(), "ES256".to_owned(), "EdDSA".to_owned()],
-            tenant_claim: "tenant".to_owned(),
-            roles_claim: "roles".to_owned(),
-            tenants: Vec::new(),
-            platform: false,
-            refresh_seconds: 300,
-        }
-    }
-}
-
-/// How long what is over is kept.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Retention {
-    /// Minutes between two looks.
-    pub every_minutes: u64,
-    /// Days since a violation last happened.
-    pub violations_days: u64,
-    /// Days of the audit log; 0 keeps it for ever.
-    pub audit_days: u64,
-    /// Hours in which a request with an `Idempotency-Key` may be sent again.
-    pub requests_hours: u64,
-    /// Days since a key expired or was revoked.
-    pub keys_days: u64,
-    /// Days of what tenants used.
-    pub usage_days: u64,
-}
-
 /// Settings of logs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -248,10 +227,16 @@ struct Defaults {
     compile: Compile,
     evaluation: Evaluation,
     executors: Executors,
+    code_cache: CodeCache,
     sessions: Sessions,
     redis: Redis,
     usage: Usage,
+    quarantine: Quarantine,
+    differential: Differential,
+    webhooks: Webhooks,
+    alertmanager: Alertmanager,
     retention: Retention,
+    telemetry: Telemetry,
     log: Log,
 }
 
@@ -281,6 +266,8 @@ impl Default for Defaults {
                 header_seconds: 75,
                 drain_seconds: 30,
                 page_entries: 100,
+                trusted_proxies: Vec::new(),
+                bad_keys: 10,
             },
             health: Health { listen: SocketAddr::new(loopback, 9090) },
             store: Store { connections: 4, busy_ms: 5_000, durability: Durability::Power },
@@ -307,17 +294,16 @@ impl Default for Defaults {
                 stream_batch_bytes: 32 << 20,
             },
             executors: Executors::default(),
+            code_cache: CodeCache::default(),
             sessions: Sessions::default(),
             redis: Redis::default(),
             usage: Usage::default(),
-            retention: Retention {
-                every_minutes: 60,
-                violations_days: 365,
-                audit_days: 0,
-                requests_hours: 24,
-                keys_days: 90,
-                usage_days: 400,
-            },
+            quarantine: Quarantine::default(),
+            differential: Differential::default(),
+            webhooks: Webhooks::default(),
+            alertmanager: Alertmanager::default(),
+            retention: Retention::default(),
+            telemetry: Telemetry::default(),
             log: Log { format: LogFormat::Auto, filter: "info".to_owned() },
         }
     }
@@ -327,7 +313,7 @@ impl Default for Defaults {
 const PREFIX: &str = "RULEBOX_";
 
 /// Settings that are text whatever it looks like: a secret `[...]` is no list, and a directory `2026` no number.
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 14] = [
     "data_dir",
     "master_secret",
     "previous_master_secret",
@@ -336,6 +322,11 @@ const TEXTS: [&str; 9] = [
     "database.migrate_url",
     "redis.url",
     "redis.key_prefix",
+    "alertmanager.url",
+    "telemetry.otlp_endpoint",
+    "telemetry.otlp_headers",
+    "telemetry.service_name",
+    "telemetry.resource",
     "log.filter",
 ];
 

@@ -16,6 +16,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod confinement;
+pub mod delivery;
 pub mod demo;
 pub mod domain;
 pub mod execution;

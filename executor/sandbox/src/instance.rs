@@ -43,6 +43,8 @@ pub struct RunReport {
     pub memory_peak: usize,
     /// Time spent inside the run, not between its calls.
     pub elapsed: Duration,
+    /// Texts of the module's own that were longer than they may be, and were cut.
+    pub texts_cut: u64,
 }
 
 /// One run of a module. Drop it to give its memory back; it is of no use after an error.
@@ -52,7 +54,7 @@ pub struct Instance {
     pub(crate) deadline_ticks: u64,
     /// Gone after the first failure, and with it the memory of the pool.
     pub(crate) live: Option<Live>,
-    report: RunReport,
+    pub(crate) report: RunReport,
     pub(crate) fuel_left: u64,
     /// Verdict and fired statements of the last bar that was run; before the first, of one that was `ok`.
     pub(crate) before: (u8, u32),
@@ -132,7 +134,7 @@ impl Module {
             limits: *limits,
             deadline_ticks,
             live: None,
-            report: RunReport { fuel: 0, setup_fuel: 0, memory_peak: 0, elapsed: Duration::ZERO },
+            report: RunReport { fuel: 0, setup_fuel: 0, memory_peak: 0, elapsed: Duration::ZERO, texts_cut: 0 },
             fuel_left: limits.fuel,
             before: (0, 0),
             calling: None,

@@ -128,13 +128,16 @@ impl Instance {
         let most = self.limits.message_bytes;
         fill(&mut live.store, self.fuel_left)?;
         set_deadline(&mut live.store, self.deadline_ticks);
+        let mut cut = 0;
         let mut ask = |row: usize| -> Result<_, Failure> {
             let packed = message.call(&mut live.store, i32::try_from(row).unwrap_or(i32::MAX))?;
             let memory = live.memory.data(&live.store);
             let region = Region::of_message(packed, memory.len())?;
+            cut += u64::from(region.bytes() > most);
             Ok((row, text(region.read(memory, most)?, region.bytes() > most, most)))
         };
         let texts = wanted.into_iter().map(&mut ask).collect::<Result<Vec<_>, _>>();
+        self.report.texts_cut += cut;
         let left = drain(&live.store);
         self.fuel_left = left.as_ref().copied().unwrap_or(0);
         let mut texts = texts?;

@@ -1,22 +1,25 @@
 //! Around every request: its marks, its log line, its metrics, and the body of its problem.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::HeaderName;
 use axum::http::header::{CONTENT_LENGTH, HeaderValue};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use rand::Rng;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::problem::{Code, Problem};
+use super::problem::{Code, Problem, Raised};
 use super::rate_limits::RateLimits;
-use crate::domain::caller::RequestMarks;
+use crate::domain::caller::{ActorId, RequestMarks};
+use crate::domain::violation::NewViolation;
 use crate::service::Service;
+use crate::telemetry::spans;
+use crate::telemetry::traceparent::TraceParent;
 
 /// Issued by the server; one that a client sends is ignored.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -40,24 +43,34 @@ pub async fn wrap(State(service): State<Service>, mut request: Request, next: Ne
     let began = Instant::now();
     let metrics = service.metrics().clone();
     let _active = Active::new(metrics.http_active.clone());
-    let marks = RequestMarks { request_id: Uuid::now_v7().to_string(), trace_id: trace_id(request.headers()) };
+    let request_id = Uuid::now_v7().to_string();
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
     let method = known_method(request.method());
     let path = request.uri().path().to_owned();
     let span = tracing::info_span!(
         "request",
-        request_id = marks.request_id,
-        trace_id = marks.trace_id,
+        otel.kind = "server",
+        request_id,
+        trace_id = tracing::field::Empty,
         tenant = tracing::field::Empty,
         actor = tracing::field::Empty
     );
-    let limits = RateLimits::default();
+    let given = request.headers().get(TRACEPARENT).and_then(|value| TraceParent::parse(value.to_str().ok()?));
+    let marks = RequestMarks { request_id, trace_id: spans::trace_of(&span, given.as_ref()) };
+    span.record("trace_id", marks.trace_id.as_str());
+    let (limits, known) = (RateLimits::default(), KnownCaller::default());
     request.extensions_mut().insert(Marks(marks.clone()));
     request.extensions_mut().insert(limits.clone());
+    request.extensions_mut().insert(known.clone());
     let handled = async {
-        let (response, code) = finish(next.run(request).await, &marks, &path);
+        let response = next.run(request).await;
+        if let Some(raised) = response.extensions().get::<Problem>().and_then(|problem| problem.raised.clone()) {
+            raise(&service, *raised, &marks, &known).await;
+        }
+        let (response, code) = finish(response, &marks, &path);
         let status = response.status();
         let milliseconds = began.elapsed().as_secs_f64() * 1e3;
+        spans::answered(&tracing::Span::current(), method, &route, status.as_u16(), code);
         tracing::info!(method, route, status = status.as_u16(), code, milliseconds, "answered");
         response
     };
@@ -71,12 +84,36 @@ pub async fn wrap(State(service): State<Service>, mut request: Request, next: Ne
     response
 }
 
+/// Who turned out to make a request, for what is found out when it is answered.
+#[derive(Clone, Debug, Default)]
+pub struct KnownCaller(Arc<OnceLock<ActorId>>);
+
+impl KnownCaller {
+    /// It is this one.
+    pub fn is(&self, actor: ActorId) {
+        // The first word stands: a request is authenticated once.
+        let _ = self.0.set(actor);
+    }
+}
+
+/// Records what was found out where the answer was made. The answer is what it is, also if that fails.
+async fn raise(service: &Service, raised: Raised, marks: &RequestMarks, known: &KnownCaller) {
+    let Raised { kind, owner, subject } = raised;
+    let detail = serde_json::json!({ "of": subject });
+    let by = known.0.get().copied();
+    let violation = NewViolation { subject, detail, ..NewViolation::new(kind, true, marks.clone(), by) };
+    if let Err(error) = service.record(owner, violation).await {
+        tracing::error!(%error, kind = kind.name(), "a violation was not recorded");
+    }
+}
+
 /// Writes the body of a problem, now that the request's marks are at hand; gives its code.
 fn finish(mut response: Response, marks: &RequestMarks, path: &str) -> (Response, Option<&'static str>) {
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return (response, None) };
     let body = problem.body(marks, path);
     let code = body.code;
-    tracing::Span::current().in_scope(|| tracing::debug!(code, detail = body.detail, "problem"));
+    // Its detail quotes what was sent: that is for the caller alone.
+    tracing::debug!(code, "problem");
     // A problem is strings and numbers: it always serialises.
     let body = serde_json::to_vec(&body).unwrap_or_default();
     response.headers_mut().remove(CONTENT_LENGTH);
@@ -113,45 +150,4 @@ impl Drop for Active {
 fn known_method(method: &axum::http::Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
-}
-
-/// The trace id of a W3C `traceparent` (version 00 or later), or a new one.
-fn trace_id(headers: &HeaderMap) -> String {
-    let given = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
-    given.and_then(parse_trace_id).map_or_else(|| format!("{:032x}", rand::rng().random::<u128>()), str::to_owned)
-}
-
-fn parse_trace_id(traceparent: &str) -> Option<&str> {
-    let mut fields = traceparent.split('-');
-    let (version, trace, parent, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    let hex =
-        |text: &str, len| text.len() == len && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'));
-    let well_formed = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
-    let given = trace.bytes().any(|b| b != b'0') && parent.bytes().any(|b| b != b'0');
-    (well_formed && given && (version != "00" || fields.next().is_none())).then_some(trace)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_trace_is_continued_if_it_is_well_formed() {
-        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
-        let good = format!("00-{trace}-00f067aa0ba902b7-01");
-        assert_eq!(parse_trace_id(&good), Some(trace));
-        assert_eq!(parse_trace_id(&format!("01-{trace}-00f067aa0ba902b7-01-more")), Some(trace));
-        for bad in [
-            "",
-            &good[1..],
-            &format!("{good}-more"),
-            &good.to_uppercase(),
-            &good.replace(trace, &"0".repeat(32)),
-            &good.replace("00f067aa0ba902b7", &"0".repeat(16)),
-            &good.replacen("00", "ff", 1),
-        ] {
-            assert_eq!(parse_trace_id(bad), None, "{bad}");
-        }
-        assert_eq!(trace_id(&HeaderMap::new()).len(), 32);
-    }
 }

@@ -6,40 +6,60 @@ use axum::http::HeaderMap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use utoipa::IntoParams;
 
 use super::params::{next_page, page_limit};
-use super::problem::{Code, Problem};
+use super::problem::{Code, Problem, Raised};
 use crate::domain::audit::{Chain, Seal, Sealer};
+use crate::domain::violation::Kind;
 use crate::service::Service;
 
 /// Characters of the longest cursor.
 pub(crate) const MOST: usize = 512;
 
-fn sealed(list: &str, chain: Chain, place: &str) -> Vec<u8> {
-    [list.as_bytes(), &[0], chain.uuid().as_bytes(), place.as_bytes()].concat()
+/// Bytes that tell a list from others.
+const TAG: usize = 8;
+
+/// Tells a list from others.
+fn tag(list: &str) -> [u8; TAG] {
+    let digest = Sha256::digest(list.as_bytes());
+    let mut tag = [0; TAG];
+    tag.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
+    tag
+}
+
+fn sealed(chain: Chain, tagged: &[u8]) -> Vec<u8> {
+    [b"cursor 2\0", chain.uuid().as_bytes().as_slice(), tagged].concat()
 }
 
 /// The cursor of a place in a list.
 pub(crate) fn write(keys: &dyn Sealer, list: &str, chain: Chain, place: &str) -> String {
-    let seal = keys.seal(&sealed(list, chain, place));
-    URL_SAFE_NO_PAD.encode([&seal.0, place.as_bytes()].concat())
+    let tagged = [&tag(list), place.as_bytes()].concat();
+    let seal = keys.seal(&sealed(chain, &tagged));
+    URL_SAFE_NO_PAD.encode([seal.0.as_slice(), &tagged].concat())
 }
 
 /// The place of a cursor.
 ///
 /// # Errors
-/// If it is not one of this list and this caller.
+/// If it is not one of this list and this caller. One that we have not made for this caller is a violation: it was
+/// forged, or is another's. One of another list of his is a slip, and so is a text that cannot be a cursor.
 pub(crate) fn read(keys: &dyn Sealer, list: &str, chain: Chain, cursor: &str) -> Result<String, Problem> {
     let wrong = || Problem::new(Code::INVALID_QUERY, "`cursor` is not one of this list; begin without it").at("cursor");
     if cursor.len() > MOST {
         return Err(wrong());
     }
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
-    let (seal, place) = bytes.split_at_checked(Seal::BYTES).ok_or_else(wrong)?;
+    let (seal, tagged) = bytes.split_at_checked(Seal::BYTES).ok_or_else(wrong)?;
     let seal = Seal::from_bytes(seal).ok_or_else(wrong)?;
-    let place = String::from_utf8(place.to_vec()).map_err(|_| wrong())?;
-    if keys.is_sealed(&sealed(list, chain, &place), &seal) { Ok(place) } else { Err(wrong()) }
+    let (of, place) = tagged.split_at_checked(TAG).ok_or_else(wrong)?;
+    if !keys.is_sealed(&sealed(chain, tagged), &seal) {
+        let raised = Raised { kind: Kind::StateForged, owner: chain, subject: "cursor".to_owned() };
+        return Err(Problem { raised: Some(raised.into()), ..wrong() });
+    }
+    let place = std::str::from_utf8(place).map_err(|_| wrong())?;
+    if of == tag(list) { Ok(place.to_owned()) } else { Err(wrong()) }
 }
 
 /// A list that is read page by page.

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::state::HealthState;
+use crate::store::OpenConnections;
 use crate::telemetry::chain;
 use crate::telemetry::metrics::Metrics;
 
@@ -61,6 +62,10 @@ async fn ready(State(state): State<HealthState>, RawQuery(query): RawQuery) -> R
 
 async fn metrics(State(state): State<HealthState>) -> Response {
     state.service.measure();
+    let OpenConnections { idle, used } = state.store.connections();
+    for (name, n) in [("idle", idle), ("used", used)] {
+        state.service.metrics().db_connections.with_label_values(&[name]).set(n.into());
+    }
     metrics_text(state.service.metrics())
 }
 

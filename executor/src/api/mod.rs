@@ -3,6 +3,7 @@
 pub mod bars_json;
 pub mod body;
 pub mod body_room;
+mod client_address;
 pub mod conditional;
 pub mod context;
 pub(crate) mod cursor;

@@ -48,11 +48,84 @@ pub fn tenant_name(text: &str) -> Result<TenantName, Problem> {
     TenantName::new(text).map_err(unknown)
 }
 
+/// The id that a text is, in the one form in which it is written.
+fn id(text: &str) -> Option<Uuid> {
+    // `{...}` and capitals would be further addresses of the same thing.
+    Uuid::try_parse(text).ok().filter(|id| id.to_string() == text)
+}
+
 fn key_id(text: &str) -> Result<KeyId, Problem> {
     let unknown = || Problem::new(Code::KEY_NOT_FOUND, "there is no such key");
-    let id = Uuid::try_parse(text).map_err(|_| unknown())?;
-    // `{...}` and capitals would be further addresses of the same key.
-    if id.to_string() == text { Ok(KeyId(id)) } else { Err(unknown()) }
+    Ok(KeyId(id(text).ok_or_else(unknown)?))
+}
+
+/// The violation of the address.
+#[derive(Clone, Copy, Debug)]
+pub struct ViolationPath(pub Uuid);
+
+impl IntoParams for ViolationPath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new().schema_type(Type::String).build();
+        vec![path_parameter("id", "Id of the violation", schema)]
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ViolationPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|e| unreadable(&e))?;
+        let unknown = || Problem::new(Code::VIOLATION_NOT_FOUND, "there is no such violation");
+        Ok(Self(id(&text).ok_or_else(unknown)?))
+    }
+}
+
+/// The webhook of the address.
+#[derive(Clone, Copy, Debug)]
+pub struct WebhookPath(pub Uuid);
+
+/// The webhook and the delivery of the address.
+#[derive(Clone, Copy, Debug)]
+pub struct DeliveryPath(pub Uuid, pub Uuid);
+
+fn webhook_id(text: &str) -> Result<Uuid, Problem> {
+    id(text).ok_or_else(|| Problem::new(Code::WEBHOOK_NOT_FOUND, "there is no such webhook"))
+}
+
+impl IntoParams for WebhookPath {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new().schema_type(Type::String).build();
+        vec![path_parameter("id", "Id of the webhook", schema)]
+    }
+}
+
+impl IntoParams for DeliveryPath {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new().schema_type(Type::String).build();
+        let mut parameters = WebhookPath::into_params(place);
+        parameters.push(path_parameter("delivery", "Id of the delivery", schema));
+        parameters
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for WebhookPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|e| unreadable(&e))?;
+        Ok(Self(webhook_id(&text)?))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for DeliveryPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((webhook, delivery)) = path.map_err(|e| unreadable(&e))?;
+        let unknown = || Problem::new(Code::DELIVERY_NOT_FOUND, "there is no such delivery");
+        Ok(Self(webhook_id(&webhook)?, id(&delivery).ok_or_else(unknown)?))
+    }
 }
 
 /// A rule that a body names at a path.

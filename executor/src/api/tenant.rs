@@ -7,7 +7,8 @@ use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
-use super::context::Marks;
+use super::client_address::client_address;
+use super::context::{KnownCaller, Marks};
 use super::problem::Problem;
 use super::rate_limits::RateLimits;
 use crate::auth::permission::Permission;
@@ -91,20 +92,36 @@ async fn shown(headers: &HeaderMap, service: &Service) -> Result<Authenticated, 
 ///
 /// # Errors
 /// As for a new one.
-pub async fn may_still<P: Permission>(headers: &HeaderMap, tenant: TenantId, service: &Service) -> Result<(), Problem> {
+pub async fn may_still<P: Permission>(headers: &HeaderMap, chain: Chain, service: &Service) -> Result<(), Problem> {
     let caller = shown(headers, service).await?;
-    if caller.chain.0 != Some(tenant) {
+    if caller.chain != chain {
         return Err(Denied::Invalid.into());
     }
-    service.limits_of(tenant).await?;
+    if let Some(tenant) = chain.0 {
+        service.limits_of(tenant).await?;
+    }
     let may = P::ROLES.iter().any(|role| caller.roles.contains(role));
     if may { Ok(()) } else { Err(forbidden::<P>().into()) }
 }
 
 /// Who is calling, if he may do `P`.
 async fn authenticate<P: Permission>(parts: &mut Parts, service: &Service) -> Result<Authenticated, Problem> {
-    let caller = shown(&parts.headers, service).await?;
+    let caller = match shown(&parts.headers, service).await {
+        Ok(caller) => caller,
+        Err(denied) => {
+            if matches!(denied, Denied::Invalid)
+                && let Some(address) = client_address(parts, &service.settings().api.trusted_proxies)
+                && let Some(Marks(marks)) = parts.extensions.get::<Marks>()
+            {
+                service.bad_key(address, marks).await;
+            }
+            return Err(denied.into());
+        }
+    };
     tracing::Span::current().record("actor", &*caller.actor.name);
+    if let Some(known) = parts.extensions.get::<KnownCaller>() {
+        known.is(caller.actor.id);
+    }
     // Who holds what the request takes from here on.
     parts.extensions.insert(caller.chain.0.map_or(Owner::NOBODY, Owner::from));
     if let Some(tenant) = caller.chain.0 {

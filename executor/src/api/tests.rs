@@ -16,9 +16,11 @@ use crate::app;
 use crate::auth::Keyring;
 use crate::auth::key::ApiKey;
 use crate::auth::secret::{MasterSecret, Secrets};
+use crate::auth::vault::Vault;
 use crate::config::Config;
-use crate::domain::audit::Sealer;
+use crate::domain::audit::{Chain, Sealer};
 use crate::domain::caller::{Actor, Role};
+use crate::domain::review::Filter;
 use crate::domain::tenant::TenantName;
 use crate::execution::fair::Owner;
 use crate::invalidation::Generations;
@@ -26,7 +28,7 @@ use crate::service::{Parts, Service, SessionKeys};
 use crate::shared::Shared;
 use crate::shared::in_process::InProcess;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
-use crate::store::{Change, PlatformStore};
+use crate::store::{Change, PlatformStore, ReviewStore, StoreError};
 use crate::telemetry::metrics::Metrics;
 
 struct Fixture {
@@ -63,6 +65,7 @@ async fn fixture(configure: impl FnOnce(&mut Config)) -> Fixture {
         sealer,
         cursors: Arc::new(secrets.sealer("cursors")),
         session_keys: Arc::new(SessionKeys::of(&secrets)),
+        vault: Arc::new(Vault::new(&secrets, "webhooks").unwrap()),
         engine: app::engine::in_process(&config, app::engine::workers(&config)).unwrap(),
         generations,
         meter: Arc::default(),
@@ -202,4 +205,27 @@ async fn a_store_that_is_away_is_503_and_tells_nothing() {
     let problem = json(response).await;
     assert_eq!(problem["code"], "unavailable");
     assert!(!problem.to_string().contains("pool"), "{problem}");
+}
+
+#[tokio::test]
+async fn an_answer_with_another_tenants_row_is_not_given_and_is_recorded_first() {
+    let fixture = fixture(|_| {}).await;
+    let tenant = fixture.store.keys(fixture.key.get(..17).unwrap()).await.unwrap()[0].tenant.unwrap();
+    let leaks = move || async move {
+        let error = StoreError::CrossTenant { table: "versions", asked: tenant };
+        Err::<(), _>(Problem::from(crate::service::ServiceError::from(error)))
+    };
+    let router = around(Router::new().route("/leaks", get(leaks)), fixture.state.clone());
+    let answer = router.oneshot(Request::get("/leaks").body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let text = answer.into_body().collect().await.unwrap().to_bytes();
+    let text = std::str::from_utf8(&text).unwrap();
+    assert!(text.contains("\"internal\"") && !text.contains("versions") && !text.contains("tenant"), "{text}");
+    let owner = Chain(Some(tenant));
+    let found = fixture.store.violations(owner, &Filter::default(), None, 10).await.unwrap();
+    let [found] = found.try_into().unwrap();
+    assert_eq!((found.kind.as_str(), found.severity.name(), found.count), ("cross_tenant", "critical", 1));
+    assert_eq!(found.detail, serde_json::json!({"of": "versions"}));
+    let counted = fixture.state.service.metrics().violations.with_label_values(&["cross_tenant", "critical"]).get();
+    assert_eq!(counted, 1);
 }

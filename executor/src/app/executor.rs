@@ -82,6 +82,9 @@ impl ExecutorApp {
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
         let Self { config, listener, health, identity, confinement, workers } = self;
         let metrics = Metrics::new()?;
+        if let Some(identity) = &identity {
+            tokio::spawn(engine::show_expiry(Arc::clone(identity), metrics.clone()));
+        }
         let executor = Executor::new(engine::in_process(&config, workers.clone())?, &config, metrics);
         let draining = Arc::new(AtomicBool::new(false));
         let (stopping, stopped) = (CancellationToken::new(), CancellationToken::new());

@@ -8,5 +8,6 @@ pub mod permission;
 mod private_file;
 pub mod seal;
 pub mod secret;
+pub mod vault;
 
 pub use keyring::{Authenticated, Denied, Keyring};

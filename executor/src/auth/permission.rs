@@ -34,6 +34,8 @@ permissions! {
     LimitsRead = "limits:read": Author | Engine | TenantAdmin;
     /// To make, list and revoke the keys of the caller's tenant, or of the platform.
     KeysManage = "keys:manage": TenantAdmin | Admin;
+    /// To make, change and remove the webhooks of the caller's tenant, and to see what they were sent.
+    WebhooksManage = "webhooks:manage": TenantAdmin;
     /// To read the audit log of the caller's tenant, or of the platform.
     AuditRead = "audit:read": TenantAdmin | Admin | Security;
     /// To read what the caller's tenant used.
@@ -46,4 +48,10 @@ permissions! {
     PlatformUsageRead = "platform-usage:read": Admin;
     /// To stop modules of any tenant, and to let them go.
     Quarantine = "quarantine": Security;
+    /// To read what modules of the caller's tenant did, or, of the platform, those of any tenant.
+    ViolationsRead = "violations:read": Author | TenantAdmin | Security;
+    /// To acknowledge and resolve violations of any tenant.
+    ViolationsReview = "violations:review": Security;
+    /// To read the text of a rule of any tenant, which is written down.
+    BreakGlass = "break-glass": Security;
 }

@@ -1,7 +1,6 @@
 //! `rulebox audit`: reading the audit log, and finding out whether somebody changed it.
 
 use std::io::{Write, stdout};
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
@@ -87,7 +86,7 @@ async fn verify_all(admin: &Admin, expected: &[String]) -> Result<(), Failure> {
         };
         lines.push(format!("{whose}  {state}"));
     };
-    verify(&Arc::clone(&admin.store), &*admin.sealer, found).await?;
+    verify(&admin.store, &admin.sealer, found).await?;
     for line in lines {
         writeln!(stdout(), "{line}")?;
     }

@@ -16,6 +16,7 @@ use crate::confinement::AnewError;
 use crate::demo::DemoError;
 use crate::store::StoreError;
 use crate::telemetry::logs::LogError;
+use crate::telemetry::traces::TraceError;
 
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +66,9 @@ pub(super) enum Failure {
     /// A log filter that cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// Traces that cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TraceError),
     /// The service did not start.
     #[error(transparent)]
     Start(#[from] StartError),

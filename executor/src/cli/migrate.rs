@@ -29,7 +29,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(arguments.config.as_deref(), None)?;
-    logs::start(&config.log)?;
+    logs::start(&config.log, None)?;
     signal::block_on(async {
         let steps = if arguments.dry_run { tables::missing(&config).await? } else { tables::migrate(&config).await? };
         let mut out = stdout().lock();

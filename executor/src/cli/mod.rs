@@ -6,6 +6,7 @@
 
 mod admin;
 mod audit;
+mod backup;
 mod check;
 mod compile_worker;
 mod csv;
@@ -60,6 +61,7 @@ enum Command {
     Tenant(tenant::Arguments),
     Key(key::Arguments),
     Audit(audit::Arguments),
+    Backup(backup::Arguments),
     CompileWorker(compile_worker::Arguments),
 }
 
@@ -79,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Tenant(arguments) => tenant::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
         Command::CompileWorker(arguments) => compile_worker::run(&arguments),
     };
     match done {

@@ -13,6 +13,7 @@ use crate::app::{App, tables};
 use crate::config::{Config, Role};
 use crate::confinement::begin_anew;
 use crate::telemetry::logs;
+use crate::telemetry::traces::Traces;
 
 /// Serve rules over HTTP
 #[derive(Debug, Args)]
@@ -54,6 +55,9 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_API__HEADER_SECONDS          time to send the head of a request, or to be idle
   RULEBOX_API__DRAIN_SECONDS           time for requests in flight to end at a stop
   RULEBOX_API__PAGE_ENTRIES            entries of a page of a list
+  RULEBOX_API__TRUSTED_PROXIES         proxies whose X-Forwarded-For is believed, with commas between
+                                       them: 10.0.0.0/8
+  RULEBOX_API__BAD_KEYS                bad keys from one address in a minute that are a violation
   RULEBOX_HEALTH__LISTEN               address and port of health and metrics (127.0.0.1:9090)
   RULEBOX_STORE__CONNECTIONS           connections to the store
   RULEBOX_STORE__BUSY_MS               time to wait for the store: turn, connection, lock
@@ -109,6 +113,10 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_EXECUTORS__CA_FILE           certificate of the authority that signs the other side's
   RULEBOX_EXECUTORS__CERTIFICATE_FILE  one's own certificate
   RULEBOX_EXECUTORS__KEY_FILE          the key of it
+  RULEBOX_CODE_CACHE__DIRECTORY        directory that compiled code is kept in, with role all; it is this
+                                       user's alone, and made if it is not there
+  RULEBOX_CODE_CACHE__BYTES            bytes of all files in it
+  RULEBOX_CODE_CACHE__REDIS_BYTES      bytes of compiled code in Redis; 0: none
   RULEBOX_SESSIONS__IDLE_SECONDS       time without a bar after which a session ends
   RULEBOX_SESSIONS__BARS               bars of one call
   RULEBOX_SESSIONS__STATE_BYTES        bytes of the states of a session's rules
@@ -130,17 +138,47 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_REDIS__BREAKER_REST_MS       time between two tries to reach it again
   RULEBOX_REDIS__REPLICAS              replicas to assume until Redis says how many there are
   RULEBOX_USAGE__FLUSH_SECONDS         time between two writes of what tenants use
+  RULEBOX_QUARANTINE__VIOLATIONS       violations of a module that stop it
+  RULEBOX_QUARANTINE__DEATHS           executors that die while they run a module, and stop it
+  RULEBOX_QUARANTINE__MINUTES          time in which so many stop it
+  RULEBOX_DIFFERENTIAL__ONE_IN         one in so many evaluations is interpreted as well, behind
+                                       its answer, and held against it; 0: none
+  RULEBOX_DIFFERENTIAL__QUEUE          checks of modules against their texts that may wait
+  RULEBOX_WEBHOOKS__ALLOW_LOOPBACK     whether webhooks may be on this machine, without TLS: for tests
+                                       (false)
+  RULEBOX_WEBHOOKS__PER_TENANT         webhooks of a tenant
+  RULEBOX_WEBHOOKS__TIMEOUT_MS         time of one try to deliver
+  RULEBOX_WEBHOOKS__TRIES              tries until a delivery is given up
+  RULEBOX_WEBHOOKS__AT_A_TIME          deliveries that are tried at a time
+  RULEBOX_WEBHOOKS__ROTATION_HOURS     how long the secret before signs beside a new one
+  RULEBOX_ALERTMANAGER__URL            address of Alertmanager, which is told of what is high or critical:
+                                       http://alertmanager:9093
+  RULEBOX_ALERTMANAGER__TIMEOUT_MS     time of one push
+  RULEBOX_ALERTMANAGER__RESEND_SECONDS  time until an alert that lasts is sent again
   RULEBOX_RETENTION__EVERY_MINUTES     time between two looks for what is old
   RULEBOX_RETENTION__VIOLATIONS_DAYS   how long violations are kept
   RULEBOX_RETENTION__AUDIT_DAYS        how long the audit log is kept; 0: for ever
   RULEBOX_RETENTION__REQUESTS_HOURS    how long a request with an Idempotency-Key may be repeated
   RULEBOX_RETENTION__KEYS_DAYS         how long keys are kept that expired or were revoked
   RULEBOX_RETENTION__USAGE_DAYS        how long it is kept what tenants used
+  RULEBOX_RETENTION__EVENTS_DAYS       how long events of the security feed are kept
+  RULEBOX_RETENTION__OUTBOX_DAYS       how long it is kept what webhooks and alerts tell
+  RULEBOX_TELEMETRY__OTLP_ENDPOINT     where traces go, by OTLP over HTTP: http://host:4318/v1/traces;
+                                       without it, nowhere
+  RULEBOX_TELEMETRY__OTLP_HEADERS      headers of these requests, one a line: name: value
+  RULEBOX_TELEMETRY__SAMPLE_PER_THOUSAND  traces kept of a thousand that begin here
+  RULEBOX_TELEMETRY__QUEUE_SPANS       spans that wait to be sent; more are dropped
+  RULEBOX_TELEMETRY__EXPORT_MS         time between two sendings
+  RULEBOX_TELEMETRY__TIMEOUT_MS        time of one, and of the last at a stop
+  RULEBOX_TELEMETRY__SERVICE_NAME      service.name of the traces (rulebox)
+  RULEBOX_TELEMETRY__RESOURCE          more of what they come from, with commas
+                                       between them: name=value
   RULEBOX_LOG__FORMAT                  auto, json, pretty
   RULEBOX_LOG__FILTER                  what to log (info)
 
-A secret (RULEBOX_MASTER_SECRET, RULEBOX_PREVIOUS_MASTER_SECRET, RULEBOX_REDIS__URL) may be in a
-file instead: the same variable with _FILE names it.
+A secret (RULEBOX_MASTER_SECRET, RULEBOX_PREVIOUS_MASTER_SECRET, RULEBOX_REDIS__URL,
+RULEBOX_TELEMETRY__OTLP_HEADERS) may be in a file instead: the same variable with _FILE
+names it.
 
 Tokens of OpenID Connect issuers are taken beside keys: in the file, once for each issuer,
   [[oidc]] with issuer, audience = [...], tenants = [...] (`*` is any), and, where
@@ -157,14 +195,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if config.role == Role::Executor {
         return serve_executor(config);
     }
-    logs::start(&config.log)?;
-    signal::block_on(serve(config, arguments.migrate))
+    // Its exporter has a thread of its own, and may not be made or ended on one that serves.
+    let traces = Traces::start(&config.telemetry)?;
+    logs::start(&config.log, traces.as_ref())?;
+    let served = signal::block_on(serve(config, arguments.migrate));
+    if let Some(traces) = traces {
+        traces.stop();
+    }
+    served
 }
 
 /// Gives up all rights, and only then starts threads.
 fn serve_executor(config: Config) -> Result<(), Failure> {
     begin_anew()?;
-    logs::start(&config.log)?;
+    // It reaches nothing: its runs are in the traces of those who ask for them.
+    logs::start(&config.log, None)?;
     let app = ExecutorApp::start(config)?;
     tracing::info!(confinement = %app.confinement(), "confined");
     signal::block_on(async {
@@ -209,7 +254,7 @@ async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
         writeln!(out, "serving until Ctrl-C")?;
         out.flush()?;
     }
-    app.serve(stop).await;
+    Box::pin(app.serve(stop)).await;
     Ok(())
 }
 
@@ -223,6 +268,10 @@ mod tests {
         let sections = [
             ("TENANT", serde_json::to_value(&config.tenant).unwrap()),
             ("RETENTION", serde_json::to_value(&config.retention).unwrap()),
+            ("QUARANTINE", serde_json::to_value(&config.quarantine).unwrap()),
+            ("DIFFERENTIAL", serde_json::to_value(&config.differential).unwrap()),
+            ("WEBHOOKS", serde_json::to_value(&config.webhooks).unwrap()),
+            ("ALERTMANAGER", serde_json::to_value(&config.alertmanager).unwrap()),
             ("API", serde_json::to_value(&config.api).unwrap()),
             ("HEALTH", serde_json::to_value(&config.health).unwrap()),
             ("STORE", serde_json::to_value(&config.store).unwrap()),
@@ -230,13 +279,21 @@ mod tests {
             ("COMPILE", serde_json::to_value(&config.compile).unwrap()),
             ("EVALUATION", serde_json::to_value(&config.evaluation).unwrap()),
             ("EXECUTORS", serde_json::to_value(&config.executors).unwrap()),
+            ("CODE_CACHE", serde_json::to_value(&config.code_cache).unwrap()),
             ("SESSIONS", serde_json::to_value(&config.sessions).unwrap()),
             ("REDIS", serde_json::to_value(&config.redis).unwrap()),
             ("USAGE", serde_json::to_value(&config.usage).unwrap()),
+            ("TELEMETRY", serde_json::to_value(&config.telemetry).unwrap()),
             ("LOG", serde_json::to_value(&config.log).unwrap()),
         ];
         // Secrets are not written.
-        let secrets = ["REDIS__URL", "DATABASE__URL", "DATABASE__PLATFORM_URL", "DATABASE__MIGRATE_URL"];
+        let secrets = [
+            "REDIS__URL",
+            "DATABASE__URL",
+            "DATABASE__PLATFORM_URL",
+            "DATABASE__MIGRATE_URL",
+            "TELEMETRY__OTLP_HEADERS",
+        ];
         assert!(secrets.iter().all(|secret| SETTINGS.contains(&format!("  RULEBOX_{secret} "))));
         let mut listed = secrets.len();
         for (section, settings) in &sections {

@@ -14,8 +14,9 @@ pub(super) type Number = (&'static str, u64, RangeInclusive<u64>);
 
 /// Every number among the settings.
 #[rustfmt::skip]
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn numbers(config: &Config) -> Vec<Number> {
-    let Config { tenant, api, store, database, compile, evaluation, executors, sessions, redis, usage, retention, .. } =
+    let Config { tenant, api, store, database, compile, evaluation, executors, code_cache, sessions, redis, usage, quarantine, differential, webhooks, alertmanager, retention, telemetry, .. } =
         config;
     vec![
         ("tenant.requests_per_second", tenant.requests_per_second, 1..=1_000_000_000),
@@ -33,6 +34,7 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         // 0 cuts what is running.
         ("api.drain_seconds", api.drain_seconds, 0..=3_600),
         ("api.page_entries", api.page_entries.into(), 1..=10_000),
+        ("api.bad_keys", api.bad_keys.into(), 1..=1_000_000),
         // A connection is a thread.
         ("store.connections", store.connections.into(), 1..=64),
         ("store.busy_ms", store.busy_ms, 1..=60_000),
@@ -97,6 +99,29 @@ pub(super) fn numbers(config: &Config) -> Vec<Number> {
         ("retention.requests_hours", retention.requests_hours, 1..=8_760),
         ("retention.keys_days", retention.keys_days, 1..=36_500),
         ("retention.usage_days", retention.usage_days, 1..=36_500),
+        ("retention.events_days", retention.events_days, 1..=36_500),
+        ("retention.outbox_days", retention.outbox_days, 1..=36_500),
+        ("quarantine.violations", quarantine.violations, 1..=1_000_000_000),
+        ("quarantine.deaths", quarantine.deaths, 1..=1_000_000_000),
+        ("quarantine.minutes", quarantine.minutes, 1..=525_600),
+        // 0 checks no live calls.
+        ("differential.one_in", differential.one_in, 0..=1_000_000_000_000),
+        ("differential.queue", differential.queue as u64, 1..=10_000),
+        ("webhooks.per_tenant", webhooks.per_tenant, 0..=1_000),
+        ("webhooks.timeout_ms", webhooks.timeout_ms, 10..=60_000),
+        ("webhooks.tries", webhooks.tries.into(), 1..=1_000),
+        ("webhooks.at_a_time", webhooks.at_a_time as u64, 1..=1_000),
+        ("webhooks.rotation_hours", webhooks.rotation_hours, 0..=8_760),
+        ("alertmanager.timeout_ms", alertmanager.timeout_ms, 10..=60_000),
+        // Alertmanager takes an alert for over that is not sent again.
+        ("alertmanager.resend_seconds", alertmanager.resend_seconds, 1..=3_600),
+        ("telemetry.sample_per_thousand", telemetry.sample_per_thousand, 0..=1_000),
+        ("telemetry.queue_spans", telemetry.queue_spans as u64, 1..=1_000_000),
+        ("telemetry.export_ms", telemetry.export_ms, 10..=600_000),
+        ("telemetry.timeout_ms", telemetry.timeout_ms, 10..=60_000),
+        // Less has no room for common code.
+        ("code_cache.bytes", code_cache.bytes, MIB..=1024 * GIB),
+        ("code_cache.redis_bytes", code_cache.redis_bytes, 0..=64 * GIB),
         // Each has 4 GiB of address space for its module.
         ("evaluation.streams", evaluation.streams as u64, 1..=10_000),
         ("evaluation.tenant_streams", evaluation.tenant_streams as u64, 1..=10_000),
@@ -130,7 +155,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         let reason = "it must name a directory".to_owned();
         return Err(ConfigError::Invalid { variable: variable("data_dir"), value: "empty".to_owned(), reason });
     }
-    Ok(())
+    config.telemetry.check()
 }
 
 fn invalid(name: &str, value: u64, reason: String) -> ConfigError {
@@ -156,10 +181,16 @@ mod tests {
             ("compile", serde_json::to_value(&config.compile).unwrap()),
             ("evaluation", serde_json::to_value(&config.evaluation).unwrap()),
             ("executors", serde_json::to_value(&config.executors).unwrap()),
+            ("code_cache", serde_json::to_value(&config.code_cache).unwrap()),
             ("sessions", serde_json::to_value(&config.sessions).unwrap()),
             ("redis", serde_json::to_value(&config.redis).unwrap()),
             ("usage", serde_json::to_value(&config.usage).unwrap()),
+            ("quarantine", serde_json::to_value(&config.quarantine).unwrap()),
+            ("differential", serde_json::to_value(&config.differential).unwrap()),
+            ("webhooks", serde_json::to_value(&config.webhooks).unwrap()),
+            ("alertmanager", serde_json::to_value(&config.alertmanager).unwrap()),
             ("retention", serde_json::to_value(&config.retention).unwrap()),
+            ("telemetry", serde_json::to_value(&config.telemetry).unwrap()),
             ("log", serde_json::to_value(&config.log).unwrap()),
         ];
         let there: Vec<_> = sections

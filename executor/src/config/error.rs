@@ -33,13 +33,14 @@ pub enum ConfigError {
 }
 
 /// Settings whose value is never shown, whatever it is. Each may also be in a file, which a variable names.
-pub(super) const SECRETS: [&str; 6] = [
+pub(super) const SECRETS: [&str; 7] = [
     "master_secret",
     "previous_master_secret",
     "database.url",
     "database.platform_url",
     "database.migrate_url",
     "redis.url",
+    "telemetry.otlp_headers",
 ];
 
 /// The variable of a setting: `RULEBOX_EVALUATION__THREADS` of `evaluation.threads`.

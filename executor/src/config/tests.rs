@@ -51,6 +51,8 @@ fn unknown_settings_and_values_out_of_bounds_are_refused_by_their_variable() {
             "RULEBOX_API__BODIES_IN_FLIGHT_BYTES is 1500: it must be at least 2048",
         ),
         ("data_dir = ''", "RULEBOX_DATA_DIR is empty: "),
+        ("[api]\ntrusted_proxies = '10.0.0.0/33'", "RULEBOX_API__TRUSTED_PROXIES"),
+        ("[quarantine]\nviolations = 0", "RULEBOX_QUARANTINE__VIOLATIONS is 0: "),
     ] {
         let error = with(toml).unwrap_err().to_string();
         assert!(error.starts_with(said), "{toml}\n{error}");
@@ -63,6 +65,16 @@ fn an_executor_is_named_once() {
     assert!(of("'unix:/a', 'unix:/b'").is_ok());
     let error = of("'unix:/a', 'unix:/b', 'unix:/a'").unwrap_err().to_string();
     assert!(error.starts_with("RULEBOX_EXECUTORS__ADDRESSES is unix:/a: it is there twice"), "{error}");
+}
+
+#[test]
+fn networks_are_a_list_or_a_text_with_commas() {
+    for toml in ["'10.0.0.0/8, ::1/128,'", "['10.0.0.0/8', '::1']"] {
+        let networks = with(&format!("[api]\ntrusted_proxies = {toml}")).unwrap().api.trusted_proxies;
+        let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
+        assert_eq!(networks, ["10.0.0.0/8", "::1/128"], "{toml}");
+    }
+    assert!(with("").unwrap().api.trusted_proxies.is_empty(), "nobody is believed");
 }
 
 #[test]

@@ -64,14 +64,34 @@ actions! {
     RuleActivate = "rule.activate";
     /// A rule was archived.
     RuleArchive = "rule.archive";
-    /// A module was stopped by hand.
+    /// A module was stopped, by hand or by what it did.
     RuleQuarantine = "rule.quarantine";
     /// A stopped module was let go.
     RuleRelease = "rule.release";
+    /// Somebody of the platform reads the text of a version.
+    RuleBreakGlass = "rule.break_glass";
+    /// A reviewer has seen a violation.
+    ViolationAcknowledge = "violation.acknowledge";
+    /// A reviewer is done with a violation.
+    ViolationResolve = "violation.resolve";
     /// A key was made.
     KeyCreate = "key.create";
     /// A key was revoked.
     KeyRevoke = "key.revoke";
+    /// A webhook was made.
+    WebhookCreate = "webhook.create";
+    /// A webhook was changed.
+    WebhookChange = "webhook.change";
+    /// A webhook was given another secret.
+    WebhookRotate = "webhook.rotate";
+    /// A webhook was sent an event to try it.
+    WebhookTest = "webhook.test";
+    /// Something was sent to a webhook again.
+    WebhookReplay = "webhook.replay";
+    /// Somebody wrote down that a backup had succeeded.
+    BackupRecord = "backup.record";
+    /// A webhook was removed.
+    WebhookDelete = "webhook.delete";
     /// A tenant was made.
     TenantCreate = "tenant.create";
     /// Limits of a tenant were changed.

@@ -1,6 +1,9 @@
 //! Modules that are stopped for a tenant, under whatever name or version.
 
+use std::time::Duration;
+
 use rulebox_sandbox::Digest;
+use serde_json::{Value, json};
 
 use super::at::At;
 use super::caller::ActorId;
@@ -21,4 +24,36 @@ pub struct Quarantine {
     pub at: At,
     /// Who.
     pub by: ActorId,
+}
+
+impl Quarantine {
+    /// As those are told who listen.
+    pub fn told(&self, tenant: &str) -> Value {
+        json!({
+            "tenant": tenant,
+            "rule": self.rule.as_str(),
+            "version": self.version,
+            "digest": self.digest.to_string(),
+            "reason": self.reason,
+            "at": self.at,
+        })
+    }
+}
+
+/// When a module is stopped by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thresholds {
+    /// So many violations of kinds that count,
+    pub violations: u64,
+    /// or so many executors that died while they ran it,
+    pub deaths: u64,
+    /// within this time.
+    pub within: Duration,
+}
+
+impl Thresholds {
+    /// What is older does not count: a violation counts as a whole if it was last repeated since.
+    pub fn since(&self, now: At) -> At {
+        At(now.0.saturating_sub(i64::try_from(self.within.as_millis()).unwrap_or(i64::MAX)))
+    }
 }

@@ -26,8 +26,18 @@ impl RuleName {
     /// Regular expression of all names.
     pub const PATTERN: &str = "^[a-z_][a-z0-9_-]{0,63}$";
     /// Words of the API's addresses below `/v1/rules/`. A rule of such a name could not be reached.
-    pub const RESERVED: [&str; 9] =
-        ["activate", "check", "evaluate", "module", "quarantine", "release", "source", "test", "versions"];
+    pub const RESERVED: [&str; 10] = [
+        "activate",
+        "break-glass",
+        "check",
+        "evaluate",
+        "module",
+        "quarantine",
+        "release",
+        "source",
+        "test",
+        "versions",
+    ];
 
     /// Reads a name.
     ///

@@ -8,11 +8,13 @@ use rulebox_dsl::manifest::Manifest;
 use rulebox_dsl::span::LineIndex;
 use rulebox_dsl::typed;
 use rulebox_sandbox::{ModuleLimits, Refusal, ViolationKind};
+use tracing::Span;
 
 use super::fair::Owner;
 use super::pool::{Pool, PoolError};
 use crate::config;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans;
 
 /// A rule that compiles.
 #[derive(Debug)]
@@ -82,11 +84,14 @@ impl Compiler {
         next: impl FnOnce(Compiled) -> T + Send + 'static,
     ) -> Result<T, CompileError> {
         let metrics = self.metrics.clone();
+        let within = Span::current();
         let work = move || {
+            let _within = spans::compile(&within, "compile").entered();
             let began = Instant::now();
             let compiled = compile(&source, &limits);
             let result = if compiled.is_ok() { "ok" } else { "refused" };
             metrics.compile_duration.with_label_values(&["compile", result]).observe(began.elapsed().as_secs_f64());
+            spans::compiled(result);
             compiled.map(next).map_err(CompileError::Refused)
         };
         let done = self.pool.run(owner, work).await;
@@ -110,6 +115,11 @@ pub fn compile_rule(source: &str, limits: &Limits) -> Result<rulebox_dsl::Compil
         // Whatever else it has, a module of the compiler's that is refused is the compiler's fault: loading says so.
         _ => Ok(compiled),
     }
+}
+
+/// The worst case of a bar, if it is over this.
+pub fn over_cost(manifest: &Manifest, limit: u64) -> Option<u64> {
+    manifest.cost.as_ref().map(|cost| cost.bar).filter(|cost| *cost > limit)
 }
 
 fn compile(bytes: &[u8], limits: &Limits) -> Result<Compiled, Vec<Report>> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rulebox_abi::columns::{InputColumns, OutputSink};
 use rulebox_sandbox::{Digest, Instance, Limits, ModuleLimits, RunError, RunReport, Sandbox, Shape};
 
+use super::code_cache::CodeCache;
 use super::modules::LoadError;
 use super::workers::Workers;
 
@@ -136,12 +137,14 @@ pub struct InProcess {
     limits: ModuleLimits,
     /// For what our compiler did not make.
     workers: Option<Workers>,
+    /// Where compiled code is kept.
+    code: Option<CodeCache>,
 }
 
 impl InProcess {
     /// In this sandbox, what is within these limits. Compiles all of it in this process.
     pub const fn new(sandbox: Sandbox, limits: ModuleLimits) -> Self {
-        Self { sandbox, limits, workers: None }
+        Self { sandbox, limits, workers: None, code: None }
     }
 
     /// Has these compile what our compiler did not make.
@@ -149,14 +152,31 @@ impl InProcess {
     pub fn with_workers(self, workers: Workers) -> Self {
         Self { workers: Some(workers), ..self }
     }
+
+    /// Has compiled code kept there, and looked for before anything is compiled. It must be of the same sandbox and
+    /// limits.
+    #[must_use]
+    pub fn with_code_cache(self, code: CodeCache) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    fn compile(&self, module: Unloaded<'_>) -> Result<rulebox_sandbox::Module, LoadError> {
+        match &self.workers {
+            Some(workers) if !module.compiled => workers.load(&self.sandbox, module.digest, module.bytes),
+            _ => self.sandbox.load(module.bytes, &self.limits).map_err(LoadError::Refused),
+        }
+    }
 }
 
 impl Engine for InProcess {
     fn load(&self, module: Unloaded<'_>) -> Result<Arc<dyn Module>, LoadError> {
-        let loaded = match &self.workers {
-            Some(workers) if !module.compiled => workers.load(&self.sandbox, module.digest, module.bytes)?,
-            _ => self.sandbox.load(module.bytes, &self.limits).map_err(LoadError::Refused)?,
-        };
+        if let Some(loaded) = self.code.as_ref().and_then(|code| code.load(module.digest)) {
+            return Ok(Arc::new(loaded));
+        }
+        let loaded = self.compile(module)?;
+        if let Some(code) = &self.code {
+            code.keep(&loaded);
+        }
         Ok(Arc::new(loaded))
     }
 }

@@ -2,7 +2,9 @@
 
 pub mod bind;
 pub mod cache;
+pub mod code_cache;
 pub mod compile;
+pub mod differential;
 pub mod engine;
 pub mod fair;
 pub mod guest;
@@ -13,6 +15,7 @@ pub mod pool;
 pub mod prepared;
 pub mod room;
 pub mod run;
+pub mod selftest;
 pub mod shares;
 pub mod stream;
 pub mod summary;

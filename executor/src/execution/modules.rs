@@ -6,12 +6,14 @@ use std::time::Instant;
 use rulebox_dsl::manifest::Manifest;
 use rulebox_sandbox::worker::WorkerError;
 use rulebox_sandbox::{Digest, Refusal, RunError};
+use tracing::Span;
 
 use super::cache::{Bounds, Cache};
 use super::engine::{Engine, Unloaded};
 use super::fair::Owner;
 use super::prepared::Prepared;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans;
 
 /// Why a module is not ready.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +91,8 @@ impl Modules {
         let began = Instant::now();
         let compiled = manifest.cost.is_some();
         let stage = if compiled { "load" } else { "worker" };
+        let span = spans::compile(&Span::current(), stage);
+        let _within = span.enter();
         let module = self.engine.load(Unloaded { digest, bytes, compiled });
         let result = match &module {
             Ok(_) => "ok",
@@ -99,6 +103,7 @@ impl Modules {
             Err(_) => "failed",
         };
         self.metrics.compile_duration.with_label_values(&[stage, result]).observe(began.elapsed().as_secs_f64());
+        spans::compiled(result);
         let module = module?;
         let zone = manifest.clock.zone.clone();
         Ok(Arc::new(Prepared::new(module, manifest.clone()).ok_or(LoadError::Zone(zone))?))

@@ -92,6 +92,13 @@ impl Pool {
         self
     }
 
+    /// Threads that get less of the processor than all others: for work that nobody waits for.
+    #[must_use]
+    pub fn slow(mut self) -> Self {
+        self.threads = self.threads.slow();
+        self
+    }
+
     /// Work of one owner at a time: so much, where else it is as much as there are threads, and two at least.
     #[must_use]
     pub fn of_each_owner(mut self, most: usize) -> Self {

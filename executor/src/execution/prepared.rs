@@ -63,6 +63,12 @@ pub fn rows_a_call(cost: Option<&CostInfo>, most: u32) -> u32 {
     u32::try_from(rows).unwrap_or(u32::MAX).clamp(1, most.max(1))
 }
 
+/// The worst case of a run of so many bars in calls of `most` at most, if there is a proof.
+pub fn proved(manifest: &Manifest, rows: usize, most: u32) -> Option<u64> {
+    let cost = manifest.cost.as_ref()?;
+    Some(cost.of_run(rows as u64, u64::from(rows_a_call(Some(cost), most))))
+}
+
 /// The counts of a manifest.
 pub fn shape(manifest: &Manifest) -> Shape {
     let parts = manifest.statements.iter().flat_map(|statement| &statement.message);

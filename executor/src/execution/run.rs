@@ -34,6 +34,20 @@ impl Bound {
     pub fn compiled(&self) -> bool {
         self.prepared.manifest.cost.is_some()
     }
+
+    /// Hands these bars on as the module takes them.
+    pub fn over<T>(&self, bars: &Bars, work: impl FnOnce(&InputColumns<'_>) -> T) -> T {
+        let absent = if self.columns.contains(&None) { missing_column(bars.rows) } else { Vec::new() };
+        let inputs: Vec<&[f64]> = self
+            .columns
+            .iter()
+            .map(|index| index.and_then(|index| bars.columns.get(index)).map_or(&*absent, |column| &*column.values))
+            .collect();
+        let time = bars.time.as_deref();
+        let local = self.prepared.calendar.as_ref().zip(time).map(|(calendar, time)| (calendar.local(time), time));
+        let time = local.as_ref().map(|(local, time)| local.view(time));
+        work(&InputColumns { rows: bars.rows, inputs: &inputs, time })
+    }
 }
 
 /// One rule's results, and what combining needs of them.
@@ -76,21 +90,13 @@ pub fn run(
     stop: &CancellationToken,
 ) -> Result<Ran, RunError> {
     let prepared = &*bound.prepared;
-    let absent = if bound.columns.contains(&None) { missing_column(bars.rows) } else { Vec::new() };
-    let inputs: Vec<&[f64]> = bound
-        .columns
-        .iter()
-        .map(|index| index.and_then(|index| bars.columns.get(index)).map_or(&*absent, |column| &*column.values))
-        .collect();
     let time = bars.time.as_deref();
-    let local = prepared.calendar.as_ref().zip(time).map(|(calendar, time)| (calendar.local(time), time));
-    let columns =
-        InputColumns { rows: bars.rows, inputs: &inputs, time: local.as_ref().map(|(local, time)| local.view(time)) };
     let mut summary = Summary::new(prepared, time, wanted, bars.rows);
     // Texts are read of changes, and of the last bar.
     let limits = prepared.limits(limits, Messages::Changes);
     let mut sink = Stoppable { summary: &mut summary, stop };
-    let report = prepared.module.run(prepared.setup(&bound.params, &limits), &columns, &mut sink)?;
+    let setup = prepared.setup(&bound.params, &limits);
+    let report = bound.over(bars, |columns| prepared.module.run(setup, columns, &mut sink))?;
     let run = RuleRun {
         rule: bound.runnable.rule.clone(),
         version: bound.runnable.version,

@@ -28,6 +28,8 @@ type Tell = Box<dyn FnOnce() + Send>;
 #[derive(Clone, Debug)]
 pub struct Threads {
     name: &'static str,
+    /// Whether all of them get less of the processor.
+    are_slow: bool,
     idle: Arc<Mutex<Waiting>>,
 }
 
@@ -91,7 +93,13 @@ pub enum Undone {
 impl Threads {
     /// With this name.
     pub fn new(name: &'static str) -> Self {
-        Self { name, idle: Arc::default() }
+        Self { name, are_slow: false, idle: Arc::default() }
+    }
+
+    /// With less of the processor from the start, whatever they do.
+    #[must_use]
+    pub fn slow(self) -> Self {
+        Self { are_slow: true, ..self }
     }
 
     /// Does the work on a thread, in this turn. It runs to its end, whether or not somebody waits for it.
@@ -105,7 +113,7 @@ impl Threads {
     ) -> Result<T, Undone> {
         let (done, mut result) = tokio::sync::oneshot::channel();
         let turn = Arc::new(turn);
-        let (watched, is_prompt) = (Watched(Arc::downgrade(&turn)), turn.is_prompt());
+        let (watched, is_prompt) = (Watched(Arc::downgrade(&turn)), turn.is_prompt() && !self.are_slow);
         let runtime = Handle::current();
         let job = move || {
             let _runtime = runtime.enter();
@@ -273,6 +281,15 @@ mod tests {
         first.leave();
         let beside = threads.run(fair.turn(OWNER).await, move || (id(), nice())).await.unwrap();
         assert_eq!(beside, (long, NICE));
+    }
+
+    #[tokio::test]
+    async fn slow_threads_are_slow_from_the_start_and_used_again() {
+        let (threads, fair) = (Threads::new("test").slow(), fair(1));
+        let work = || (std::thread::current().id(), nice());
+        let first = threads.run(fair.turn(OWNER).await, work).await.unwrap();
+        let second = threads.run(fair.turn(OTHER).await, work).await.unwrap();
+        assert_eq!((first, first.1), (second, NICE));
     }
 
     #[tokio::test]

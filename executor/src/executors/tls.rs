@@ -13,6 +13,7 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::telemetry::chain;
 
@@ -82,6 +83,7 @@ pub struct Identity {
 
 struct Current {
     contents: Contents,
+    expires_at: i64,
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
 }
@@ -110,6 +112,11 @@ impl Identity {
     /// To accept with.
     pub fn server(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.lock().server)
+    }
+
+    /// When the first of its certificates is over, the authority's among them: seconds since 1970.
+    pub fn expires_at(&self) -> i64 {
+        self.lock().expires_at
     }
 
     /// The directories of the files, which must stay readable.
@@ -216,12 +223,18 @@ impl Contents {
             source,
         };
         let Self([authority, certificate, key]) = &self;
+        let authorities = certificates(authority, &files.authority)?;
+        let chain = certificates(certificate, &files.certificate)?;
+        let mut expires_at = i64::MAX;
+        for certificate in authorities.iter().chain(&chain) {
+            let (_, read) = X509Certificate::from_der(certificate).map_err(|error| unfit(error.into()))?;
+            expires_at = expires_at.min(read.validity().not_after.timestamp());
+        }
         let mut roots = RootCertStore::empty();
-        for root in certificates(authority, &files.authority)? {
+        for root in authorities {
             roots.add(root).map_err(|error| unfit(error.into()))?;
         }
         let roots = Arc::new(roots);
-        let chain = certificates(certificate, &files.certificate)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(pem(&files.key, "a private key"))?;
         let of_executors = purpose::Executors::new(&roots).map_err(|error| unfit(error.into()))?;
         let mut client = ClientConfig::builder_with_protocol_versions(&[&TLS13])
@@ -239,6 +252,6 @@ impl Contents {
         // Whoever connects shows its certificate, also the second time: the authority may have changed since.
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
-        Ok(Current { client: Arc::new(client), server: Arc::new(server), contents: self })
+        Ok(Current { client: Arc::new(client), server: Arc::new(server), contents: self, expires_at })
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +13,8 @@ use crate::store::{Old, PlatformStore, StoreError};
 /// Chains that are read at a time.
 const PAGE: u32 = 1_000;
 const HOUR_MS: i64 = 3_600_000;
+/// The longest window is a day.
+const WINDOW_DAYS: u64 = 2;
 
 /// The job. Replicas may all run it: what one has removed, another does not find.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Retention {
 
     /// Runs now and every so often, until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
-        let every = Duration::from_secs(self.settings.every_minutes.saturating_mul(60));
+        let every = self.settings.every();
         loop {
             if let Err(error) = self.once().await {
                 tracing::warn!(%error, "retention did not end; it goes on at its next time");
@@ -61,6 +62,9 @@ impl Retention {
             requests: ago(self.settings.requests_hours),
             keys: days(self.settings.keys_days),
             usage: days(self.settings.usage_days),
+            events: days(self.settings.events_days),
+            outbox: days(self.settings.outbox_days),
+            windows: days(WINDOW_DAYS),
         };
         loop {
             let removed = self.store.remove_old(&old).await?;
@@ -72,6 +76,8 @@ impl Retention {
                 requests = removed.requests,
                 keys = removed.keys,
                 usage = removed.usage,
+                events = removed.events,
+                outbox = removed.outbox,
                 "removed what was older than it is kept"
             );
         }
@@ -108,6 +114,8 @@ impl Retention {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use uuid::Uuid;
 
     use super::*;

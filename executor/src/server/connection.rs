@@ -20,10 +20,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::Limits;
 use super::activity::{Activity, Answer, InFlight, Watched};
 use super::lingering::Lingering;
 use super::newcomers::Guest;
+use super::{Limits, Peer};
 
 /// Requests of one HTTP/2 connection at a time.
 const STREAMS: u32 = 64;
@@ -37,7 +37,13 @@ const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers the requests of a connection until the client goes, has been silent for too long, or `stop` and the last
 /// request has ended.
-pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, guest: Guest, stop: CancellationToken) {
+pub(super) async fn serve(
+    (stream, peer): (TcpStream, Peer),
+    router: Router,
+    limits: Limits,
+    guest: Guest,
+    stop: CancellationToken,
+) {
     // An answer is written as one piece: there is nothing to wait for.
     let _ = stream.set_nodelay(true);
     let (activity, guest) = (Activity::new(), Arc::new(guest));
@@ -45,7 +51,8 @@ pub(super) async fn serve(stream: TcpStream, router: Router, limits: Limits, gue
     let service = service_fn({
         let (activity, is_http2, stop) = (activity.clone(), Arc::clone(&is_http2), stop.clone());
         let guest = Arc::clone(&guest);
-        move |request: Request<Incoming>| {
+        move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             is_http2.store(request.version() >= Version::HTTP_2, Ordering::Relaxed);
             let (in_flight, guest) = (InFlight::new(&activity), Arc::clone(&guest));
             let answered = answer(&router, in_flight, request, limits.unwanted_bytes, stop.clone());

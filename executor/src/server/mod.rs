@@ -6,6 +6,7 @@ mod lingering;
 pub mod newcomers;
 
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use newcomers::Newcomers;
+
+/// Who has connected, as an extension of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
 
 /// What connections may do.
 #[derive(Clone, Copy, Debug)]
@@ -54,9 +59,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             let Ok(free) = room.acquire().await else { return };
             drop(free);
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, from)) => {
                     let guest = newcomers.enter();
-                    connections.spawn(connection::serve(stream, router.clone(), limits, guest, stop.clone()));
+                    let whose = (stream, Peer(from.ip()));
+                    connections.spawn(connection::serve(whose, router.clone(), limits, guest, stop.clone()));
                 }
                 Err(error) if is_the_clients(error.kind()) => {}
                 Err(error) => {
@@ -72,9 +78,9 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         () = stop.cancelled() => {}
     }
     let newcomers = Newcomers::new(MOST_LAST, room);
-    for stream in last_of(listener).await {
+    for whose in last_of(listener).await {
         let guest = newcomers.enter();
-        connections.spawn(connection::serve(stream, router.clone(), limits, guest, stop.clone()));
+        connections.spawn(connection::serve(whose, router.clone(), limits, guest, stop.clone()));
     }
     while connections.join_next().await.is_some() {}
 }
@@ -82,13 +88,13 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
 /// The connections that clients have made and nobody has accepted yet. Closing the port would reset them, with the
 /// requests that are on their way: so first the system is told to take no more, and then those that are there are taken.
 /// Whoever comes later is refused, and knows that nothing of his was begun.
-async fn last_of(listener: TcpListener) -> Vec<TcpStream> {
+async fn last_of(listener: TcpListener) -> Vec<(TcpStream, Peer)> {
     if let Err(error) = SockRef::from(&listener).listen(0) {
         tracing::debug!(%error, "the port cannot be told to take no more");
     }
     let mut last = Vec::new();
-    while let Ok(Ok((stream, _))) = timeout(LAST_WAIT, listener.accept()).await {
-        last.push(stream);
+    while let Ok(Ok((stream, from))) = timeout(LAST_WAIT, listener.accept()).await {
+        last.push((stream, Peer(from.ip())));
         if last.len() >= MOST_LAST {
             break;
         }

@@ -1,6 +1,6 @@
 //! Reading the audit log, and finding out whether somebody changed it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{Service, ServiceError};
@@ -85,37 +85,118 @@ impl Service {
     }
 }
 
-/// Verifies every chain, and gives each to `found`.
+/// Verifies every chain from its beginning, and gives each to `found`.
 ///
 /// # Errors
 /// If the store fails.
 pub async fn verify(
     store: &Arc<dyn Store>,
-    sealer: &dyn Sealer,
-    mut found: impl FnMut(Verified),
+    sealer: &Arc<dyn Sealer>,
+    found: impl FnMut(Verified) + Send,
 ) -> Result<(), StoreError> {
-    let mut after = None;
-    let mut seen = HashSet::new();
-    // Before the heads are read: whoever is made later has one, or will be looked at the next time.
-    let expected = chains(store).await?;
-    loop {
-        let heads = store.audit_heads(after, PAGE).await?;
-        let Some(last) = heads.last() else { break };
-        after = Some(last.chain);
-        for head in heads {
-            seen.insert(head.chain);
-            found(verify_chain(store, sealer, head).await?);
+    Verifier::new(Arc::clone(store), Arc::clone(sealer)).verify(found).await
+}
+
+/// Verifies again and again: the first time from the beginning, then what has come since.
+#[derive(Debug)]
+pub struct Verifier {
+    store: Arc<dyn Store>,
+    sealer: Arc<dyn Sealer>,
+    /// Where chains that were whole ended. An end that was seen must stay there, whatever the head says later.
+    seen: HashMap<Chain, (u64, Seal)>,
+}
+
+impl Verifier {
+    /// One that has seen nothing.
+    pub fn new(store: Arc<dyn Store>, sealer: Arc<dyn Sealer>) -> Self {
+        Self { store, sealer, seen: HashMap::new() }
+    }
+
+    /// Verifies every chain, and gives each to `found`.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn verify(&mut self, mut found: impl FnMut(Verified) + Send) -> Result<(), StoreError> {
+        let mut after = None;
+        let mut heads_of = HashSet::new();
+        // Before the heads are read: whoever is made later has one, or will be looked at the next time.
+        let mut expected = chains(&self.store).await?;
+        expected.extend(self.seen.keys());
+        loop {
+            let heads = self.store.audit_heads(after, PAGE).await?;
+            let Some(last) = heads.last() else { break };
+            after = Some(last.chain);
+            for head in heads {
+                heads_of.insert(head.chain);
+                found(self.verify_whole(head).await?);
+            }
+        }
+        for chain in expected.into_iter().filter(|chain| !heads_of.contains(chain)) {
+            found(Verified { chain, entries: 0, head: Head::none(chain), broken: Some(Broken::NoHead) });
+        }
+        Ok(())
+    }
+
+    /// Of a chain that retention shortens meanwhile, as often as it does.
+    async fn verify_whole(&mut self, mut head: Head) -> Result<Verified, StoreError> {
+        loop {
+            let removed = head.removed_seq;
+            let verified = self.verify_chain(head).await?;
+            if verified.broken.is_none() {
+                return Ok(verified);
+            }
+            match self.head(verified.chain).await? {
+                Some(now) if now.removed_seq > removed => head = now,
+                _ => return Ok(verified),
+            }
         }
     }
-    for chain in expected.into_iter().filter(|chain| !seen.contains(chain)) {
-        found(Verified { chain, entries: 0, head: Head::none(chain), broken: Some(Broken::NoHead) });
+
+    /// Where a chain ends now.
+    async fn head(&self, chain: Chain) -> Result<Option<Head>, StoreError> {
+        let mut after = None;
+        loop {
+            let heads = self.store.audit_heads(after, PAGE).await?;
+            let Some(last) = heads.last() else { return Ok(None) };
+            after = Some(last.chain);
+            if let Some(found) = heads.into_iter().find(|head| head.chain == chain) {
+                return Ok(Some(found));
+            }
+        }
     }
-    Ok(())
+
+    async fn verify_chain(&mut self, head: Head) -> Result<Verified, StoreError> {
+        let sealer = &*self.sealer;
+        // What was removed as too old since then need not be there.
+        let seen = self.seen.get(&head.chain).copied().filter(|(seq, _)| *seq > head.removed_seq);
+        let (last, seal) = seen.unwrap_or((head.removed_seq, head.removed_seal));
+        let mut walk = Walk { last, seal, entries: 0 };
+        let proof = Head::removal_bytes(head.chain, head.removed_seq, &head.removed_seal);
+        let mut broken = None;
+        if head.removed_seq > 0 && !sealer.is_sealed(&proof, &head.removed_proof) {
+            broken = Some(Broken::Removal { seq: head.removed_seq });
+        } else if head.seq < last {
+            broken = Some(Broken::End { last: head.seq, head: last });
+        }
+        while broken.is_none() {
+            // What is written meanwhile is past the head that was read, and has its seal too.
+            let page = self.store.audit(head.chain, walk.last, PAGE).await?;
+            if page.is_empty() {
+                broken = walk.end(&head).err();
+                break;
+            }
+            broken = page.iter().find_map(|entry| walk.step(sealer, entry, &head).err());
+        }
+        if broken.is_none() {
+            self.seen.insert(head.chain, (walk.last, walk.seal));
+        }
+        Ok(Verified { chain: head.chain, entries: walk.entries, head, broken })
+    }
 }
 
 /// The logs that there must be: making a tenant is the first entry of its own log, and one of the platform's.
-async fn chains(store: &Arc<dyn Store>) -> Result<Vec<Chain>, StoreError> {
-    let (mut chains, mut after) = (Vec::new(), None);
+async fn chains(store: &Arc<dyn Store>) -> Result<HashSet<Chain>, StoreError> {
+    let (mut chains, mut after) = (HashSet::new(), None);
     loop {
         let page = store.tenants(after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { break };
@@ -123,28 +204,9 @@ async fn chains(store: &Arc<dyn Store>) -> Result<Vec<Chain>, StoreError> {
         chains.extend(page.iter().map(|tenant| Chain(Some(tenant.id))));
     }
     if !chains.is_empty() {
-        chains.push(Chain(None));
+        chains.insert(Chain(None));
     }
     Ok(chains)
-}
-
-async fn verify_chain(store: &Arc<dyn Store>, sealer: &dyn Sealer, head: Head) -> Result<Verified, StoreError> {
-    let mut walk = Walk { last: head.removed_seq, seal: head.removed_seal, entries: 0 };
-    let proof = Head::removal_bytes(head.chain, head.removed_seq, &head.removed_seal);
-    let mut broken = None;
-    if head.removed_seq > 0 && !sealer.is_sealed(&proof, &head.removed_proof) {
-        broken = Some(Broken::Removal { seq: head.removed_seq });
-    }
-    while broken.is_none() {
-        // What is written meanwhile is past the head that was read, and has its seal too.
-        let page = store.audit(head.chain, walk.last, PAGE).await?;
-        if page.is_empty() {
-            broken = walk.end(&head).err();
-            break;
-        }
-        broken = page.iter().find_map(|entry| walk.step(sealer, entry, &head).err());
-    }
-    Ok(Verified { chain: head.chain, entries: walk.entries, head, broken })
 }
 
 struct Walk {
@@ -181,5 +243,54 @@ impl Walk {
             return Err(Broken::Head { seq: head.seq });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::tenant::{TenantLimits, TenantName};
+    use crate::store::contract::{NoSecret, change};
+    use crate::store::sqlite::{OpenOptions, SqliteStore};
+
+    async fn open(directory: &Path) -> Arc<dyn Store> {
+        let options = OpenOptions {
+            directory: directory.to_path_buf(),
+            connections: 1,
+            busy: Duration::from_secs(5),
+            survives_power_loss: false,
+        };
+        Arc::new(SqliteStore::open(&options).await.unwrap())
+    }
+
+    async fn broken(verifier: &mut Verifier) -> Vec<Broken> {
+        let mut broken = Vec::new();
+        verifier.verify(|found| broken.extend(found.broken)).await.unwrap();
+        broken
+    }
+
+    #[tokio::test]
+    async fn an_end_that_was_seen_is_missed_when_an_older_log_stands_there() {
+        let [directory, older] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let store = open(directory.path()).await;
+        let (name, limits) = (TenantName::new("acme").unwrap(), TenantLimits::default());
+        let tenant = store.create_tenant(&name, &limits, &change()).await.unwrap().id;
+        store.close().await;
+        drop(store);
+        std::fs::copy(directory.path().join(SqliteStore::FILE), older.path().join(SqliteStore::FILE)).unwrap();
+        let store = open(directory.path()).await;
+        let mut verifier = Verifier::new(Arc::clone(&store), Arc::new(NoSecret));
+        assert_eq!(broken(&mut verifier).await, []);
+        store.set_limits(tenant, &limits, &change()).await.unwrap();
+        assert_eq!(broken(&mut verifier).await, [], "it goes on from where it was");
+        verifier.store = open(older.path()).await;
+        // In the tenant's log, and in the platform's: of the same change.
+        assert_eq!(broken(&mut verifier).await, vec![Broken::End { last: 1, head: 2 }; 2]);
+        // Whoever has not seen the end does not miss it.
+        let mut newcomer = Verifier::new(Arc::clone(&verifier.store), Arc::new(NoSecret));
+        assert_eq!(broken(&mut newcomer).await, []);
     }
 }

@@ -6,6 +6,8 @@ use rulebox_dsl::diagnostic::Report;
 use rulebox_sandbox::RunError;
 use uuid::Uuid;
 
+use crate::auth::vault::VaultError;
+use crate::delivery::address::BadAddress;
 use crate::domain::rule::BadRuleName;
 use crate::domain::session::SeqError;
 use crate::execution::bind::BindError;
@@ -188,6 +190,12 @@ pub enum ServiceError {
     /// A text that cannot be kept, and why.
     #[error("{0}")]
     BadText(String),
+    /// A webhook cannot be there.
+    #[error(transparent)]
+    BadUrl(#[from] BadAddress),
+    /// A secret that is kept cannot be opened.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     /// No rule is active.
     #[error("no rule of this tenant is active: activate one, or name rules and versions")]
     NoRules,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tracing::Span;
+
 use super::tenant_limits::InForce;
 use super::{Caller, Service, ServiceError};
 use crate::domain::bars::{Bars, ParamValue, Params};
@@ -15,6 +17,7 @@ use crate::execution::room::Room;
 use crate::execution::run::{Bound, combine, run};
 use crate::execution::summary::Wanted;
 use crate::store::Selection;
+use crate::telemetry::spans;
 
 /// One rule over some bars.
 #[derive(Debug)]
@@ -75,12 +78,22 @@ impl Service {
         let thread = place.thread().await;
         let settled = self
             .to_the_end(caller, move |service, caller, stop| async move {
-                let work = move || -> Vec<_> {
-                    let run = |bound| (run(&bound, &bars, limits.of(&bound), wanted, &stop), bound);
-                    bound.into_iter().map(run).collect()
+                let (within, sampling) = (Span::current(), service.checks.sampling());
+                let work = move || {
+                    let mut samples = Vec::new();
+                    let run = |bound: Bound| {
+                        let span = spans::evaluation(&within, mode, &bound.runnable);
+                        let ran = span.in_scope(|| run(&bound, &bars, limits.of(&bound), wanted, &stop));
+                        samples.extend(sampling.of_run(&bound, &bars, wanted, &ran));
+                        (ran, bound, span)
+                    };
+                    let results: Vec<_> = bound.into_iter().map(run).collect();
+                    (results, samples)
                 };
-                let results = thread.run(work).await?;
-                service.settle_all(&caller, mode, results, reserved).await
+                let (results, samples) = thread.run(work).await?;
+                let settled = service.settle_all(&caller, mode, results, reserved).await?;
+                service.check_samples(&caller, samples);
+                Ok(settled)
             })
             .await?;
         self.metrics.evaluation_duration.with_label_values(&[mode]).observe(began.elapsed().as_secs_f64());
@@ -133,12 +146,22 @@ impl Service {
         let thread = place.thread().await;
         let (settled, bars) = self
             .to_the_end(caller, move |service, caller, stop| async move {
+                let (within, sampling) = (Span::current(), service.checks.sampling());
                 let work = move || {
-                    let run = |bound| (run(&bound, &bars, limits.of(&bound), wanted, &stop), bound);
-                    (bound.into_iter().map(run).collect::<Vec<_>>(), bars)
+                    let mut samples = Vec::new();
+                    let run = |bound: Bound| {
+                        let span = spans::evaluation(&within, mode, &bound.runnable);
+                        let ran = span.in_scope(|| run(&bound, &bars, limits.of(&bound), wanted, &stop));
+                        samples.extend(sampling.of_run(&bound, &bars, wanted, &ran));
+                        (ran, bound, span)
+                    };
+                    let results: Vec<_> = bound.into_iter().map(run).collect();
+                    (results, samples, bars)
                 };
-                let (results, bars) = thread.run(work).await?;
-                Ok((service.settle_all(&caller, mode, results, reserved).await?, bars))
+                let (results, samples, bars) = thread.run(work).await?;
+                let settled = service.settle_all(&caller, mode, results, reserved).await?;
+                service.check_samples(&caller, samples);
+                Ok((settled, bars))
             })
             .await?;
         let combined = place.run(move || combine(settled, &bars, wanted)).await?;
@@ -202,7 +225,8 @@ impl Service {
                 let (modules, digest, tenant) = (self.modules.clone(), runnable.digest, caller.tenant);
                 let compiled = stored.manifest.cost.is_some();
                 let pool = if compiled { self.compiler.pool() } else { &self.module_uploads };
-                let load = move || modules.load(tenant, digest, &stored.bytes, &stored.manifest);
+                let within = Span::current();
+                let load = move || within.in_scope(|| modules.load(tenant, digest, &stored.bytes, &stored.manifest));
                 let loaded = place.at(pool).run(load).await?;
                 match loaded {
                     Err(error) if !compiled => return Err(self.not_loaded(caller, &runnable, error).await?),

@@ -7,7 +7,7 @@ use rulebox_sandbox::Limits;
 
 use super::tenant_limits::InForce;
 use super::{Service, ServiceError};
-use crate::execution::prepared::rows_a_call;
+use crate::execution::prepared::proved;
 use crate::execution::run::Bound;
 
 /// What each rule of a request may use.
@@ -89,9 +89,8 @@ impl Service {
     }
 
     /// The worst case of a run, if there is a proof.
-    fn proved(&self, manifest: &Manifest, rows: usize) -> Option<u64> {
-        let cost = manifest.cost.as_ref()?;
-        Some(cost.of_run(rows as u64, u64::from(rows_a_call(Some(cost), self.limits.chunk_rows))))
+    pub(super) fn proved(&self, manifest: &Manifest, rows: usize) -> Option<u64> {
+        proved(manifest, rows, self.limits.chunk_rows)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod audit;
+mod differential;
 pub mod error;
 pub mod evaluate;
 mod fuel;
@@ -9,6 +10,7 @@ mod idempotency;
 pub mod keys;
 mod memory;
 pub mod modules;
+mod overrun;
 pub mod quarantine;
 pub mod rules;
 pub mod sessions;
@@ -19,6 +21,7 @@ pub mod tenant_limits;
 pub mod tenants;
 mod usage;
 pub mod violations;
+pub mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::Keyring;
+use crate::auth::vault::Vault;
 use crate::config::{Config, Role};
 use crate::domain::at::At;
 use crate::domain::audit::{Chain, Sealer};
@@ -45,11 +49,13 @@ use crate::metering::Meter;
 use crate::shared::{self, Shared};
 use crate::store::{Change, Store};
 use crate::telemetry::metrics::Metrics;
+use differential::Checks;
 use memory::Memory;
 
 pub use error::ServiceError;
 pub use sessions::keys::SessionKeys;
 use sockets::Sockets;
+use violations::{BadKeys, News, Repeats};
 
 /// On whose behalf something is done, and in which request.
 #[derive(Clone, Debug)]
@@ -86,6 +92,8 @@ pub struct Parts {
     pub cursors: Arc<dyn Sealer>,
     /// Names and seals sessions.
     pub session_keys: Arc<SessionKeys>,
+    /// Closes the secrets of webhooks.
+    pub vault: Arc<Vault>,
     /// What runs modules.
     pub engine: Arc<dyn Engine>,
     /// What is remembered of the store, and no longer true.
@@ -112,8 +120,14 @@ pub struct Service {
     generations: Arc<Generations>,
     remembered: Memory,
     session_keys: Arc<SessionKeys>,
+    vault: Arc<Vault>,
     /// Of open WebSockets.
     sockets: Sockets,
+    /// Of violations that are open.
+    repeats: Arc<Repeats>,
+    /// In the security feed.
+    news: News,
+    bad_keys: BadKeys,
     compiler: Compiler,
     engine: Arc<dyn Engine>,
     modules: Modules,
@@ -124,6 +138,8 @@ pub struct Service {
     bar_runs: Pool,
     stream_turns: Pool,
     stream_shares: Shares,
+    /// Of modules against their texts.
+    checks: Arc<Checks>,
     rooms: Rooms,
     stopping: CancellationToken,
     streams_ending: CancellationToken,
@@ -144,6 +160,7 @@ impl Service {
             sealer,
             cursors,
             session_keys,
+            vault,
             engine,
             generations,
             meter,
@@ -178,7 +195,15 @@ impl Service {
             remembered: Memory::new(&generations),
             generations,
             session_keys,
-            sockets: Sockets::new(settings.sessions.sockets, settings.sessions.tenant_sockets),
+            vault,
+            sockets: Sockets::new(
+                settings.sessions.sockets,
+                settings.sessions.tenant_sockets,
+                settings.api.connections,
+            ),
+            repeats: Arc::default(),
+            news: News::default(),
+            bad_keys: BadKeys::default(),
             compiler: Compiler::new(&settings.compile, metrics.clone()),
             engine,
             modules,
@@ -190,6 +215,7 @@ impl Service {
             bar_runs,
             stream_turns,
             stream_shares: Shares::new(evaluation.tenant_streams),
+            checks: Arc::new(Checks::new(&settings.differential, metrics.clone())),
             rooms: Rooms::new(evaluation.answers_in_flight_bytes),
             streams_ending: stopping.child_token(),
             stopping,

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use rulebox_dsl::diagnostic::Report;
-use rulebox_sandbox::{Digest, Limits, ModuleLimits, RunError, Severity, ViolationKind};
+use rulebox_sandbox::{Digest, Limits, ModuleLimits, RunError, Severity, Violation, ViolationKind};
+use tracing::Span;
 
 use super::tenant_limits::InForce;
 use super::{Caller, Service, ServiceError};
 use crate::domain::caller::TenantId;
 use crate::domain::rule::{NewVersion, RuleName, Runnable, Storage};
-use crate::domain::violation::NewViolation;
+use crate::domain::violation::{Kind, NewViolation};
 use crate::execution::guest::trial::{self, TrialError};
 use crate::execution::guest::{Guest, GuestError, ManifestError};
 use crate::execution::modules::{LoadError, Modules};
@@ -47,6 +48,8 @@ impl Upload {
 enum Refused {
     /// The gate, the trial, the compiler.
     Module(ViolationKind, String),
+    /// A limit, in the trial.
+    Stopped(Box<Violation>, String),
     /// What it says of itself.
     Manifest(ManifestError),
     /// No fault of the module's.
@@ -76,7 +79,7 @@ impl From<TrialError> for Refused {
         let detail = error.to_string();
         match error {
             TrialError::Manifest(error) => Self::Manifest(error),
-            TrialError::Stopped { violation, .. } => Self::Module(violation.kind, detail),
+            TrialError::Stopped { violation, .. } => Self::Stopped(violation, detail),
             TrialError::Unsteady(_) => Self::Module(ViolationKind::AbiBreach, detail),
             TrialError::Run(RunError::Busy) => Self::Other(ServiceError::Busy),
             TrialError::Run(RunError::Away(error)) => Self::Other(ServiceError::ExecutorsAway(error)),
@@ -127,13 +130,18 @@ impl Service {
         let kept = self.store.stored(caller.tenant).await?;
         let wanted = Storage { versions: kept.versions + 1, bytes: kept.bytes.saturating_add(upload.bytes()) };
         wanted.within(&limits.of_store().storage).map_err(StoreError::from)?;
-        match upload {
-            Upload::Text(source) => self.compile_version(caller, limits, name, source).await,
-            Upload::Module { module, manifest } => {
-                let version = self.module_version(caller, limits, name, module, manifest).await?;
-                Ok((version, Vec::new()))
+        let (limits, name) = (*limits, name.cloned());
+        // Also if whoever uploads has gone: what is refused is recorded.
+        let work = |service: Self, caller: Caller, _| async move {
+            match upload {
+                Upload::Text(source) => service.compile_version(&caller, &limits, name.as_ref(), source).await,
+                Upload::Module { module, manifest } => {
+                    let version = service.module_version(&caller, &limits, name.as_ref(), module, manifest).await?;
+                    Ok((version, Vec::new()))
+                }
             }
-        }
+        };
+        self.to_the_end(caller, work).await
     }
 
     async fn module_version(
@@ -149,7 +157,9 @@ impl Service {
         let (modules, tenant) = (self.modules.clone(), caller.tenant);
         let module_limits = ModuleLimits { module_bytes: limits.module_bytes(), ..ModuleLimits::DEFAULT };
         let run = Limits { state_bytes: limits.state_bytes, ..limits.of_run(&self.limits) };
-        let work = move || admit(&modules, tenant, module, manifest.as_deref(), &module_limits, &run);
+        let within = Span::current();
+        let admit = move || admit(&modules, tenant, module, manifest.as_deref(), &module_limits, &run);
+        let work = move || within.in_scope(admit);
         let admitted = self.module_uploads.run(caller.tenant, work).await;
         if matches!(admitted, Err(PoolError::Full { .. })) {
             self.metrics.compile_rejected.with_label_values(&["queue_full"]).inc();
@@ -160,7 +170,7 @@ impl Service {
             }
             Err(refused) => refused,
         };
-        let record = NewViolation { rule: name.cloned(), digest: Some(digest), ..unnamed(caller) };
+        let record = NewViolation { rule: name.cloned(), digest: Some(digest), refused: true, ..unnamed(caller) };
         Err(self.refusal(caller, refused, record).await?)
     }
 
@@ -187,25 +197,28 @@ impl Service {
         record: NewViolation,
     ) -> Result<ServiceError, ServiceError> {
         // A manifest is wrong by a slip of its author's; what the gate refuses would have been run.
-        let (kind, severity) = match &refused {
-            Refused::Module(kind, _) => (*kind, kind.severity(false)),
-            Refused::Manifest(_) => (ViolationKind::ModuleInvalid, Severity::Low),
+        let of_kind = |kind: ViolationKind| (Kind::from(kind), Kind::from(kind).severity(false));
+        let ((kind, severity), record) = match &refused {
+            Refused::Module(kind, _) => (of_kind(*kind), record),
+            Refused::Stopped(violation, _) => (of_kind(violation.kind), record.with_evidence(violation)),
+            Refused::Manifest(_) => ((Kind::ModuleInvalid, Severity::Low), record),
             Refused::Other(_) => return Ok(refused.into_error(None)),
         };
-        let record = NewViolation { kind: kind.name(), severity, ..record };
+        let record = NewViolation { kind, severity, ..record };
         let id = self.record_violation(caller, &record).await?;
         Ok(refused.into_error(Some(id)))
     }
 }
 
-/// A record of a refusal, whose kind is not known yet.
+/// A record of a refusal, whose kind is said later.
 fn unnamed(caller: &Caller) -> NewViolation {
-    NewViolation::at_upload("", Severity::Low, caller.marks.clone(), caller.actor.id)
+    NewViolation::new(Kind::ModuleInvalid, false, caller.marks.clone(), Some(caller.actor.id))
 }
 
 impl Refused {
     fn into_error(self, violation: Option<uuid::Uuid>) -> ServiceError {
         match self {
+            Self::Stopped(of, detail) => ServiceError::ModuleRefused { kind: of.kind.name(), detail, violation },
             Self::Module(kind, detail) => ServiceError::ModuleRefused { kind: kind.name(), detail, violation },
             Self::Manifest(ManifestError { path, problem }) => ServiceError::Manifest { path, problem, violation },
             Self::Other(error) => error,

@@ -1,13 +1,11 @@
 //! Stopping a module for a tenant, and letting it go.
 
+use super::violations::check_note;
 use super::{Operator, Service, ServiceError};
 use crate::domain::audit::Chain;
 use crate::domain::caller::TenantId;
 use crate::domain::quarantine::Quarantine;
 use crate::domain::rule::RuleName;
-
-/// Characters of the longest reason.
-const REASON_CHARS: usize = 1_000;
 
 impl Service {
     /// Stops the module of a version for a tenant, under whatever name or version it has there; once more changes
@@ -23,14 +21,11 @@ impl Service {
         version: u32,
         reason: &str,
     ) -> Result<Quarantine, ServiceError> {
-        let control = |c: char| c.is_control() && c != '\n';
-        if reason.trim().is_empty() || reason.chars().count() > REASON_CHARS || reason.contains(control) {
-            let said = format!("a reason has 1 to {REASON_CHARS} characters, and no control characters but new lines");
-            return Err(ServiceError::BadText(said));
-        }
+        check_note("reason", reason)?;
         let change = self.change_by(&operator.actor, &operator.marks, None);
         let made = self.store.quarantine(tenant, name, version, reason, &change).await?;
         self.changed(Chain(Some(tenant)));
+        self.news.come();
         tracing::warn!(%tenant, rule = %name, version, digest = %made.digest, "a module was put in quarantine");
         Ok(made)
     }
@@ -49,6 +44,7 @@ impl Service {
         let change = self.change_by(&operator.actor, &operator.marks, None);
         let released = self.store.release(tenant, name, version, &change).await?;
         self.changed(Chain(Some(tenant)));
+        self.news.come();
         tracing::warn!(%tenant, rule = %name, version, digest = %released.digest, "a module was let go");
         Ok(released)
     }

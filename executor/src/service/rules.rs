@@ -6,7 +6,7 @@ use rulebox_dsl::diagnostic::Report;
 use rulebox_dsl::manifest::Manifest;
 use rulebox_dsl::span::LineIndex;
 use rulebox_dsl::testing;
-use rulebox_sandbox::{Digest, Messages, Severity};
+use rulebox_sandbox::{Digest, Messages};
 
 use super::modules::Upload;
 use super::tenant_limits::InForce;
@@ -15,8 +15,8 @@ use crate::domain::audit::Chain;
 use crate::domain::caller::TenantId;
 use crate::domain::idempotency::{Claim, IdempotentRequest, Made};
 use crate::domain::rule::{NewVersion, Rule, RuleName, Version};
-use crate::domain::violation::{COST_LIMIT, NewViolation};
-use crate::execution::compile::Compiled;
+use crate::domain::violation::{Kind, NewViolation};
+use crate::execution::compile::{Compiled, over_cost};
 use crate::execution::modules::LoadError;
 use crate::store::{Precondition, Selection, StoreError};
 
@@ -122,6 +122,7 @@ impl Service {
         let change = self.change(caller, claim);
         let version = self.store.create_rule(caller.tenant, &name, &version, &limits.of_store(), &change).await?;
         self.changed(Chain(Some(caller.tenant)));
+        self.check_upload(caller, &version);
         Ok(Uploaded { version, warnings })
     }
 
@@ -148,6 +149,7 @@ impl Service {
                 .add_version(caller.tenant, name, &version, precondition, &limits.of_store(), &change)
                 .await?;
             self.changed(Chain(Some(caller.tenant)));
+            self.check_upload(caller, &version);
             Ok(Uploaded { version, warnings })
         };
         let again = async |made| self.uploaded_before(caller, made).await;
@@ -180,7 +182,7 @@ impl Service {
         let limit = self.settings.compile.bar_fuel;
         let load = move |compiled: Compiled| {
             let digest = Digest::of(&compiled.module);
-            let too_costly = compiled.manifest.cost.as_ref().is_some_and(|cost| cost.bar > limit);
+            let too_costly = over_cost(&compiled.manifest, limit).is_some();
             let loaded = if too_costly {
                 Ok(())
             } else {
@@ -197,11 +199,12 @@ impl Service {
         if let Err(error) = loaded {
             // What our own compiler made was refused by our own gate: our fault, and nothing is stored.
             if let LoadError::Refused(refusal) = &*error {
-                let severity = Severity::Critical.min(refusal.kind.severity(true));
+                let kind = Kind::from(refusal.kind);
                 let record = NewViolation {
                     rule: name.cloned(),
                     digest: Some(version.digest),
-                    ..NewViolation::at_upload(refusal.kind.name(), severity, caller.marks.clone(), caller.actor.id)
+                    refused: true,
+                    ..NewViolation::new(kind, true, caller.marks.clone(), Some(caller.actor.id))
                 };
                 self.record_violation(caller, &record).await?;
             }
@@ -212,14 +215,8 @@ impl Service {
 
     fn over_cost(&self, manifest: &Manifest) -> Option<ServiceError> {
         let limit = self.settings.compile.bar_fuel;
-        let cost = manifest.cost.as_ref()?.bar;
-        (cost > limit).then(|| ServiceError::Cost {
-            rule: manifest.name.clone(),
-            of: "one bar".to_owned(),
-            cost,
-            limit,
-            violation: None,
-        })
+        let cost = over_cost(manifest, limit)?;
+        Some(ServiceError::Cost { rule: manifest.name.clone(), of: "one bar".to_owned(), cost, limit, violation: None })
     }
 
     async fn record_cost(
@@ -233,9 +230,10 @@ impl Service {
         let record = NewViolation {
             rule: name.cloned(),
             digest: Some(digest),
+            refused: true,
             fuel_used: cost,
             fuel_limit: limit,
-            ..NewViolation::at_upload(COST_LIMIT, Severity::Low, caller.marks.clone(), caller.actor.id)
+            ..NewViolation::new(Kind::CostLimit, true, caller.marks.clone(), Some(caller.actor.id))
         };
         let id = self.record_violation(caller, &record).await?;
         Ok(ServiceError::Cost { rule, of, cost, limit, violation: Some(id) })

@@ -3,7 +3,7 @@
 use rulebox_abi::Verdict;
 use rulebox_sandbox::{RunError, RunReport, Violation};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::admission::Reserved;
@@ -14,6 +14,7 @@ use crate::domain::usage::Usage;
 use crate::domain::violation::NewViolation;
 use crate::execution::pool::PoolError;
 use crate::execution::run::{Bound, Ran};
+use crate::telemetry::spans;
 
 impl Service {
     /// Does what must not be lost if the client goes away: it runs to its end all the same, and hears of it by the
@@ -38,15 +39,15 @@ impl Service {
         &self,
         caller: &Caller,
         mode: &str,
-        results: Vec<(Result<Ran, RunError>, Bound)>,
+        results: Vec<(Result<Ran, RunError>, Bound, Span)>,
         reserved: Reserved,
     ) -> Result<Vec<Result<Ran, RuleStopped>>, ServiceError> {
-        let each = results.iter().map(|(result, _)| used(result.as_ref().map(|ran| (&ran.run.counts, &ran.report))));
+        let each = results.iter().map(|(result, ..)| used(result.as_ref().map(|ran| (&ran.run.counts, &ran.report))));
         reserved.settle(each.fold(Usage::NONE, Usage::plus)).await;
         let mut settled = Vec::with_capacity(results.len());
-        for (result, bound) in results {
-            self.count(caller, mode, &bound, &result);
-            settled.push(self.settle(caller, &bound, result).await);
+        for (result, bound, span) in results {
+            span.in_scope(|| self.count(caller, mode, &bound, &result));
+            settled.push(self.settle(caller, &bound, result).instrument(span).await);
         }
         settled.into_iter().collect()
     }
@@ -59,19 +60,23 @@ impl Service {
         result: Result<Ran, RunError>,
     ) -> Result<Result<Ran, RuleStopped>, ServiceError> {
         let runnable = &bound.runnable;
-        match result {
-            Ok(ran) => Ok(Ok(ran)),
-            Err(error) => match self.stopped(caller, runnable, bound.compiled(), error).await? {
-                ServiceError::Violation { kind, detail, id, .. } => Ok(Err(RuleStopped {
-                    rule: runnable.rule.clone(),
-                    version: runnable.version,
-                    digest: runnable.digest,
-                    kind,
-                    detail,
-                    violation: id,
-                })),
-                other => Err(other),
+        let why = match result {
+            Ok(ran) => match self.overran(caller, bound, ran.run.bars, &ran.report).await? {
+                None => return Ok(Ok(ran)),
+                Some(why) => why,
             },
+            Err(error) => self.stopped(caller, runnable, bound.compiled(), error).await?,
+        };
+        match why {
+            ServiceError::Violation { kind, detail, id, .. } => Ok(Err(RuleStopped {
+                rule: runnable.rule.clone(),
+                version: runnable.version,
+                digest: runnable.digest,
+                kind,
+                detail,
+                violation: id,
+            })),
+            other => Err(other),
         }
     }
 
@@ -121,7 +126,8 @@ impl Service {
         self.count_run(caller, mode, bound, counted);
     }
 
-    /// Counts the run of one rule: its bars by verdict and what it used, or why there is neither.
+    /// Counts the run of one rule, whose span is the current one: its bars by verdict and what it used, or why there
+    /// is neither.
     pub(super) fn count_run(
         &self,
         caller: &Caller,
@@ -129,7 +135,7 @@ impl Service {
         bound: &Bound,
         result: Result<(&Counts, &RunReport), &RunError>,
     ) {
-        let tenant = caller.tenant.to_string();
+        let tenant = self.metrics.tenants.label(caller.tenant);
         let Usage { bars, fuel, .. } = used(result);
         self.metrics.fuel.with_label_values(&[&tenant]).inc_by(fuel);
         let outcome = match result {
@@ -150,6 +156,7 @@ impl Service {
             self.metrics.faults.with_label_values(&[&tenant]).inc();
         }
         self.metrics.evaluations.with_label_values(&[mode, outcome, &tenant]).inc();
+        spans::evaluated(&Span::current(), outcome, bars, fuel);
         tracing::debug!(rule = %bound.runnable.rule, version = bound.runnable.version, outcome, fuel, "evaluated");
     }
 }

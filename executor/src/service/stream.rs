@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use rulebox_abi::Verdict;
 use rulebox_dsl::manifest::Manifest;
-use rulebox_sandbox::{Limits, RunError};
+use rulebox_sandbox::{Limits, RunError, RunReport};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::admission::Reserved;
 use super::{Caller, Service, ServiceError};
@@ -21,6 +21,7 @@ use crate::execution::prepared::Prepared;
 use crate::execution::shares::Share;
 use crate::execution::stream::{StreamRun, batch_fuel, rows_a_batch};
 use crate::store::{Selection, StoreError};
+use crate::telemetry::spans;
 
 const MODE: &str = "stream";
 /// Between two tries for fuel.
@@ -54,6 +55,8 @@ pub struct Stream {
     stop: CancellationToken,
     tally: Tally,
     began: Instant,
+    /// From its first bar to its last.
+    span: Span,
     _gone: DropGuard,
     _turn: (Share, Place),
 }
@@ -83,6 +86,7 @@ struct Tally {
     bars: usize,
     counts: Counts,
     fuel: u64,
+    texts_cut: u64,
 }
 
 impl Service {
@@ -112,6 +116,7 @@ impl Service {
             move || StreamRun::start(prepared, &params, &limits, events, stop)
         };
         let rows_a_batch = rows_a_batch(&prepared, &limits, self.settings.compile.bar_fuel);
+        let span = spans::evaluation(&Span::current(), MODE, &runnable);
         let stream = Stream {
             service: self.clone(),
             caller: caller.clone(),
@@ -124,6 +129,7 @@ impl Service {
             stop,
             tally: Tally::default(),
             began,
+            span,
             _turn: turn,
         };
         // A module may break a limit in its setup: that is recorded, whoever has gone away.
@@ -132,7 +138,8 @@ impl Service {
                 Ok(run) => Ok(Stream { run: Some(Box::new(run)), ..stream }),
                 Err(error) => {
                     let compiled = stream.prepared.manifest.cost.is_some();
-                    Err(service.stopped(&caller, &stream.runnable, compiled, error).await?)
+                    let stopped = service.stopped(&caller, &stream.runnable, compiled, error);
+                    Err(stopped.instrument(stream.span.clone()).await?)
                 }
             }
         })
@@ -206,13 +213,22 @@ impl Stream {
             Ok(ran) => ran,
             Err(error) => return (None, Err(error.into())),
         };
+        let cut = run.report().texts_cut.saturating_sub(self.tally.texts_cut);
+        let report = RunReport { texts_cut: cut, ..run.report() };
         reserved.settle(self.account(&run, result.is_err())).await;
         self.run = Some(run);
+        let compiled = self.prepared.manifest.cost.is_some();
+        if !compiled {
+            let recorded = self.service.texts_cut(&self.caller, &self.runnable, &report);
+            if let Err(unrecorded) = recorded.instrument(self.span.clone()).await {
+                return (Some(value), Err(unrecorded));
+            }
+        }
         match result {
             Ok(()) => (Some(value), Ok(())),
             Err(error) => {
-                let compiled = self.prepared.manifest.cost.is_some();
-                let stopped = self.service.stopped(&self.caller, &self.runnable, compiled, error).await;
+                let stopped = self.service.stopped(&self.caller, &self.runnable, compiled, error);
+                let stopped = stopped.instrument(self.span.clone()).await;
                 (Some(value), Err(stopped.unwrap_or_else(|unrecorded| unrecorded)))
             }
         }
@@ -257,7 +273,7 @@ impl Stream {
         let fuel = report.fuel.saturating_sub(self.tally.fuel);
         let bars = run.bars().saturating_sub(self.tally.bars) as u64;
         let metrics = &self.service.metrics;
-        let tenant = self.caller.tenant.to_string();
+        let tenant = metrics.tenants.label(self.caller.tenant);
         metrics.fuel.with_label_values(&[&tenant]).inc_by(fuel);
         metrics.bars.with_label_values(&[MODE]).inc_by(bars);
         let begins = self.tally.bars == 0 && (bars > 0 || stopped);
@@ -265,13 +281,14 @@ impl Stream {
         if peak > metrics.guest_memory_peak.get() {
             metrics.guest_memory_peak.set(peak);
         }
-        self.tally = Tally { bars: run.bars(), counts: run.changes().counts, fuel: report.fuel };
+        let RunReport { fuel: in_all, texts_cut, .. } = report;
+        self.tally = Tally { bars: run.bars(), counts: run.changes().counts, fuel: in_all, texts_cut };
         Usage { evaluations: u64::from(begins), bars, fuel, ..Usage::NONE }
     }
 
     /// Ends the stream, and gives what was said of its bars.
     pub fn finish(mut self, end: StreamEnd) -> RuleRun {
-        let Tally { bars, counts, fuel } = self.tally;
+        let Tally { bars, counts, fuel, .. } = self.tally;
         let worst = || Verdict::ALL.into_iter().rev().find(|&verdict| counts.of(verdict) > 0).unwrap_or(Verdict::Ok);
         let outcome = match end {
             StreamEnd::Whole => worst().name(),
@@ -279,8 +296,9 @@ impl Stream {
             StreamEnd::Cancelled => "cancelled",
             StreamEnd::Failed => "error",
         };
-        let tenant = self.caller.tenant.to_string();
         let metrics = &self.service.metrics;
+        let tenant = metrics.tenants.label(self.caller.tenant);
+        spans::evaluated(&self.span, outcome, bars as u64, fuel);
         metrics.evaluations.with_label_values(&[MODE, outcome, &tenant]).inc();
         if counts.of(Verdict::Fault) > 0 {
             metrics.faults.with_label_values(&[&tenant]).inc();

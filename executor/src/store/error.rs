@@ -1,5 +1,6 @@
 //! Why an operation of the store did not happen.
 
+use crate::domain::caller::TenantId;
 use crate::domain::rule::{RuleName, StorageLimit};
 use crate::domain::tenant::TenantName;
 
@@ -55,6 +56,32 @@ pub enum StoreError {
     /// That module is not stopped for the tenant.
     #[error("version {1} of rule `{0}` is not in quarantine")]
     NotQuarantined(RuleName, u32),
+    /// There is no such violation, or it is another tenant's.
+    #[error("there is no such violation")]
+    NoViolation,
+    /// A reviewer is done with the violation.
+    #[error("the violation is resolved")]
+    Resolved,
+    /// There is no such webhook, or it is another tenant's.
+    #[error("there is no such webhook")]
+    NoWebhook,
+    /// The tenant has as many webhooks as it may have.
+    #[error("the tenant has {limit} webhooks, and may have no more")]
+    WebhooksLimit {
+        /// How many it may have.
+        limit: u64,
+    },
+    /// There is no such delivery, or it is another tenant's.
+    #[error("there is no such delivery")]
+    NoDelivery,
+    /// A row that was asked for as one tenant's is another's: this must never happen.
+    #[error("a row of `{table}` is another tenant's than was asked for")]
+    CrossTenant {
+        /// The table.
+        table: &'static str,
+        /// Whose rows were asked for.
+        asked: TenantId,
+    },
     /// Another try of the same request went past this one.
     #[error("another try of this request was quicker")]
     ClaimLost,
@@ -90,6 +117,9 @@ pub enum Unavailable {
     /// A row cannot be read: another program, or a later version, wrote it.
     #[error("the store has a row that cannot be read: {0}")]
     Row(String),
+    /// A fault of ours ended what was asked of it.
+    #[error("what was asked of the store ended by a fault of the service: {0}")]
+    Panicked(String),
     /// Anything else.
     #[error("the store failed: {0}")]
     Other(#[source] sqlx::Error),
@@ -107,6 +137,7 @@ impl Unavailable {
             Self::Away(_) => "away",
             Self::Slow(_) => "slow",
             Self::Row(_) => "row",
+            Self::Panicked(_) => "panicked",
             Self::Other(_) => "other",
         }
     }

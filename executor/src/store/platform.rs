@@ -23,6 +23,12 @@ pub struct Old {
     pub keys: At,
     /// What was used in hours that began before.
     pub usage: At,
+    /// Events of the security feed from before.
+    pub events: At,
+    /// Deliveries that were taken or given up before, and those that nobody could be told of since before.
+    pub outbox: At,
+    /// Windows in which something is a repeat that were opened before.
+    pub windows: At,
 }
 
 /// How much a retention removed.
@@ -36,12 +42,41 @@ pub struct Removed {
     pub keys: u64,
     /// Counters of usage.
     pub usage: u64,
+    /// Events of the security feed.
+    pub events: u64,
+    /// Deliveries.
+    pub outbox: u64,
+    /// Windows in which something would have been a repeat.
+    pub windows: u64,
+}
+
+/// Connections to the database that are open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenConnections {
+    /// That nobody uses now.
+    pub idle: u32,
+    /// That somebody uses.
+    pub used: u32,
+}
+
+impl OpenConnections {
+    /// Of a pool of `size`, of which so many are idle.
+    pub(super) fn of(size: u32, idle: usize) -> Self {
+        let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(size);
+        Self { idle, used: size - idle }
+    }
+
+    /// Of two pools.
+    pub(super) const fn plus(self, other: Self) -> Self {
+        Self { idle: self.idle + other.idle, used: self.used + other.used }
+    }
 }
 
 impl Removed {
     /// Whether there was something to remove.
     pub const fn any(&self) -> bool {
-        self.violations > 0 || self.requests > 0 || self.keys > 0 || self.usage > 0
+        let Self { violations, requests, keys, usage, events, outbox, windows } = *self;
+        violations > 0 || requests > 0 || keys > 0 || usage > 0 || events > 0 || outbox > 0 || windows > 0
     }
 }
 
@@ -151,6 +186,18 @@ pub trait PlatformStore: Send + Sync + std::fmt::Debug + 'static {
     /// If the store fails.
     async fn remove_audit(&self, chain: Chain, seq: u64, seal: &Seal, proof: &Seal) -> Result<u64, StoreError>;
 
+    /// When somebody last wrote down that a backup had succeeded.
+    ///
+    /// # Errors
+    /// If the store fails.
+    async fn backup_at(&self) -> Result<Option<At>, StoreError>;
+
+    /// Writes down that a backup has succeeded now, and when that is.
+    ///
+    /// # Errors
+    /// If the store fails.
+    async fn backed_up(&self, change: &Change) -> Result<At, StoreError>;
+
     /// Keeps what was used, as counters read now. To keep a reading twice, or one before it after it, changes nothing.
     ///
     /// # Errors
@@ -171,6 +218,9 @@ pub trait PlatformStore: Send + Sync + std::fmt::Debug + 'static {
 
     /// Closes it, once what is under way is over.
     async fn close(&self);
+
+    /// How many connections are open.
+    fn connections(&self) -> OpenConnections;
 
     /// How long an operation may wait until it begins.
     fn patience(&self) -> Duration;

@@ -1,12 +1,10 @@
-//! Rules and what their modules did.
+//! Rules.
 
 use async_trait::async_trait;
-use uuid::Uuid;
 
 use super::{Change, StoreError};
 use crate::domain::caller::TenantId;
 use crate::domain::rule::{Most, NewVersion, Rule, RuleName, Runnable, Storage, StoredModule, Version};
-use crate::domain::violation::NewViolation;
 
 /// Which rules to run.
 #[derive(Clone, Debug)]
@@ -143,10 +141,4 @@ pub trait RuleStore: Send + Sync + 'static {
     /// [`StoreError::NoRule`], [`StoreError::NoVersion`], [`StoreError::NotActive`]; [`StoreError::Archived`] for an
     /// archived rule without a version.
     async fn runnable(&self, tenant: TenantId, selection: &Selection) -> Result<Vec<Runnable>, StoreError>;
-
-    /// Records a violation. A repeat of one (rule, version, kind) within a minute adds to the count of the first.
-    ///
-    /// # Errors
-    /// If the store fails.
-    async fn record_violation(&self, tenant: TenantId, violation: &NewViolation) -> Result<Uuid, StoreError>;
 }

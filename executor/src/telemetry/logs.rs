@@ -2,11 +2,14 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
+use tracing::Metadata;
+use tracing_subscriber::filter::{FilterExt, FilterFn, LevelFilter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
+use super::spans;
+use super::traces::Traces;
 use crate::config::{Log, LogFormat};
 
 /// Why there are no logs.
@@ -20,23 +23,31 @@ pub enum LogError {
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts the process's logs.
+/// Starts the process's logs, and hands its spans to `traces`.
+///
+/// What is logged does not decide what is traced, nor the other way round: each has a filter of its own.
 ///
 /// # Errors
 /// If the filter cannot be read, or logs have been started before.
-pub fn start(settings: &Log) -> Result<(), LogError> {
-    let filter = EnvFilter::try_new(&settings.filter)?;
+pub fn start(settings: &Log, traces: Option<&Traces>) -> Result<(), LogError> {
+    // A line says to which request it belongs, however little is logged; and to that, not to a span below it that is for
+    // traces alone. The hints keep lines cheap that nobody reads.
+    let own = FilterFn::new(spans::is_own).with_max_level_hint(LevelFilter::INFO);
+    let of_request = FilterFn::new(|metadata: &Metadata<'_>| metadata.target() != spans::TARGET);
+    let of_request = of_request.with_max_level_hint(LevelFilter::TRACE);
+    let filter = EnvFilter::try_new(&settings.filter)?.or(own).and(of_request);
     let json = match settings.format {
         LogFormat::Json => true,
         LogFormat::Pretty => false,
         LogFormat::Auto => !std::io::stderr().is_terminal(),
     };
-    let registry = tracing_subscriber::registry().with(filter);
-    if json {
+    let written: Box<dyn Layer<Registry> + Send + Sync> = if json {
         let lines = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
-        registry.with(lines.with_writer(std::io::stderr)).try_init()?;
+        lines.with_writer(std::io::stderr).with_filter(filter).boxed()
     } else {
-        registry.with(fmt::layer().compact().with_target(false).with_writer(std::io::stderr)).try_init()?;
-    }
+        fmt::layer().compact().with_target(false).with_writer(std::io::stderr).with_filter(filter).boxed()
+    };
+    let layers: Vec<_> = std::iter::once(written).chain(traces.map(Traces::layer)).collect();
+    tracing_subscriber::registry().with(layers).try_init()?;
     Ok(())
 }

@@ -1,11 +1,14 @@
 //! Metrics. No label ever holds a rule, a user, a version or a message; what an alert watches starts at 0.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
     Encoder, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::tenants::Tenants;
 use crate::domain::violation;
 
 /// All metrics of the process. Cheap to clone.
@@ -34,6 +37,8 @@ pub struct Metrics {
     pub bars: IntCounterVec,
     /// Runs of a rule that ended in a fault, by tenant.
     pub faults: IntCounterVec,
+    /// The tenants that labels name.
+    pub tenants: Tenants,
     /// Units of fuel used, by tenant.
     pub fuel: IntCounterVec,
     /// The most bytes of linear memory that a run has had.
@@ -46,14 +51,43 @@ pub struct Metrics {
     pub violations: IntCounterVec,
     /// Violations, by tenant and severity.
     pub tenant_violations: IntCounterVec,
+    /// Violations that nobody has looked at, by severity, in the whole service.
+    pub violations_open: IntGaugeVec,
+    /// Modules in quarantine, by tenant, in the whole service.
+    rules_quarantined: IntGaugeVec,
+    /// The tenants that it has been set for.
+    quarantined: Arc<Mutex<BTreeMap<String, i64>>>,
+    /// Modules held against their texts, by source (`upload`, `sample`) and result.
+    pub differential_checks: IntCounterVec,
+    /// Tries to deliver to webhooks, by result: `delivered`, `failed`, `dead`.
+    pub webhook_deliveries: IntCounterVec,
+    /// Pushes of alerts to Alertmanager, by result: `taken`, `failed`.
+    pub alert_pushes: IntCounterVec,
+    /// Deliveries and alerts that wait, in the whole service.
+    pub outbox_backlog: IntGauge,
     /// Looks into the caches of modules, by tier and result.
     pub module_cache: IntCounterVec,
     /// What tenants asked to take, by policy and decision.
     pub ratelimit_decisions: IntCounterVec,
     /// 1 if what the service needs is there.
     pub dependency_up: IntGaugeVec,
+    /// Connections to the database, by state.
+    pub db_connections: IntGaugeVec,
+    /// What is looked at from time to time.
+    pub upkeep: Upkeep,
     /// Seconds since 1970 of the start.
     pub started: Gauge,
+}
+
+/// What is looked at from time to time, for alerts.
+#[derive(Clone, Debug)]
+pub struct Upkeep {
+    /// Chains of the audit log that are not as they were written.
+    pub audit_chains_broken: IntGauge,
+    /// Seconds since 1970 of the last backup; 0: there was none.
+    pub backup_last_success: IntGauge,
+    /// Seconds since 1970 of the end of certificates, by what they are for.
+    pub certificate_expiry: IntGaugeVec,
 }
 
 /// The metrics could not be made or written: a fault of this program's.
@@ -90,6 +124,41 @@ impl Maker {
         self.0.register(Box::new(made.clone()))?;
         Ok(made)
     }
+
+    /// What the process is and may have. Gives the gauge of its start, to be set.
+    fn about_process(&self) -> Result<Gauge, prometheus::Error> {
+        let started = Gauge::new("rulebox_start_time_seconds", "Start of the service, seconds since 1970.")?;
+        self.0.register(Box::new(started.clone()))?;
+        let build = self.gauges("rulebox_build_info", "1, labelled with what was built.", &["version", "tzdata"])?;
+        build.with_label_values(&[env!("CARGO_PKG_VERSION"), rulebox_dsl::calendar::tzdata_version()]).set(1);
+        if let Some(limit) = memory_limit() {
+            let most = self.gauge("rulebox_memory_limit_bytes", "What the process may have, by its control group.")?;
+            most.set(limit);
+        }
+        #[cfg(target_os = "linux")]
+        self.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(started)
+    }
+}
+
+impl Upkeep {
+    fn new(make: &Maker) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            audit_chains_broken: make.gauge(
+                "rulebox_audit_chains_broken",
+                "Chains of the audit log that are not as they were written, when they were last verified.",
+            )?,
+            backup_last_success: make.gauge(
+                "rulebox_backup_last_success_timestamp_seconds",
+                "When a backup last succeeded, as `rulebox backup record` wrote down; 0: never.",
+            )?,
+            certificate_expiry: make.gauges(
+                "rulebox_certificate_expiry_timestamp_seconds",
+                "When the first of these certificates is over.",
+                &["certificate"],
+            )?,
+        })
+    }
 }
 
 impl Metrics {
@@ -116,12 +185,7 @@ impl Metrics {
     /// If two have one name.
     pub fn new() -> Result<Self, MetricsError> {
         let make = Maker(Registry::new());
-        let started = Gauge::new("rulebox_start_time_seconds", "Start of the service, seconds since 1970.")?;
-        make.0.register(Box::new(started.clone()))?;
-        let build = make.gauges("rulebox_build_info", "1, labelled with what was built.", &["version", "tzdata"])?;
-        build.with_label_values(&[env!("CARGO_PKG_VERSION"), rulebox_dsl::calendar::tzdata_version()]).set(1);
-        #[cfg(target_os = "linux")]
-        make.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let started = make.about_process()?;
         let metrics = Self {
             http_duration: make.seconds(
                 "http_server_request_duration_seconds",
@@ -173,9 +237,34 @@ impl Metrics {
                 "Violations by tenant.",
                 &["tenant", "severity"],
             )?,
+            violations_open: make.gauges(
+                "rulebox_violations_open",
+                "Violations that no reviewer has looked at, over all replicas.",
+                &["severity"],
+            )?,
+            rules_quarantined: make.gauges(
+                "rulebox_rules_quarantined",
+                "Modules in quarantine, over all replicas.",
+                &["tenant"],
+            )?,
+            quarantined: Arc::default(),
+            differential_checks: make.counter(
+                "rulebox_differential_checks_total",
+                "Modules held against the interpreter of their texts: at uploads, and for a sample of evaluations.",
+                &["source", "result"],
+            )?,
+            webhook_deliveries: make.counter(
+                "rulebox_webhook_deliveries_total",
+                "Tries to deliver to webhooks; `dead` was given up.",
+                &["result"],
+            )?,
+            alert_pushes: make.counter("rulebox_alert_pushes_total", "Pushes of alerts to Alertmanager.", &["result"])?,
+            outbox_backlog: make
+                .gauge("rulebox_outbox_backlog", "Deliveries that wait and alerts that last, over all replicas.")?,
+            tenants: Tenants::default(),
             module_cache: make.counter(
                 "rulebox_module_cache_requests_total",
-                "Looks into the cache of loaded modules.",
+                "Looks into the caches of modules: loaded ones (`memory`), and compiled code (`disk`, `redis`).",
                 &["tier", "result"],
             )?,
             ratelimit_decisions: make.counter(
@@ -184,6 +273,12 @@ impl Metrics {
                 &["policy", "decision"],
             )?,
             dependency_up: make.gauges("rulebox_dependency_up", "1 if the dependency answers.", &["dependency"])?,
+            db_connections: make.gauges(
+                "rulebox_db_pool_connections",
+                "Open connections to the database.",
+                &["state"],
+            )?,
+            upkeep: Upkeep::new(&make)?,
             started,
             registry: make.0,
         };
@@ -196,6 +291,9 @@ impl Metrics {
         for (kind, severity) in violation::kinds() {
             self.violations.with_label_values(&[kind, severity.name()]).reset();
         }
+        for severity in violation::SEVERITIES {
+            self.violations_open.with_label_values(&[severity.name()]).set(0);
+        }
         for reason in ["queue_full", "compile_killed"] {
             self.compile_rejected.with_label_values(&[reason]).reset();
         }
@@ -207,17 +305,56 @@ impl Metrics {
                 self.ratelimit_decisions.with_label_values(&[policy, decision]).reset();
             }
         }
+        for source in ["upload", "sample"] {
+            for result in ["same", "different", "skipped"] {
+                self.differential_checks.with_label_values(&[source, result]).reset();
+            }
+        }
+        for result in ["delivered", "failed", "dead"] {
+            self.webhook_deliveries.with_label_values(&[result]).reset();
+        }
+        for result in ["taken", "failed"] {
+            self.alert_pushes.with_label_values(&[result]).reset();
+        }
         for reason in Self::WS_ENDS {
             self.ws_disconnects.with_label_values(&[reason]).reset();
         }
         for result in ["hit", "miss"] {
             self.module_cache.with_label_values(&["memory", result]).reset();
         }
+        for tier in ["disk", "redis"] {
+            for result in ["hit", "miss", "tampered", "failed"] {
+                self.module_cache.with_label_values(&[tier, result]).reset();
+            }
+        }
         for mode in ["bar", "columns", "session", "stream"] {
             self.bars.with_label_values(&[mode]).reset();
         }
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         self.started.set(since.unwrap_or(Duration::ZERO).as_secs_f64());
+    }
+
+    /// Sets how many modules each tenant has in quarantine. One that has none any more is shown with 0 once, so that who
+    /// watches it sees it go.
+    pub fn set_quarantined(&self, now: &BTreeMap<String, i64>) {
+        let mut shown = self.quarantined.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.retain(|tenant, n| {
+            if now.contains_key(tenant) {
+                return true;
+            }
+            if *n == 0 {
+                // It is there: nobody else removes it.
+                let _ = self.rules_quarantined.remove_label_values(&[tenant]);
+                return false;
+            }
+            *n = 0;
+            self.rules_quarantined.with_label_values(&[tenant]).set(0);
+            true
+        });
+        for (tenant, n) in now {
+            self.rules_quarantined.with_label_values(&[tenant]).set(*n);
+            shown.insert(tenant.clone(), *n);
+        }
     }
 
     /// All metrics as Prometheus reads them.
@@ -229,6 +366,11 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
+
+/// Bytes that the control group of a container allows, if it has a limit.
+fn memory_limit() -> Option<i64> {
+    std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

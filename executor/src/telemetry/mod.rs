@@ -1,7 +1,11 @@
-//! What the service says of itself: logs and metrics.
+//! What the service says of itself: logs, metrics and traces.
 
 pub mod logs;
 pub mod metrics;
+pub mod spans;
+pub mod tenants;
+pub mod traceparent;
+pub mod traces;
 
 /// An error and everything under it, as a log line has it: JSON lines would show the error alone.
 pub fn chain(error: &dyn std::error::Error) -> String {

@@ -204,6 +204,16 @@ fn a_tail_that_was_cut_with_its_head_is_found_by_what_was_written_down() {
 }
 
 #[test]
+fn a_backup_is_written_down() {
+    let room = Room::new();
+    assert!(room.rulebox(&["backup", "record"]).refused(2).contains("there is no store"));
+    room.rulebox(&["tenant", "create", "acme"]).ok();
+    assert!(room.rulebox(&["backup", "record"]).ok().starts_with("backed up at 20"));
+    assert!(room.rulebox(&["audit", "list", "--platform"]).ok().contains("backup.record"));
+    assert!(room.rulebox(&["audit", "verify"]).ok().contains("whole  2 entries  platform"));
+}
+
+#[test]
 fn secrets_may_be_in_files() {
     let room = Room::new();
     let secret = "a secret of the room, of 32 bytes or more";

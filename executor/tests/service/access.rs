@@ -22,6 +22,8 @@ const KEYS: &[&str] = &["tenant-admin", "admin"];
 const AUDIT: &[&str] = &["tenant-admin", "admin", "security"];
 const ADMIN: &[&str] = &["admin"];
 const SECURITY: &[&str] = &["security"];
+const HOOKS: &[&str] = &["tenant-admin"];
+const REVIEW: &[&str] = &["author", "tenant-admin", "security"];
 
 fn none() -> Value {
     Value::Null
@@ -33,6 +35,11 @@ fn source() -> Value {
 
 fn version() -> Value {
     json!({ "version": 1 })
+}
+
+/// A name that stands for nothing: nobody is sent anything.
+fn webhook() -> Value {
+    json!({"url": "https://hooks.invalid/rulebox"})
 }
 
 fn bar() -> Value {
@@ -86,6 +93,21 @@ pub const OPERATIONS: &[Operation] = &[
     op("DELETE", "/v1/sessions/{id}", READERS, none),
     op("POST", "/v1/rules/{name}/quarantine", SECURITY, || json!({"version": 1, "reason": "a test"})),
     op("POST", "/v1/rules/{name}/release", SECURITY, version),
+    op("POST", "/v1/rules/{name}/break-glass", SECURITY, || json!({"version": 1, "reason": "a test"})),
+    op("GET", "/v1/violations", REVIEW, none),
+    op("GET", "/v1/violations/{id}", REVIEW, none),
+    op("GET", "/v1/violations/stream", REVIEW, none),
+    op("POST", "/v1/violations/{id}/acknowledge", SECURITY, none),
+    op("POST", "/v1/violations/{id}/resolve", SECURITY, || json!({"note": "a test"})),
+    op("POST", "/v1/webhooks", HOOKS, webhook),
+    op("GET", "/v1/webhooks", HOOKS, none),
+    op("GET", "/v1/webhooks/{id}", HOOKS, none),
+    op("PATCH", "/v1/webhooks/{id}", HOOKS, || json!({"severity": "high"})),
+    op("POST", "/v1/webhooks/{id}/rotate", HOOKS, none),
+    op("POST", "/v1/webhooks/{id}/test", HOOKS, none),
+    op("GET", "/v1/webhooks/{id}/deliveries", HOOKS, none),
+    op("POST", "/v1/webhooks/{id}/deliveries/{delivery}/replay", HOOKS, none),
+    op("DELETE", "/v1/webhooks/{id}", HOOKS, none),
     op("DELETE", "/v1/rules/{name}", AUTHOR, none),
 ];
 
@@ -94,7 +116,7 @@ impl Operation {
     fn address(&self, key_id: &str) -> String {
         let path = self.path.replace("{name}", "drawdown").replace("{version}", "1");
         let path = path.replace("{tenant}", "default").replace("{id}", key_id);
-        if self.path.ends_with("/quarantine") || self.path.ends_with("/release") {
+        if ["/quarantine", "/release", "/break-glass"].iter().any(|end| self.path.ends_with(end)) {
             return format!("{path}?tenant=default");
         }
         path
@@ -106,6 +128,21 @@ impl Operation {
             // A session of the first tenant, which it may end.
             let session = server.post("/v1/sessions", &json!({"rules": "*"})).await.ok();
             self.path.replace("{id}", session["id"].as_str().unwrap())
+        } else if self.path.starts_with("/v1/violations/") {
+            // One of the first tenant's: a cursor that it has not got here.
+            let forged = format!("/v1/rules?cursor={}", "A".repeat(80));
+            server.get(&forged).await.problem(400, "invalid_query");
+            let list = server.get("/v1/violations?limit=1").await.ok();
+            self.path.replace("{id}", list["violations"][0]["id"].as_str().unwrap())
+        } else if self.path.starts_with("/v1/webhooks/") {
+            // One of the first tenant's, and something that it was sent.
+            let list = server.get("/v1/webhooks?limit=1").await.ok();
+            let id = match list["webhooks"][0]["id"].as_str() {
+                Some(id) => id.to_owned(),
+                None => server.post("/v1/webhooks", &webhook()).await.ok()["id"].as_str().unwrap().to_owned(),
+            };
+            let test = send(server.request(Method::POST, &format!("/v1/webhooks/{id}/test"))).await.ok();
+            self.path.replace("{id}", &id).replace("{delivery}", test["id"].as_str().unwrap())
         } else {
             self.address(key_id)
         };
@@ -115,6 +152,10 @@ impl Operation {
         };
         if self.path.ends_with("/activate") || self.method == "DELETE" {
             request = request.header("if-match", "*");
+        }
+        if self.path.ends_with("/violations/stream") {
+            // It would not end by itself.
+            request = request.header("last-event-id", "none");
         }
         let body = (self.body)();
         send(if body.is_null() { request } else { request.json(&body) }).await

@@ -11,6 +11,7 @@ use rulebox::auth::key::ApiKey;
 use rulebox::config::Config;
 use rulebox::domain::audit::Chain;
 use rulebox::domain::caller::{Actor, Role};
+use rulebox::execution::engine::Engine;
 use rulebox::store::Change;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -132,9 +133,26 @@ impl Server {
         (Self::over(directory, settings, None).await, admin, security)
     }
 
+    /// The same, with something around what runs modules.
+    pub async fn around(
+        change: impl FnOnce(&mut Config),
+        around: impl FnOnce(Arc<dyn Engine>) -> Arc<dyn Engine>,
+    ) -> (Self, String, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = config(directory.path());
+        change(&mut settings);
+        let admin = platform_key(&settings, Role::Admin).await;
+        let security = platform_key(&settings, Role::Security).await;
+        let app = App::start_around(settings, around).await.unwrap();
+        (Self::of(app, directory, None), admin, security)
+    }
+
     /// Over a directory that may hold a store already.
     pub async fn over(directory: TempDir, settings: Config, key: Option<String>) -> Self {
-        let app = App::start(settings).await.unwrap();
+        Self::of(App::start(settings).await.unwrap(), directory, key)
+    }
+
+    fn of(app: App, directory: TempDir, key: Option<String>) -> Self {
         let base = format!("http://{}", app.api_address().unwrap());
         let health = format!("http://{}", app.health_address().unwrap());
         let key = key.or_else(|| Some(app.first_key()?.expose_secret().to_owned())).unwrap();

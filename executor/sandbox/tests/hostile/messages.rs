@@ -67,13 +67,15 @@ fn what_is_no_text_is_cleaned_and_what_is_long_is_cut() {
     let sandbox = sandbox();
     let flagged = [100.0];
     let module = load(&sandbox, &text("message_of_controls")).unwrap();
-    let said = run(&module, &flagged, &selftest::limits()).1;
+    let (report, said) = run(&module, &flagged, &selftest::limits());
     assert_eq!(texts(&said), [(0, "\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd} evil")]);
+    assert_eq!(report.unwrap().texts_cut, 0);
 
     // All of its memory, from 96 on.
     let whole = r#"(func (export "rulebox_message") (param i32) (result i64) (i64.const 0x000000600001ffa0))"#;
     let module = load(&sandbox, whole).unwrap();
-    let said = run(&module, &flagged, &selftest::limits()).1;
+    let (report, said) = run(&module, &flagged, &selftest::limits());
+    assert_eq!(report.unwrap().texts_cut, 1);
     let [(0, text)] = said.messages.as_slice() else { panic!("{:?}", said.messages) };
     assert!(text.len() <= 1024 && text.ends_with('…'), "{} bytes", text.len());
 

@@ -98,6 +98,18 @@ codes! {
         "`GET /v1/tenants` lists them by name.";
     NOT_QUARANTINED = "not_quarantined", NOT_FOUND, "That module is not in quarantine",
         "It was let go already, or never stopped for this tenant.";
+    VIOLATION_NOT_FOUND = "violation_not_found", NOT_FOUND, "There is no such violation",
+        "Another tenant's is not there either; those that are old are removed after a while.";
+    WEBHOOK_NOT_FOUND = "webhook_not_found", NOT_FOUND, "There is no such webhook",
+        "`GET /v1/webhooks` lists those of the tenant with their ids.";
+    WEBHOOKS_LIMIT = "webhooks_limit", CONFLICT, "The tenant has as many webhooks as it may have",
+        "Delete one that is not needed. The setting `RULEBOX_WEBHOOKS__PER_TENANT` is the limit.";
+    INVALID_URL = "invalid_url", UNPROCESSABLE_ENTITY, "That cannot be the address of a webhook",
+        "A webhook has an https address on the internet, without a name or a password in it. Addresses that are          private, of this machine or reserved are refused, also where a name stands for one when something is          delivered.";
+    DELIVERY_NOT_FOUND = "delivery_not_found", NOT_FOUND, "There is no such delivery",
+        "`GET` on the webhook's deliveries lists them; those that are old are removed after a while.";
+    VIOLATION_RESOLVED = "violation_resolved", CONFLICT, "The violation is resolved",
+        "A reviewer is done with it. Should it happen again, that is another violation.";
     SESSION_NOT_FOUND = "session_not_found", NOT_FOUND, "There is no such session",
         "The tenant of this key has never had a session of that id.";
     METHOD_NOT_ALLOWED = "method_not_allowed", METHOD_NOT_ALLOWED, "The address does not take this method",

@@ -2,9 +2,11 @@
 
 use rulebox_sandbox::ViolationKind;
 
-use super::{Code, Problem, chain};
+use super::{Code, Problem, Raised, chain};
 use crate::auth::Denied;
+use crate::domain::audit::Chain;
 use crate::domain::session::SeqError;
+use crate::domain::violation::Kind;
 use crate::execution::bind::BindError;
 use crate::execution::modules::LoadError;
 use crate::execution::pool::PoolError;
@@ -45,6 +47,15 @@ impl From<StoreError> for Problem {
             StoreError::TenantTaken(_) => Code::TENANT_TAKEN,
             StoreError::NoKey => Code::KEY_NOT_FOUND,
             StoreError::NotQuarantined(..) => Code::NOT_QUARANTINED,
+            StoreError::NoViolation => Code::VIOLATION_NOT_FOUND,
+            StoreError::Resolved => Code::VIOLATION_RESOLVED,
+            StoreError::NoWebhook => Code::WEBHOOK_NOT_FOUND,
+            StoreError::WebhooksLimit { .. } => Code::WEBHOOKS_LIMIT,
+            StoreError::NoDelivery => Code::DELIVERY_NOT_FOUND,
+            StoreError::CrossTenant { table, asked } => {
+                let raised = Raised { kind: Kind::CrossTenant, owner: Chain(Some(asked)), subject: table.to_owned() };
+                return Self { raised: Some(raised.into()), ..Self::internal(&error) };
+            }
             StoreError::ClaimLost => {
                 return Self { retry_after: Some(1), ..Self::new(Code::REQUEST_IN_FLIGHT, detail) };
             }
@@ -69,7 +80,7 @@ impl From<Unavailable> for Problem {
                 ("the store cannot read what it holds, until its operator restores it", None)
             }
             Unavailable::Away(_) => ("the store does not answer now; try again", Some(1)),
-            Unavailable::Other(_) => ("the store cannot be used now", Some(5)),
+            Unavailable::Other(_) | Unavailable::Panicked(_) => ("the store cannot be used now", Some(5)),
         };
         Self { retry_after, ..Self::new(Code::UNAVAILABLE, detail) }
     }
@@ -170,7 +181,7 @@ impl From<ServiceError> for Problem {
             ServiceError::Name(_) => Self::new(Code::INVALID_NAME, detail),
             ServiceError::Bind(error) => error.into(),
             ServiceError::Cost { violation, .. } => Self {
-                violation: violation.map(|id| (crate::domain::violation::COST_LIMIT, id)),
+                violation: violation.map(|id| (Kind::CostLimit.name(), id).into()),
                 ..Self::new(Code::COST_LIMIT, detail)
             },
             ServiceError::JointCost { .. } => Self::new(Code::COST_LIMIT, detail),
@@ -178,7 +189,7 @@ impl From<ServiceError> for Problem {
             | ServiceError::TooManyRows { .. }
             | ServiceError::AnswerTooLong { .. } => Self::new(Code::TOO_MANY_VALUES, detail),
             ServiceError::Violation { kind, id, .. } => {
-                Self { violation: Some((kind, id)), ..Self::new(Code::SANDBOX_VIOLATION, detail) }
+                Self { violation: Some((kind, id).into()), ..Self::new(Code::SANDBOX_VIOLATION, detail) }
             }
             ServiceError::ModulesForbidden => Self::new(
                 Code::MODULES_FORBIDDEN,
@@ -188,12 +199,12 @@ impl From<ServiceError> for Problem {
             ServiceError::ModuleRefused { kind, violation, .. } => {
                 let killed = kind == ViolationKind::CompileKilled.name();
                 let code = if killed { Code::COMPILE_KILLED } else { Code::MODULE_REFUSED };
-                Self { violation: violation.map(|id| (kind, id)), ..Self::new(code, detail) }
+                Self { violation: violation.map(|id| (kind, id).into()), ..Self::new(code, detail) }
             }
             ServiceError::Manifest { path, violation, .. } => {
                 let kind = ViolationKind::ModuleInvalid.name();
                 let problem = Self::new(Code::MANIFEST_INVALID, detail).at(path);
-                Self { violation: violation.map(|id| (kind, id)), ..problem }
+                Self { violation: violation.map(|id| (kind, id).into()), ..problem }
             }
             ServiceError::NoTests { .. } => Self::new(Code::MODULE_WITHOUT_TESTS, detail),
             ServiceError::ParamsRefused { .. } => Self::new(Code::PARAMS_REFUSED, detail),
@@ -211,6 +222,8 @@ impl From<ServiceError> for Problem {
             ServiceError::KeyReused => Self::new(Code::IDEMPOTENCY_KEY_REUSED, detail).at("Idempotency-Key"),
             ServiceError::BadRoles { .. } => Self::new(Code::INVALID_ROLES, detail).at("roles"),
             ServiceError::BadText(_) => Self::new(Code::INVALID_TEXT, detail),
+            ServiceError::BadUrl(_) => Self::new(Code::INVALID_URL, detail).at("url"),
+            ServiceError::Vault(error) => Self::internal(&error),
             ServiceError::NoRules => Self::new(Code::RULE_NOT_ACTIVE, detail),
             ServiceError::NoSession => Self::new(Code::SESSION_NOT_FOUND, detail),
             ServiceError::SessionLost => Self::new(Code::SESSION_LOST, detail),

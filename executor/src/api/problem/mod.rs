@@ -16,7 +16,9 @@ use uuid::Uuid;
 
 pub use codes::{Code, CodeInfo};
 
+use crate::domain::audit::Chain;
 use crate::domain::caller::RequestMarks;
+use crate::domain::violation::Kind;
 use crate::telemetry::chain;
 
 /// An error on its way to the caller; the request's marks are added when it leaves.
@@ -33,11 +35,24 @@ pub struct Problem {
     /// Line and column in the request's JSON, from 1.
     pub position: Option<(u32, u32)>,
     /// Of a violation: its kind and its record.
-    pub violation: Option<(&'static str, Uuid)>,
+    pub violation: Option<Box<(&'static str, Uuid)>>,
     /// Seconds until trying again makes sense.
     pub retry_after: Option<u32>,
     /// Of bars that do not continue their session: the number that would.
     pub expected_seq: Option<Box<u64>>,
+    /// What is to be recorded before this is answered.
+    pub raised: Option<Box<Raised>>,
+}
+
+/// A violation that was found out where an answer was being made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raised {
+    /// What it is.
+    pub kind: Kind,
+    /// Whose it is.
+    pub owner: Chain,
+    /// What it is about.
+    pub subject: String,
 }
 
 /// What a caller sent may be in a text, and may be long; an answer is not.
@@ -63,6 +78,7 @@ impl Problem {
             violation: None,
             retry_after: None,
             expected_seq: None,
+            raised: None,
         }
     }
 
@@ -103,8 +119,8 @@ impl Problem {
             path: self.path.as_deref().map(str::to_owned),
             line: self.position.map(|(line, _)| line),
             column: self.position.map(|(_, column)| column),
-            kind: self.violation.map(|(kind, _)| kind),
-            violation_id: self.violation.map(|(_, id)| id),
+            kind: self.violation.as_ref().map(|violation| violation.0),
+            violation_id: self.violation.as_ref().map(|violation| violation.1),
             expected_seq: self.expected_seq.as_deref().copied(),
             diagnostics: self.diagnostics.iter().cloned().map(Diagnostic::from).collect(),
         }

@@ -20,6 +20,7 @@ use crate::api::problem::{Code, Problem};
 use crate::api::tenant::may_still;
 use crate::auth::permission::Evaluate;
 use crate::config::Config;
+use crate::domain::audit::Chain;
 use crate::domain::evaluation::Event;
 use crate::service::stream::{Stream, StreamEnd};
 use crate::service::{Service, ServiceError};
@@ -225,7 +226,7 @@ impl StreamWork {
     async fn batch(&mut self, batch: Batch) -> Result<usize, Over> {
         let admitted = async {
             // What a caller may not do any more, he may not go on with.
-            may_still::<Evaluate>(&self.headers, self.stream.caller().tenant, &self.service).await?;
+            may_still::<Evaluate>(&self.headers, Chain(Some(self.stream.caller().tenant)), &self.service).await?;
             Ok::<_, Over>(self.stream.admit(batch.most_rows()).await?)
         };
         let admitted = tokio::select! {

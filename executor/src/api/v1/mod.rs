@@ -8,13 +8,16 @@ pub(super) mod answer_parts;
 mod archive_rule;
 mod audit;
 mod bars_request;
+mod break_glass;
 mod check_rule;
 mod combined_view;
 mod create_key;
 mod create_rule;
 mod create_session;
 mod create_tenant;
+mod create_webhook;
 mod delete_session;
+mod deliveries;
 mod evaluate_rule;
 mod evaluate_rules;
 mod get_limits;
@@ -24,16 +27,21 @@ mod get_session;
 mod get_source;
 mod get_tenant;
 mod get_version;
+mod get_violation;
 mod key_view;
 mod list_keys;
 mod list_rules;
 mod list_tenants;
 mod list_versions;
+mod list_violations;
+mod list_webhooks;
 mod named_rules;
 mod quarantine;
 mod reset_session;
 mod responses;
+mod review_violation;
 mod revoke_key;
+mod rotate_webhook;
 mod rule_view;
 pub(super) mod run_view;
 mod session_bars;
@@ -41,11 +49,15 @@ mod session_socket;
 mod session_stream;
 mod session_view;
 mod stream_request;
+mod stream_violations;
 mod tenant_keys;
 mod tenant_view;
 mod test_rule;
 mod update_tenant;
 mod usage;
+mod violation_view;
+mod webhook;
+mod webhook_view;
 
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -76,6 +88,7 @@ use responses::Problems;
         (name = "usage", description = "What a tenant used"),
         (name = "tenants", description = "Administration of tenants, for `admin`"),
         (name = "security", description = "Review of what modules did, for `security`"),
+        (name = "webhooks", description = "Where a tenant is told of what its modules did, signed as Standard Webhooks say"),
         (name = "sessions", description = "Live runs, bar by bar, each bar counted once")
     )
 )]
@@ -118,6 +131,18 @@ pub fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(usage::of_tenant))
         .routes(routes!(quarantine::add))
         .routes(routes!(quarantine::release))
+        .routes(routes!(break_glass::handle))
+        .routes(routes!(list_violations::handle))
+        .routes(routes!(get_violation::handle))
+        .routes(routes!(review_violation::acknowledge))
+        .routes(routes!(review_violation::resolve))
+        .routes(routes!(stream_violations::handle))
+        .routes(routes!(create_webhook::handle, list_webhooks::handle))
+        .routes(routes!(webhook::get, webhook::change, webhook::delete))
+        .routes(routes!(rotate_webhook::handle))
+        .routes(routes!(deliveries::test))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::replay))
         .routes(routes!(create_session::handle))
         .routes(routes!(get_session::handle, delete_session::handle))
         .routes(routes!(session_bars::handle))

@@ -22,7 +22,7 @@ use crate::service::Service;
 pub struct TenantQuery {
     /// Name of the tenant.
     #[param(pattern = "^[a-z0-9][a-z0-9-]{0,62}$")]
-    tenant: String,
+    pub tenant: String,
 }
 
 /// Which version, and why.
@@ -74,7 +74,11 @@ impl From<Quarantine> for QuarantineView {
     }
 }
 
-async fn tenant(service: &Service, query: &TenantQuery) -> Result<TenantId, Problem> {
+/// The tenant of the query.
+///
+/// # Errors
+/// If there is none of that name.
+pub async fn tenant(service: &Service, query: &TenantQuery) -> Result<TenantId, Problem> {
     Ok(service.tenant_named(&tenant_name(&query.tenant)?).await?.id)
 }
 

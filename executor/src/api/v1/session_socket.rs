@@ -21,6 +21,7 @@ use crate::api::problem::Problem;
 use crate::api::state::ApiState;
 use crate::api::tenant::may_still;
 use crate::auth::permission::Evaluate;
+use crate::domain::audit::Chain;
 use crate::service::Caller;
 use crate::service::sessions::{Live, NextBars};
 use crate::service::sockets::SocketPlace;
@@ -256,7 +257,7 @@ impl Socket {
 
     /// Whether the key has lost its right since the last look. As long as that cannot be told, nothing is run.
     async fn is_revoked(&mut self) -> bool {
-        let looked = may_still::<Evaluate>(&self.headers, self.caller.tenant, &self.state.service).await;
+        let looked = may_still::<Evaluate>(&self.headers, Chain(Some(self.caller.tenant)), &self.state.service).await;
         self.unchecked = looked.err();
         self.unchecked.as_ref().and_then(End::after) == Some(End::Revoked)
     }

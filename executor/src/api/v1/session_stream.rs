@@ -57,7 +57,7 @@ pub async fn handle(
     if upgrade.selected_protocol().is_none() {
         return Err(refused("offer the subprotocol `rulebox.session.v1`"));
     }
-    let place = state.service.sockets().place(caller.tenant)?;
+    let place = state.service.sockets().place(caller.tenant.into())?;
     let most = state.service.settings().sessions.message_bytes;
     let socket = Socket::new(state, caller, id, live, headers, place);
     let span = tracing::Span::current();

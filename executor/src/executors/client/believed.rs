@@ -48,6 +48,7 @@ impl Expected<'_> {
             setup_fuel: said.setup_fuel.min(self.limits.setup_fuel),
             memory_peak: said.memory_peak.min(self.limits.memory_bytes),
             elapsed: said.elapsed,
+            texts_cut: if self.limits.messages == Messages::None { 0 } else { said.texts_cut },
         }
     }
 
@@ -100,6 +101,7 @@ pub(super) fn sum(before: &RunReport, now: &RunReport) -> RunReport {
         setup_fuel: before.setup_fuel.saturating_add(now.setup_fuel),
         memory_peak: before.memory_peak.max(now.memory_peak),
         elapsed: before.elapsed.saturating_add(now.elapsed),
+        texts_cut: before.texts_cut.saturating_add(now.texts_cut),
     }
 }
 
@@ -140,9 +142,13 @@ mod tests {
         assert_eq!((said.memory_peak, said.memory_limit), (limits.memory_bytes, limits.memory_bytes));
         assert!(said.detail.len() <= TEXT && !said.detail.contains('\u{1b}'), "{}", said.detail);
         let elapsed = std::time::Duration::ZERO;
-        let said = RunReport { fuel: u64::MAX, setup_fuel: u64::MAX, memory_peak: usize::MAX, elapsed };
+        let said = RunReport { fuel: u64::MAX, setup_fuel: u64::MAX, memory_peak: usize::MAX, elapsed, texts_cut: 3 };
         let report = expected(&limits).report(&said);
         assert_eq!((report.fuel, report.setup_fuel), (1_000, limits.setup_fuel));
+        let silent = Limits { messages: Messages::None, ..limits };
+        let of = |limits| expected(limits).report(&said).texts_cut;
+        let spoken = Limits { messages: Messages::Flagged, ..limits };
+        assert_eq!((of(&silent), of(&spoken)), (0, 3), "nobody asked for texts");
     }
 
     #[test]
@@ -166,7 +172,7 @@ mod tests {
         assert!(lost(of(Failure::ParamsRefused(1), false, false)) && lost(of(Failure::ParamsRefused(-1), true, false)));
         assert!(!lost(of(Failure::ParamsRefused(-1), false, false)));
         let elapsed = std::time::Duration::ZERO;
-        let report = RunReport { fuel: 1, setup_fuel: 1, memory_peak: 1, elapsed };
+        let report = RunReport { fuel: 1, setup_fuel: 1, memory_peak: 1, elapsed, texts_cut: 0 };
         assert!(lost(of(Failure::Cancelled(report), false, false)), "nobody said so");
         assert!(!lost(of(Failure::Cancelled(report), false, true)));
         let state = || Failure::Input(InputError::StateLength { expected: 1, got: 2 });

@@ -97,6 +97,11 @@ impl Lost {
                 | Self::Stopping
         )
     }
+
+    /// Whether its connection broke in the middle of a run, as it does when the process dies.
+    pub(super) const fn is_death(&self) -> bool {
+        matches!(self, Self::Broke(_) | Self::Nonsense(FrameError::Broken(_)))
+    }
 }
 
 /// Why there are no results.

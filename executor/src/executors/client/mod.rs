@@ -17,8 +17,9 @@ mod tried;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rulebox_sandbox::{ModuleLimits, RunError};
+use rulebox_sandbox::{Digest, ModuleLimits, RunError};
 use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::address::Address;
@@ -26,6 +27,7 @@ use super::tls::Identity;
 use crate::execution::engine::{Engine, Module, Unloaded};
 use crate::execution::fair::Owner;
 use crate::execution::modules::LoadError;
+use exchange::Lost;
 use module::RemoteModule;
 use peer::{Held, Peer};
 use places::{Batching, Places};
@@ -47,6 +49,27 @@ pub struct Options {
     pub resolve_time: Duration,
     /// How long they are waited for.
     pub patience: Patience,
+    /// Who is told of executors that died while they ran something.
+    pub deaths: mpsc::Sender<Death>,
+}
+
+/// An executor died while it ran a module.
+#[derive(Clone, Debug)]
+pub struct Death {
+    /// On whose behalf.
+    pub owner: Owner,
+    /// The module.
+    pub digest: Digest,
+    /// Where the executor was.
+    pub place: String,
+}
+
+/// Deaths that wait to be recorded. A module that kills more than that at a time is stopped by the first of them.
+const DEATHS: usize = 1_024;
+
+/// Where deaths are told, and where they are heard of.
+pub fn deaths() -> (mpsc::Sender<Death>, mpsc::Receiver<Death>) {
+    mpsc::channel(DEATHS)
 }
 
 /// Nobody can be asked now.
@@ -57,10 +80,10 @@ pub enum Away {
     Nobody,
     /// Executors were lost while they ran it, one after the other.
     #[error("{0} executors were lost while they ran it")]
-    Lost(u32, #[source] exchange::Lost),
+    Lost(u32, #[source] Lost),
     /// The executor that held the run was lost, and the module has no state to go on from.
     #[error("the executor that held the run was lost, and its module keeps no state to go on from")]
-    NoState(#[source] exchange::Lost),
+    NoState(#[source] Lost),
 }
 
 /// All executors that are known. Cheap to clone.
@@ -84,6 +107,9 @@ impl Executors {
     pub fn connect(options: Options) -> Self {
         let shared = Arc::new(Shared { options, places: Arc::default(), runtime: Handle::current() });
         let stop = CancellationToken::new();
+        if let Some(identity) = &shared.options.identity {
+            tokio::spawn(Arc::clone(identity).watch(stop.clone()));
+        }
         for address in shared.options.addresses.clone() {
             tokio::spawn(resolve::watch(Arc::clone(&shared), address, stop.clone()));
         }
@@ -112,6 +138,19 @@ impl Shared {
     fn is_another_up(&self, but: &[Arc<Peer>]) -> bool {
         let peers = self.places.peers();
         peers.iter().any(|peer| peer.is_up() && but.iter().all(|other| !Arc::ptr_eq(other, peer)))
+    }
+
+    /// Tells of an executor that was lost while it ran a module, if it died. Of one that died with many runs, each module
+    /// is told of once.
+    fn lost(&self, held: &Held, lost: &Lost, owner: Owner, digest: Digest) {
+        held.lost(lost);
+        if !lost.is_death() || !held.blame(digest) {
+            return;
+        }
+        let death = Death { owner, digest, place: held.peer.place.to_string() };
+        if self.options.deaths.try_send(death).is_err() {
+            tracing::error!(%digest, executor = %held.peer.place, "the death of an executor is not recorded");
+        }
     }
 
     /// One that may be given a run, and a place for its first batch. Those in `not` are taken if there is no other.

@@ -1,5 +1,6 @@
 //! One executor: whether it is there, and how much it has to do.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use hyper::client::conn::http2::SendRequest;
+use rulebox_sandbox::Digest;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
@@ -74,12 +76,14 @@ pub(super) struct Link {
     answered: AtomicU64,
     /// It has failed too often.
     ejected: CancellationToken,
+    /// Modules that were run on it when it was lost.
+    blamed: Mutex<HashSet<Digest>>,
 }
 
 impl Link {
     pub(super) fn new(http: Http) -> Arc<Self> {
         let (runs, failures, answered) = (AtomicUsize::new(0), AtomicU32::new(0), AtomicU64::new(0));
-        Arc::new(Self { http, runs, failures, answered, ejected: CancellationToken::new() })
+        Arc::new(Self { http, runs, failures, answered, ejected: CancellationToken::new(), blamed: Mutex::default() })
     }
 
     /// Until it has failed too often.
@@ -196,6 +200,11 @@ impl Held {
         self.link.note(false);
         self.link.answered.fetch_add(1, Ordering::Relaxed);
         self.peer.on_trial.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether this is the first that is heard of the module since its connection was lost.
+    pub(super) fn blame(&self, module: Digest) -> bool {
+        self.link.blamed.lock().unwrap_or_else(PoisonError::into_inner).insert(module)
     }
 
     /// It did not answer as it should, if it is to blame. Too often, and it is asked no more until it has been

@@ -62,7 +62,7 @@ impl OutputSink for Nothing {
     fn rows(&mut self, _first_row: usize, _rows: &OutputRows<'_>) {}
 }
 
-const NONE: RunReport = RunReport { fuel: 0, setup_fuel: 0, memory_peak: 0, elapsed: Duration::ZERO };
+const NONE: RunReport = RunReport { fuel: 0, setup_fuel: 0, memory_peak: 0, elapsed: Duration::ZERO, texts_cut: 0 };
 
 impl RemoteRun {
     pub(super) fn new(module: RemoteModule, setup: Setup<'_>, state: Option<&[u8]>, keeps: bool) -> Self {
@@ -154,7 +154,8 @@ impl RemoteRun {
                 continue;
             }
             if let Some(held) = held {
-                held.lost(&lost);
+                let RemoteModule { shared, digest, .. } = &self.module;
+                shared.lost(&held, &lost, self.owner, *digest);
             }
             return Err(if is_wanted {
                 RunError::Away(Away::NoState(lost).into())

@@ -85,7 +85,7 @@ impl Tried {
                     self.broken.push(Arc::clone(&held.link));
                 }
             }
-            held.lost(&lost);
+            module.shared.lost(&held, &lost, owner, module.digest);
             self.peers.push(Arc::clone(&held.peer));
             drop(held);
             // One on trial may be given the next.

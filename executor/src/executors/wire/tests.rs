@@ -66,7 +66,7 @@ async fn a_length_that_is_too_long_is_refused_before_its_bytes_come() {
 }
 
 const REPORT: RunReport =
-    RunReport { fuel: 1, setup_fuel: 2, memory_peak: 3, elapsed: std::time::Duration::from_nanos(4) };
+    RunReport { fuel: 1, setup_fuel: 2, memory_peak: 3, elapsed: std::time::Duration::from_nanos(4), texts_cut: 5 };
 
 /// Results of bars whose verdicts these are.
 fn lend(shape: &Shape, verdicts: &[u8], most: usize) -> Result<OutputColumns, FrameError> {

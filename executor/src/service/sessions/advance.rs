@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rulebox_sandbox::{InputError, RunError};
 use serde_json::value::RawValue;
+use tracing::{Instrument, Span};
 
 use super::state::{Answered, InputHash, hash_inputs};
 use super::{ATTEMPTS, Live};
@@ -20,6 +21,7 @@ use crate::execution::summary::time_of;
 use crate::service::settle::used;
 use crate::service::{Caller, Service, ServiceError};
 use crate::shared::SessionId;
+use crate::telemetry::spans;
 
 /// How runs of sessions are counted.
 const MODE: &str = "session";
@@ -181,17 +183,29 @@ impl Service {
             .to_the_end(caller, {
                 let (bars, rows) = (Arc::clone(bars), rows.clone());
                 move |service, caller, stop| async move {
-                    let work = move || -> Vec<_> {
+                    let (within, sampling) = (Span::current(), service.checks.sampling());
+                    let work = move || {
+                        let mut samples = Vec::new();
                         let run = |(bound, state): (Bound, Vec<u8>)| {
-                            (go_on(&bound, &state, &bars, rows.clone(), first, limits.of(&bound), &stop), bound)
+                            let span = spans::evaluation(&within, MODE, &bound.runnable);
+                            let go_on = || go_on(&bound, &state, &bars, rows.clone(), first, limits.of(&bound), &stop);
+                            let ahead = span.in_scope(go_on);
+                            // From another bar on, the interpreter has no state to begin with.
+                            if let (0, Ok(ahead)) = (first, &ahead) {
+                                samples.extend(sampling.of_session(&bound, &bars, &ahead.events));
+                            }
+                            (ahead, bound, span)
                         };
-                        bound.into_iter().map(run).collect()
+                        let results: Vec<_> = bound.into_iter().map(run).collect();
+                        (results, samples)
                     };
-                    let results = thread.run(work).await?;
+                    let (results, samples) = thread.run(work).await?;
                     let ran = |ahead: &Result<Ahead, RunError>| used(ahead.as_ref().map(|a| (&a.counts, &a.report)));
-                    let each = results.iter().map(|(result, _)| ran(result));
+                    let each = results.iter().map(|(result, ..)| ran(result));
                     reserved.settle(each.fold(Usage::NONE, Usage::plus)).await;
-                    service.settle_live(&caller, results).await
+                    let settled = service.settle_live(&caller, results).await?;
+                    service.check_samples(&caller, samples);
+                    Ok(settled)
                 }
             })
             .await?;
@@ -206,15 +220,25 @@ impl Service {
     async fn settle_live(
         &self,
         caller: &Caller,
-        results: Vec<(Result<Ahead, RunError>, Bound)>,
+        results: Vec<(Result<Ahead, RunError>, Bound, Span)>,
     ) -> Result<Vec<(Ahead, Bound)>, ServiceError> {
         let (mut ahead, mut stopped) = (Vec::with_capacity(results.len()), None);
-        for (result, bound) in results {
-            self.count_run(caller, MODE, &bound, result.as_ref().map(|ahead| (&ahead.counts, &ahead.report)));
+        for (result, bound, span) in results {
+            let counted = result.as_ref().map(|ahead| (&ahead.counts, &ahead.report));
+            span.in_scope(|| self.count_run(caller, MODE, &bound, counted));
             match result {
-                Ok(ran) => ahead.push((ran, bound)),
+                Ok(ran) => {
+                    let overran = self.overran(caller, &bound, ran.events.len(), &ran.report);
+                    match overran.instrument(span).await? {
+                        None => ahead.push((ran, bound)),
+                        Some(why) => {
+                            stopped.get_or_insert(why);
+                        }
+                    }
+                }
                 Err(error) => {
-                    let why = self.not_run(caller, &bound.runnable, bound.compiled(), error).await?;
+                    let why = self.not_run(caller, &bound.runnable, bound.compiled(), error);
+                    let why = why.instrument(span).await?;
                     stopped.get_or_insert(why);
                 }
             }

@@ -11,7 +11,6 @@ mod state;
 
 use std::sync::Arc;
 
-use rulebox_sandbox::Severity;
 use uuid::Uuid;
 
 use super::evaluate::not_in_request;
@@ -20,7 +19,7 @@ use crate::domain::bars::Params;
 use crate::domain::idempotency::IdempotentRequest;
 use crate::domain::rule::{RuleName, Runnable};
 use crate::domain::session::SessionInfo;
-use crate::domain::violation::{NewViolation, STATE_FORGED};
+use crate::domain::violation::{Kind, NewViolation};
 use crate::execution::bind::bind_params;
 use crate::execution::live::fresh;
 use crate::execution::pool::Place;
@@ -233,7 +232,7 @@ impl Service {
 
     /// Records a state that nobody with our keys has made, and forgets it, so that it is recorded once.
     async fn forged(&self, caller: &Caller, id: SessionId) -> Result<ServiceError, ServiceError> {
-        let record = NewViolation::at_upload(STATE_FORGED, Severity::Critical, caller.marks.clone(), caller.actor.id);
+        let record = NewViolation::new(Kind::StateForged, true, caller.marks.clone(), Some(caller.actor.id));
         self.record_violation(caller, &record).await?;
         if let Err(error) = self.shared.sessions.delete(id).await {
             tracing::warn!(error = crate::telemetry::chain(&error), "a forged state was not deleted");

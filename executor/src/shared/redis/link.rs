@@ -84,6 +84,11 @@ impl Link {
         self.call(call).await
     }
 
+    /// Waits for a call on a thread that belongs to no runtime.
+    pub fn block_on<T>(&self, call: impl Future<Output = T>) -> T {
+        self.inside.block_on(call)
+    }
+
     /// Makes the one call that finds out whether Redis is back. Nothing if it is too early for that.
     pub async fn try_it<T>(
         &self,

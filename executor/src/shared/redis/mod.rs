@@ -5,6 +5,7 @@
 //! end to its life.
 
 mod breaker;
+mod code;
 mod keeper;
 mod limits;
 mod link;
@@ -25,6 +26,7 @@ use super::buckets::Buckets;
 use super::in_process::CHANGES;
 use super::{Change, Health, Invalidations};
 use crate::config;
+pub use code::RedisCode;
 use link::Link;
 pub use link::OpenError;
 use thread::Thread;

@@ -64,4 +64,9 @@ impl Inside {
         })
         .await
     }
+
+    /// Waits on a thread of its own: one that belongs to no runtime.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.0.block_on(work)
+    }
 }

@@ -1,22 +1,27 @@
 //! What every store must do. A store's own tests call [`all`] over a fresh one with two tenants.
 
+mod outbox;
+mod review;
 mod tenancy;
 mod usage;
+mod violations;
+mod webhooks;
+
+pub(crate) use outbox::webhooks_are_told_what_they_want;
+pub(crate) use violations::{FEW, violation};
 
 use std::sync::Arc;
 
 use rulebox_dsl::Limits;
-use rulebox_sandbox::{Digest, Severity};
+use rulebox_sandbox::Digest;
 use uuid::Uuid;
 
 use super::{Change, Precondition, Selection, Store, StoreError};
-use crate::domain::at::At;
 use crate::domain::audit::{Seal, Sealer};
-use crate::domain::caller::{Actor, KeyId, RequestMarks, Role, TenantId};
+use crate::domain::caller::{Actor, KeyId, Role, TenantId};
 use crate::domain::key::NewKey;
 use crate::domain::rule::{Most, NewVersion, RuleName, Storage};
 use crate::domain::tenant::TenantName;
-use crate::domain::violation::NewViolation;
 
 /// Runs the whole contract. The store has these two tenants and nothing else.
 pub(super) async fn all(store: &dyn Store, a: TenantId, b: TenantId) {
@@ -26,11 +31,14 @@ pub(super) async fn all(store: &dyn Store, a: TenantId, b: TenantId) {
     archiving_keeps_everything(store, a).await;
     lists_come_in_pages(store, a).await;
     tenants_do_not_see_each_other(store, a, b).await;
-    violations_repeat_within_a_minute(store, a, b).await;
     only_the_first_tenant_is_made(store).await;
     the_check_of_the_secret_is_kept(store).await;
     tenancy::all(store, a, b).await;
     usage::all(store, a, b).await;
+    violations::all(store, a, b).await;
+    review::all(store, a, b).await;
+    outbox::all(store, a, b).await;
+    webhooks::all(store, a, b).await;
     store.check().await.unwrap();
 }
 
@@ -207,27 +215,6 @@ async fn tenants_do_not_see_each_other(store: &dyn Store, a: TenantId, b: Tenant
     store.create_rule(b, &rule, &version(7), &MOST, &change()).await.unwrap();
     assert_eq!(store.version(b, &rule, 1).await.unwrap().digest, version(7).digest);
     assert_eq!(store.version(a, &rule, 1).await.unwrap().digest, version(1).digest);
-}
-
-async fn violations_repeat_within_a_minute(store: &dyn Store, a: TenantId, b: TenantId) {
-    let marks = RequestMarks { request_id: "request".to_owned(), trace_id: "trace".to_owned() };
-    let at = |kind, version, at| NewViolation {
-        rule: Some(name("begins")),
-        version,
-        at: At(at),
-        fuel_used: u64::MAX,
-        ..NewViolation::at_upload(kind, Severity::High, marks.clone(), change().actor.id)
-    };
-    let first = store.record_violation(a, &at("memory_limit", Some(1), 1_000)).await.unwrap();
-    assert_eq!(store.record_violation(a, &at("memory_limit", Some(1), 60_999)).await.unwrap(), first);
-    let later = store.record_violation(a, &at("memory_limit", Some(1), 61_000)).await.unwrap();
-    let other_kind = store.record_violation(a, &at("trap", Some(1), 61_000)).await.unwrap();
-    let other_version = store.record_violation(a, &at("trap", None, 61_000)).await.unwrap();
-    let other_tenant = store.record_violation(b, &at("trap", Some(1), 61_000)).await.unwrap();
-    let mut ids = vec![first, later, other_kind, other_version, other_tenant];
-    ids.sort_unstable();
-    ids.dedup();
-    assert_eq!(ids.len(), 5);
 }
 
 async fn only_the_first_tenant_is_made(store: &dyn Store) {

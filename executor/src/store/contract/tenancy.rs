@@ -300,12 +300,12 @@ async fn what_is_old_is_removed(store: &dyn Store, tenant: TenantId) {
     let key = new_key("rbx_live_old00000", [72; 32]);
     store.create_key(owner, &key, "{}", &change()).await.unwrap();
     store.revoke_key(owner, key.id, &change()).await.unwrap();
-    let before = |at| Old { violations: at, requests: at, keys: at, usage: at };
+    let before = |at| Old { violations: at, requests: at, keys: at, usage: at, events: at, outbox: at, windows: at };
     assert!(!store.remove_old(&before(At(0))).await.unwrap().any(), "{now}");
     let valid = store.list_keys(owner, None, 100).await.unwrap().iter().filter(|key| key.is_valid(now)).count();
     let later = At(now.0 + 60_000);
     let removed = store.remove_old(&before(later)).await.unwrap();
-    assert!(removed.violations >= 4 && removed.requests >= 1 && removed.keys >= 1, "{removed:?}");
+    assert!(removed.requests >= 1 && removed.keys >= 1, "{removed:?}");
     assert!(matches!(store.key(owner, key.id).await, Err(StoreError::NoKey)));
     assert_eq!(store.list_keys(owner, None, 100).await.unwrap().len(), valid, "valid keys stay");
     claimed(store.begin_request(owner, request, LEASE).await.unwrap());

@@ -117,7 +117,15 @@ async fn old_usage_is_removed(store: &dyn Store, a: TenantId) {
     let many = (0..1_500).map(|_| reading(a, 200, Uuid::now_v7(), 1)).collect::<Vec<_>>();
     store.keep_usage(&many).await.unwrap();
     store.keep_usage(&[reading(a, 201, Uuid::now_v7(), 1)]).await.unwrap();
-    let old = |hour| Old { violations: At(0), requests: At(0), keys: At(0), usage: At(DAY + hour * HOUR) };
+    let old = |hour| Old {
+        violations: At(0),
+        requests: At(0),
+        keys: At(0),
+        usage: At(DAY + hour * HOUR),
+        events: At(0),
+        outbox: At(0),
+        windows: At(0),
+    };
     assert_eq!(store.remove_old(&old(0)).await.unwrap().usage, 0);
     assert_eq!(periods(store, a, Period::Hour, 200, 202).await, [(200, used(1_500)), (201, used(1))]);
     let mut removed = 0;

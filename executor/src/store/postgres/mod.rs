@@ -5,9 +5,10 @@
 //! but within a transaction ([`transaction`]).
 //!
 //! Nothing here is tried again after it failed half-way. Transactions that write read what is committed, and lock what
-//! they must not find changed, always in this order: the rule, the platform's audit chain, the tenant's, the request.
-//! So none fails because another was quicker: it waits, and then sees what the other did, also where two make a thing
-//! of one name. Should a deadlock come about all the same (`40P01`), the caller is told to come again.
+//! they must not find changed, always in this order: the rule, the count of a module, the window of a violation, the
+//! violation, the platform's audit chain, the tenant's, the request. So none fails because another was quicker: it
+//! waits, and then sees what the other did, also where two make a thing of one name. Should a deadlock come about all
+//! the same (`40P01`), the caller is told to come again.
 
 mod check;
 mod dialect;
@@ -28,8 +29,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::StoreError;
 use super::scope::Scope;
+use super::{OpenConnections, StoreError};
 use crate::domain::caller::TenantId;
 use transaction::{Connections, Kind, Times, Transaction};
 
@@ -65,6 +66,10 @@ impl PostgresStore {
 
     async fn write(&self, scope: Scope) -> Result<Transaction, StoreError> {
         self.begin(Kind::Write, scope).await
+    }
+
+    fn connections_now(&self) -> OpenConnections {
+        self.application.open().plus(self.platform.open())
     }
 
     /// Waits for running transactions and closes all connections.

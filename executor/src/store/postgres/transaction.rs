@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::store::limit::Limit;
-use crate::store::{StoreError, Unavailable};
+use crate::store::{OpenConnections, StoreError, Unavailable};
 
 /// Between two tries to begin: a pooler without a server refuses at once, again and again.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -68,6 +68,11 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) fn new(pool: PgPool, most: u32) -> Self {
         Self { pool, turns: Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS))) }
+    }
+
+    /// How many are open.
+    pub(super) fn open(&self) -> OpenConnections {
+        OpenConnections::of(self.pool.size(), self.pool.num_idle())
     }
 
     /// Waits for running transactions, and closes.

@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::row::bytes;
+use super::row::{bytes, own};
 use super::{Connection, audit, dialect, query, query_as, query_scalar, requests};
 use crate::domain::at::At;
 use crate::domain::audit::{Action, Chain, NewEntry};
@@ -43,6 +43,15 @@ impl TryFrom<KeyRow> for KeyRecord {
             expires_at: row.expires_at.map(At),
             revoked_at: row.revoked_at.map(At),
         })
+    }
+}
+
+impl KeyRow {
+    fn of(self, chain: Chain) -> Result<KeyRecord, StoreError> {
+        if let Some(tenant) = chain.0 {
+            own(tenant, self.tenant_id.unwrap_or_default(), "api_keys")?;
+        }
+        Ok(self.try_into()?)
     }
 }
 
@@ -107,7 +116,7 @@ pub(super) async fn find(db: &mut Connection, chain: Chain, id: KeyId) -> Result
     .bind(id.0)
     .fetch_optional(db)
     .await?;
-    Ok(row.ok_or(StoreError::NoKey)?.try_into()?)
+    row.ok_or(StoreError::NoKey)?.of(chain)
 }
 
 pub(super) async fn list(
@@ -126,7 +135,7 @@ pub(super) async fn list(
     .bind(i64::from(limit))
     .fetch_all(db)
     .await?;
-    rows.into_iter().map(|row| Ok(row.try_into()?)).collect()
+    rows.into_iter().map(|row| row.of(chain)).collect()
 }
 
 pub(super) async fn revoke(

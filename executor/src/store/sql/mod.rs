@@ -5,11 +5,16 @@
 //! sequence. Functions here are given a connection within a transaction, and never begin or end one.
 
 mod audit;
+mod events;
 mod keys;
+mod outbox;
+mod outbox_store;
 mod platform_store;
 mod quarantines;
 mod requests;
 mod retention;
+mod review;
+mod review_store;
 mod row;
 mod rule_store;
 mod rules;
@@ -20,6 +25,8 @@ mod tenants;
 mod usage;
 mod versions;
 mod violations;
+mod webhook_store;
+mod webhooks;
 
 use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::{Database, FromRow};

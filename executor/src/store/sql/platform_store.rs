@@ -13,7 +13,7 @@ use crate::domain::key::{KeyRecord, NewKey};
 use crate::domain::tenant::{Tenant, TenantLimits, TenantName};
 use crate::domain::usage::Reading;
 use crate::store::scope::Scope;
-use crate::store::{Change, Old, PlatformStore, Removed, StoreError};
+use crate::store::{Change, Old, OpenConnections, PlatformStore, Removed, StoreError};
 
 #[async_trait]
 impl PlatformStore for Store {
@@ -32,6 +32,18 @@ impl PlatformStore for Store {
     async fn keep_secret_check(&self, old: Option<&[u8; 32]>, new: &[u8; 32]) -> Result<bool, StoreError> {
         let mut tx = self.write(Scope::Nobody).await?;
         let done = tx.limit().hold(service::keep_secret_check(tx.db(), old, new)).await;
+        tx.end(done).await
+    }
+
+    async fn backup_at(&self) -> Result<Option<At>, StoreError> {
+        let mut tx = self.read(Scope::Nobody).await?;
+        let done = tx.limit().hold(service::backup_at(tx.db())).await;
+        tx.end(done).await
+    }
+
+    async fn backed_up(&self, change: &Change) -> Result<At, StoreError> {
+        let mut tx = self.write(Scope::Platform).await?;
+        let done = tx.limit().hold(service::backed_up(tx.db(), change)).await;
         tx.end(done).await
     }
 
@@ -136,6 +148,10 @@ impl PlatformStore for Store {
 
     async fn close(&self) {
         self.close_now().await;
+    }
+
+    fn connections(&self) -> OpenConnections {
+        self.connections_now()
     }
 
     fn patience(&self) -> Duration {

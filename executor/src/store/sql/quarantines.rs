@@ -1,15 +1,16 @@
 //! Modules that are stopped for a tenant.
 
-use rulebox_sandbox::Digest;
+use rulebox_sandbox::{Digest, Severity};
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::row::{digest, name as rule_name, number};
-use super::{Connection, audit, dialect, query, query_as, query_scalar, rules, versions};
+use super::{Connection, audit, dialect, events, query, query_as, query_scalar, rules, tenants, versions};
 use crate::domain::at::At;
 use crate::domain::audit::{Action, Chain};
 use crate::domain::caller::{ActorId, TenantId};
 use crate::domain::quarantine::Quarantine;
+use crate::domain::review::Topic;
 use crate::domain::rule::RuleName;
 use crate::store::{Change, StoreError, Unavailable};
 
@@ -62,34 +63,51 @@ pub(super) async fn add(
     reason: &str,
     change: &Change,
 ) -> Result<Quarantine, StoreError> {
-    let chain = Chain(Some(tenant));
-    audit::lock(db, chain).await?;
-    let module = versions::find(db, tenant, name, version).await?.digest;
-    if let Some(there) = find(db, tenant, module).await? {
-        return Ok(there);
-    }
+    audit::lock(db, Chain(Some(tenant))).await?;
     let made = Quarantine {
-        digest: module,
+        digest: versions::find(db, tenant, name, version).await?.digest,
         rule: name.clone(),
         version,
         reason: reason.to_owned(),
         at: dialect::now(db).await?,
         by: change.actor.id,
     };
+    Ok(put(db, tenant, &made, change).await?.unwrap_or(made))
+}
+
+/// Stops a module. Gives the quarantine that it is in already, if it is.
+pub(super) async fn put(
+    db: &mut Connection,
+    tenant: TenantId,
+    made: &Quarantine,
+    change: &Change,
+) -> Result<Option<Quarantine>, StoreError> {
+    let chain = Chain(Some(tenant));
+    audit::lock(db, chain).await?;
+    if let Some(there) = find(db, tenant, made.digest).await? {
+        return Ok(Some(there));
+    }
     query(
         "insert into quarantines (tenant_id, digest, rule, version, reason, at, by) values ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(tenant.uuid())
-    .bind(module.0.as_slice())
-    .bind(name.as_str())
-    .bind(i64::from(version))
-    .bind(reason)
+    .bind(made.digest.0.as_slice())
+    .bind(made.rule.as_str())
+    .bind(i64::from(made.version))
+    .bind(&made.reason)
     .bind(made.at.0)
     .bind(made.by.0)
     .execute(&mut *db)
     .await?;
-    audit::write(db, chain, &rules::entry(Action::RuleQuarantine, name, detail(&made)), change).await?;
-    Ok(made)
+    audit::write(db, chain, &rules::entry(Action::RuleQuarantine, &made.rule, detail(made)), change).await?;
+    tell(db, tenant, made, Topic::Quarantined).await?;
+    Ok(None)
+}
+
+async fn tell(db: &mut Connection, tenant: TenantId, quarantine: &Quarantine, topic: Topic) -> Result<(), StoreError> {
+    let name = tenants::find(db, tenant).await?.name;
+    let about = events::About { owner: Chain(Some(tenant)), violation: None, severity: Severity::High };
+    events::write(db, &about, topic, &quarantine.told(name.as_str())).await
 }
 
 pub(super) async fn remove(
@@ -100,8 +118,14 @@ pub(super) async fn remove(
     change: &Change,
 ) -> Result<Quarantine, StoreError> {
     let chain = Chain(Some(tenant));
-    audit::lock(db, chain).await?;
     let module = versions::find(db, tenant, name, version).await?.digest;
+    // What it did until now has been looked at: it is counted anew. Before the log is locked, as who records one does.
+    query("update violations set counts = false where tenant_id = $1 and digest = $2 and counts")
+        .bind(tenant.uuid())
+        .bind(module.0.as_slice())
+        .execute(&mut *db)
+        .await?;
+    audit::lock(db, chain).await?;
     let there = find(db, tenant, module).await?;
     let there = there.ok_or_else(|| StoreError::NotQuarantined(name.clone(), version))?;
     query("delete from quarantines where tenant_id = $1 and digest = $2")
@@ -110,6 +134,7 @@ pub(super) async fn remove(
         .execute(&mut *db)
         .await?;
     audit::write(db, chain, &rules::entry(Action::RuleRelease, name, detail(&there)), change).await?;
+    tell(db, tenant, &there, Topic::Released).await?;
     Ok(there)
 }
 

@@ -4,15 +4,18 @@
 use rulebox_dsl::manifest::Manifest;
 use rulebox_sandbox::Digest;
 use sqlx::FromRow;
+use uuid::Uuid;
 
 use crate::domain::at::At;
+use crate::domain::caller::TenantId;
 use crate::domain::rule::{Rule, RuleName, Runnable, Version};
-use crate::store::Unavailable;
+use crate::store::{StoreError, Unavailable};
 
 /// A row of `rules`.
 #[derive(FromRow)]
 pub(super) struct RuleRow {
     id: i64,
+    tenant_id: Uuid,
     name: String,
     created_at: i64,
     archived_at: Option<i64>,
@@ -27,25 +30,25 @@ pub(super) struct FoundRule {
     pub(super) rule: Rule,
 }
 
-impl TryFrom<RuleRow> for FoundRule {
-    type Error = Unavailable;
-
-    fn try_from(row: RuleRow) -> Result<Self, Unavailable> {
+impl RuleRow {
+    pub(super) fn found(self, tenant: TenantId) -> Result<FoundRule, StoreError> {
+        own(tenant, self.tenant_id, "rules")?;
         let rule = Rule {
-            name: name(&row.name)?,
-            created_at: At(row.created_at),
-            archived_at: row.archived_at.map(At),
-            latest_version: number(row.latest_version, "rules.latest_version")?,
-            active_version: row.active_version.map(|n| number(n, "rules.active_version")).transpose()?,
-            revision: number(row.revision, "rules.revision")?,
+            name: name(&self.name)?,
+            created_at: At(self.created_at),
+            archived_at: self.archived_at.map(At),
+            latest_version: number(self.latest_version, "rules.latest_version")?,
+            active_version: self.active_version.map(|n| number(n, "rules.active_version")).transpose()?,
+            revision: number(self.revision, "rules.revision")?,
         };
-        Ok(Self { id: row.id, rule })
+        Ok(FoundRule { id: self.id, rule })
     }
 }
 
 /// A row of `versions`, without source and module.
 #[derive(FromRow)]
 pub(super) struct VersionRow {
+    tenant_id: Uuid,
     number: i64,
     digest: Vec<u8>,
     created_at: i64,
@@ -53,7 +56,8 @@ pub(super) struct VersionRow {
 }
 
 impl VersionRow {
-    pub(super) fn version(self, rule: &RuleName) -> Result<Version, Unavailable> {
+    pub(super) fn version(self, tenant: TenantId, rule: &RuleName) -> Result<Version, StoreError> {
+        own(tenant, self.tenant_id, "versions")?;
         Ok(Version {
             rule: rule.clone(),
             number: number(self.number, "versions.number")?,
@@ -67,21 +71,27 @@ impl VersionRow {
 /// What `runnable` reads.
 #[derive(FromRow)]
 pub(super) struct RunnableRow {
+    tenant_id: Uuid,
     name: String,
     number: i64,
     digest: Vec<u8>,
 }
 
-impl TryFrom<RunnableRow> for Runnable {
-    type Error = Unavailable;
-
-    fn try_from(row: RunnableRow) -> Result<Self, Unavailable> {
-        Ok(Self {
-            rule: name(&row.name)?,
-            version: number(row.number, "versions.number")?,
-            digest: digest(&row.digest)?,
+impl RunnableRow {
+    pub(super) fn runnable(self, tenant: TenantId) -> Result<Runnable, StoreError> {
+        own(tenant, self.tenant_id, "versions")?;
+        Ok(Runnable {
+            rule: name(&self.name)?,
+            version: number(self.number, "versions.number")?,
+            digest: digest(&self.digest)?,
         })
     }
+}
+
+/// Refuses a row that is another tenant's. Every statement asks for one tenant's rows, and in `PostgreSQL` its own rules
+/// say so again: this is for the day on which both are wrong.
+pub(super) fn own(asked: TenantId, found: Uuid, table: &'static str) -> Result<(), StoreError> {
+    if found == asked.uuid() { Ok(()) } else { Err(StoreError::CrossTenant { table, asked }) }
 }
 
 pub(super) fn name(text: &str) -> Result<RuleName, Unavailable> {
@@ -113,4 +123,25 @@ pub(super) fn manifest(json: &str) -> Result<Manifest, Unavailable> {
 
 pub(super) fn json<T: serde::Serialize>(value: &T, column: &str) -> Result<String, Unavailable> {
     serde_json::to_string(value).map_err(|e| Unavailable::Row(format!("{column}: {e}")))
+}
+
+/// The JSON of a column.
+pub(super) fn value(json: &str, column: &str) -> Result<serde_json::Value, Unavailable> {
+    serde_json::from_str(json).map_err(|e| Unavailable::Row(format!("{column}: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_of_another_tenant_is_refused() {
+        let (a, b) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let row = |tenant_id| RunnableRow { tenant_id, name: "rule".to_owned(), number: 1, digest: vec![7; 32] };
+        assert!(row(a).runnable(TenantId::from_store(a)).is_ok());
+        for stranger in [b, Uuid::nil()] {
+            let found = row(stranger).runnable(TenantId::from_store(a));
+            assert!(matches!(found, Err(StoreError::CrossTenant { table: "versions", asked }) if asked.uuid() == a));
+        }
+    }
 }

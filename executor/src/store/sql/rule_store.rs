@@ -1,13 +1,11 @@
 //! [`RuleStore`]: one transaction an operation.
 
 use async_trait::async_trait;
-use uuid::Uuid;
 
 use super::dialect::Store;
-use super::{rules, stored, versions, violations};
+use super::{rules, stored, versions};
 use crate::domain::caller::TenantId;
 use crate::domain::rule::{Most, NewVersion, Rule, RuleName, Runnable, Storage, StoredModule, Version};
-use crate::domain::violation::NewViolation;
 use crate::store::scope::Scope;
 use crate::store::{Change, Precondition, RuleStore, Selection, StoreError};
 
@@ -122,12 +120,6 @@ impl RuleStore for Store {
     async fn runnable(&self, tenant: TenantId, selection: &Selection) -> Result<Vec<Runnable>, StoreError> {
         let mut tx = self.read(Scope::Tenant(tenant)).await?;
         let done = tx.limit().hold(versions::runnable(tx.db(), tenant, selection)).await;
-        tx.end(done).await
-    }
-
-    async fn record_violation(&self, tenant: TenantId, violation: &NewViolation) -> Result<Uuid, StoreError> {
-        let mut tx = self.write(Scope::Tenant(tenant)).await?;
-        let done = tx.limit().hold(violations::record(tx.db(), tenant, violation)).await;
         tx.end(done).await
     }
 }

@@ -18,14 +18,14 @@ pub(super) async fn find_maybe(
     name: &RuleName,
 ) -> Result<Option<FoundRule>, StoreError> {
     let row: Option<RuleRow> = query_as(
-        "select id, name, created_at, archived_at, latest_version, active_version, revision
+        "select id, tenant_id, name, created_at, archived_at, latest_version, active_version, revision
          from rules where tenant_id = $1 and name = $2",
     )
     .bind(tenant.uuid())
     .bind(name.as_str())
     .fetch_optional(db)
     .await?;
-    Ok(row.map(FoundRule::try_from).transpose()?)
+    row.map(|row| row.found(tenant)).transpose()
 }
 
 pub(super) async fn find(db: &mut Connection, tenant: TenantId, name: &RuleName) -> Result<FoundRule, StoreError> {
@@ -106,7 +106,7 @@ pub(super) async fn list(
     archived: bool,
 ) -> Result<Vec<Rule>, StoreError> {
     let rows: Vec<RuleRow> = query_as(
-        "select id, name, created_at, archived_at, latest_version, active_version, revision
+        "select id, tenant_id, name, created_at, archived_at, latest_version, active_version, revision
          from rules where tenant_id = $1 and name > $2 and (archived_at is null or $3)
          order by name limit $4",
     )
@@ -116,7 +116,7 @@ pub(super) async fn list(
     .bind(i64::from(limit))
     .fetch_all(db)
     .await?;
-    let rules: Result<Vec<_>, _> = rows.into_iter().map(|row| Ok(FoundRule::try_from(row)?.rule)).collect();
+    let rules: Result<Vec<_>, _> = rows.into_iter().map(|row| Ok(row.found(tenant)?.rule)).collect();
     rules
 }
 

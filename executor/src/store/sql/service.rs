@@ -1,8 +1,10 @@
 //! What the service keeps of itself: one row.
 
 use super::row::bytes;
-use super::{Connection, query, query_scalar};
-use crate::store::StoreError;
+use super::{Connection, audit, dialect, query, query_scalar};
+use crate::domain::at::At;
+use crate::domain::audit::{Action, Chain, NewEntry};
+use crate::store::{Change, StoreError};
 
 pub(super) async fn secret_check(db: &mut Connection) -> Result<Option<[u8; 32]>, StoreError> {
     let kept: Option<Option<Vec<u8>>> =
@@ -21,4 +23,17 @@ pub(super) async fn keep_secret_check(
         .execute(db)
         .await?;
     Ok(kept.rows_affected() == 1)
+}
+
+pub(super) async fn backup_at(db: &mut Connection) -> Result<Option<At>, StoreError> {
+    let at: Option<Option<i64>> = query_scalar("select backup_at from service where id = 1").fetch_optional(db).await?;
+    Ok(at.flatten().map(At))
+}
+
+pub(super) async fn backed_up(db: &mut Connection, change: &Change) -> Result<At, StoreError> {
+    let now = dialect::now(db).await?;
+    query("update service set backup_at = $1 where id = 1").bind(now.0).execute(&mut *db).await?;
+    let entry = NewEntry { action: Action::BackupRecord, object: String::new(), detail: serde_json::json!({}) };
+    audit::write(db, Chain(None), &entry, change).await?;
+    Ok(now)
 }

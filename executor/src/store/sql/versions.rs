@@ -1,7 +1,9 @@
 //! Versions: made once, never changed.
 
+use uuid::Uuid;
+
 use super::row::{self, FoundRule, RunnableRow, VersionRow, signed};
-use super::{Connection, audit, dialect, query, query_as, query_scalar, requests, rules, stored};
+use super::{Connection, audit, dialect, query, query_as, requests, rules, stored};
 use crate::domain::at::At;
 use crate::domain::audit::{Action, Chain};
 use crate::domain::caller::{ActorId, TenantId};
@@ -78,7 +80,7 @@ pub(super) async fn find(
 ) -> Result<Version, StoreError> {
     let rule = rules::find(db, tenant, name).await?.id;
     let row: Option<VersionRow> = query_as(
-        "select number, digest, created_at, manifest
+        "select tenant_id, number, digest, created_at, manifest
          from versions where tenant_id = $1 and rule_id = $2 and number = $3",
     )
     .bind(tenant.uuid())
@@ -87,7 +89,7 @@ pub(super) async fn find(
     .fetch_optional(db)
     .await?;
     let row = row.ok_or_else(|| StoreError::NoVersion(name.clone(), number))?;
-    Ok(row.version(name)?)
+    row.version(tenant, name)
 }
 
 pub(super) async fn list(
@@ -99,7 +101,7 @@ pub(super) async fn list(
 ) -> Result<Vec<Version>, StoreError> {
     let rule = rules::find(db, tenant, name).await?.id;
     let rows: Vec<VersionRow> = query_as(
-        "select number, digest, created_at, manifest
+        "select tenant_id, number, digest, created_at, manifest
          from versions where tenant_id = $1 and rule_id = $2 and number > $3 order by number limit $4",
     )
     .bind(tenant.uuid())
@@ -108,7 +110,7 @@ pub(super) async fn list(
     .bind(i64::from(limit))
     .fetch_all(db)
     .await?;
-    rows.into_iter().map(|row| Ok(row.version(name)?)).collect()
+    rows.into_iter().map(|row| row.version(tenant, name)).collect()
 }
 
 pub(super) async fn source(
@@ -118,14 +120,16 @@ pub(super) async fn source(
     number: u32,
 ) -> Result<Option<String>, StoreError> {
     let rule = rules::find(db, tenant, name).await?.id;
-    let source: Option<Option<String>> =
-        query_scalar("select source from versions where tenant_id = $1 and rule_id = $2 and number = $3")
+    let source: Option<(Uuid, Option<String>)> =
+        query_as("select tenant_id, source from versions where tenant_id = $1 and rule_id = $2 and number = $3")
             .bind(tenant.uuid())
             .bind(rule)
             .bind(i64::from(number))
             .fetch_optional(db)
             .await?;
-    source.ok_or_else(|| StoreError::NoVersion(name.clone(), number))
+    let (owner, source) = source.ok_or_else(|| StoreError::NoVersion(name.clone(), number))?;
+    row::own(tenant, owner, "versions")?;
+    Ok(source)
 }
 
 pub(super) async fn module(
@@ -135,14 +139,16 @@ pub(super) async fn module(
     number: u32,
 ) -> Result<StoredModule, StoreError> {
     let rule = rules::find(db, tenant, name).await?.id;
-    let found: Option<(Vec<u8>, String)> =
-        query_as("select module, manifest from versions where tenant_id = $1 and rule_id = $2 and number = $3")
-            .bind(tenant.uuid())
-            .bind(rule)
-            .bind(i64::from(number))
-            .fetch_optional(db)
-            .await?;
-    let (bytes, manifest) = found.ok_or_else(|| StoreError::NoVersion(name.clone(), number))?;
+    let found: Option<(Uuid, Vec<u8>, String)> = query_as(
+        "select tenant_id, module, manifest from versions where tenant_id = $1 and rule_id = $2 and number = $3",
+    )
+    .bind(tenant.uuid())
+    .bind(rule)
+    .bind(i64::from(number))
+    .fetch_optional(db)
+    .await?;
+    let (owner, bytes, manifest) = found.ok_or_else(|| StoreError::NoVersion(name.clone(), number))?;
+    row::own(tenant, owner, "versions")?;
     Ok(StoredModule { bytes, manifest: row::manifest(&manifest)? })
 }
 
@@ -154,7 +160,7 @@ pub(super) async fn runnable(
     match selection {
         Selection::Active(limit) => {
             let rows: Vec<RunnableRow> = query_as(
-                "select r.name, v.number, v.digest from rules r
+                "select v.tenant_id, r.name, v.number, v.digest from rules r
                  join versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id and v.number = r.active_version
                  where r.tenant_id = $1 and r.archived_at is null order by r.name limit $2",
             )
@@ -162,7 +168,7 @@ pub(super) async fn runnable(
             .bind(signed(*limit as u64).saturating_add(1))
             .fetch_all(db)
             .await?;
-            rows.into_iter().map(|row| Ok(Runnable::try_from(row)?)).collect()
+            rows.into_iter().map(|row| row.runnable(tenant)).collect()
         }
         Selection::Named(names) => {
             let mut found = Vec::with_capacity(names.len());
@@ -181,7 +187,7 @@ async fn runnable_one(
     version: Option<u32>,
 ) -> Result<Runnable, StoreError> {
     let row: Option<RunnableRow> = query_as(
-        "select r.name, v.number, v.digest from rules r
+        "select v.tenant_id, r.name, v.number, v.digest from rules r
          join versions v on v.tenant_id = r.tenant_id and v.rule_id = r.id
          where r.tenant_id = $1 and r.name = $2 and v.number = coalesce($3, r.active_version)",
     )
@@ -191,7 +197,7 @@ async fn runnable_one(
     .fetch_optional(&mut *db)
     .await?;
     if let Some(row) = row {
-        return Ok(Runnable::try_from(row)?);
+        return row.runnable(tenant);
     }
     let rule = rules::find(db, tenant, name).await?.rule;
     Err(match version {

@@ -25,8 +25,8 @@ use sqlx::SqlitePool;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::StoreError;
 use super::scope::Scope;
+use super::{OpenConnections, StoreError};
 use condition::Condition;
 use transaction::Transaction;
 
@@ -53,6 +53,10 @@ impl SqliteStore {
 
     async fn write(&self, _: Scope) -> Result<Transaction, StoreError> {
         Transaction::write(&self.pool, &self.condition, Some(&self.writer), Instant::now() + self.busy).await
+    }
+
+    fn connections_now(&self) -> OpenConnections {
+        OpenConnections::of(self.pool.size(), self.pool.num_idle())
     }
 
     /// Waits for running transactions and closes the file.

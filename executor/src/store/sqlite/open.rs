@@ -78,9 +78,11 @@ const fn advice(unavailable: &Unavailable) -> &'static str {
         Unavailable::ReadOnly(_) => "make the file and its directory writable for this user",
         Unavailable::Full(_) => "make room on the disk",
         Unavailable::Damaged(_) => "restore it from a backup, or set RULEBOX_DATA_DIR to a new directory",
-        Unavailable::Row(_) | Unavailable::Away(_) | Unavailable::Slow(_) | Unavailable::Other(_) => {
-            "see the cause in the log"
-        }
+        Unavailable::Row(_)
+        | Unavailable::Away(_)
+        | Unavailable::Slow(_)
+        | Unavailable::Panicked(_)
+        | Unavailable::Other(_) => "see the cause in the log",
     }
 }
 

@@ -5,16 +5,15 @@ mod usage;
 use std::path::Path;
 use std::time::Duration;
 
-use rulebox_sandbox::Severity;
-
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::caller::{RequestMarks, Role, TenantId};
+use crate::domain::audit::Chain;
+use crate::domain::caller::{Role, TenantId};
 use crate::domain::rule::{NewVersion, RuleName};
 use crate::domain::tenant::{TenantLimits, TenantName};
-use crate::domain::violation::NewViolation;
-use crate::store::{PlatformStore, Precondition, RuleStore, Unavailable, contract};
+use crate::domain::violation::Kind;
+use crate::store::{Occurrences, PlatformStore, Precondition, ReviewStore, RuleStore, Unavailable, contract};
 
 fn options(directory: &Path) -> OpenOptions {
     OpenOptions {
@@ -53,7 +52,9 @@ fn name(text: &str) -> RuleName {
 #[tokio::test]
 async fn the_contract_holds() {
     let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path()).await;
+    // Twenty write at a time.
+    let patient = OpenOptions { busy: Duration::from_secs(20), ..options(directory.path()) };
+    let store = SqliteStore::open(&patient).await.unwrap();
     let (a, b) = (first_tenant(&store).await, second_tenant(&store).await);
     contract::all(&store, a, b).await;
 }
@@ -85,19 +86,51 @@ async fn a_violation_that_repeats_is_one_row_with_a_count() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).await;
     let tenant = first_tenant(&store).await;
-    let marks = RequestMarks { request_id: "request".to_owned(), trace_id: "trace".to_owned() };
-    let mut violation = NewViolation::at_upload("memory_limit", Severity::High, marks, contract::change().actor.id);
-    violation.fuel_used = u64::MAX;
-    let id = store.record_violation(tenant, &violation).await.unwrap();
+    let mut violation = contract::violation(Kind::MemoryLimit, "rule", 1, 1_000);
+    let owner = Chain(Some(tenant));
+    let change = contract::change();
+    let record = async |violation| {
+        store.record_violation(owner, &violation, Occurrences::ONE, &contract::FEW, &change).await.unwrap().id
+    };
+    let id = record(violation.clone()).await;
     violation.marks.request_id = "another".to_owned();
-    assert_eq!(store.record_violation(tenant, &violation).await.unwrap(), id);
+    assert_eq!(record(violation).await, id);
     let rows: Vec<(Uuid, Uuid, String, String, i64, String, i64)> =
         sqlx::query_as("select id, tenant_id, kind, severity, fuel_used, request_id, count from violations")
             .fetch_all(&store.pool)
             .await
             .unwrap();
-    let (kind, severity) = ("memory_limit".to_owned(), "high".to_owned());
+    let (kind, severity) = ("memory_limit".to_owned(), "medium".to_owned());
     assert_eq!(rows, [(id, tenant.uuid(), kind, severity, i64::MAX, "request".to_owned(), 2)]);
+}
+
+#[tokio::test]
+async fn webhooks_are_told_what_they_want() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).await;
+    let (a, b) = (first_tenant(&store).await, second_tenant(&store).await);
+    let hooks = [(); 5].map(|()| Uuid::now_v7());
+    for (id, (tenant, kinds, severity, disabled)) in hooks.iter().zip([
+        (a, "", "low", None),
+        (a, "trap fuel_exhausted", "low", None),
+        (a, "", "high", None),
+        (a, "", "low", Some(1_i64)),
+        (b, "", "low", None),
+    ]) {
+        sqlx::query(
+            "insert into webhooks (id, tenant_id, url, description, kinds, severity, secret, created_at, created_by, disabled_at)
+             values ($1, $2, 'https://example.com', '', $3, $4, x'00', 0, $1, $5)",
+        )
+        .bind(id)
+        .bind(tenant.uuid())
+        .bind(kinds)
+        .bind(severity)
+        .bind(disabled)
+        .execute(&store.pool)
+        .await
+        .unwrap();
+    }
+    contract::webhooks_are_told_what_they_want(&store, a, hooks).await;
 }
 
 #[tokio::test]

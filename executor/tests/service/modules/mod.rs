@@ -2,7 +2,7 @@
 
 mod compile;
 mod fuel;
-mod hostile;
+pub mod hostile;
 mod manifest;
 mod permission;
 mod same_bits;

@@ -16,7 +16,7 @@ use rulebox_abi::columns::{InputColumns, OutputColumns, OutputRows, OutputSink};
 use rulebox_sandbox::{Digest, Limits, RunError, RunReport, Shape};
 
 use super::module::RemoteModule;
-use super::{Executors, Options, Patience};
+use super::{Executors, Options, Patience, deaths};
 use crate::execution::engine::{Module, Setup, Unloaded};
 use crate::executors::wire::{Done, Failure, Reply, Rows, frame};
 use fake::{Act, Fake, Step};
@@ -52,6 +52,7 @@ async fn connect_with(fakes: &[&Fake], runs: usize, patience: Patience) -> Execu
         runs,
         connect_time: Duration::from_secs(1),
         resolve_time: Duration::from_secs(5),
+        deaths: deaths().0,
         patience,
     });
     tokio::time::timeout(GENEROUS, async {
@@ -95,7 +96,7 @@ fn rows(count: usize) -> Step {
     reply(&Reply::Rows(Rows::of(&rows)))
 }
 
-const REPORT: RunReport = RunReport { fuel: 7, setup_fuel: 1, memory_peak: 2, elapsed: Duration::ZERO };
+const REPORT: RunReport = RunReport { fuel: 7, setup_fuel: 1, memory_peak: 2, elapsed: Duration::ZERO, texts_cut: 0 };
 
 fn done() -> Step {
     reply(&Reply::Done(Done { report: REPORT, state: None }))

@@ -144,6 +144,7 @@ async fn two_addresses_that_stand_for_one_executor_leave_each_other_alone() {
         runs: 1,
         connect_time: Duration::from_secs(1),
         resolve_time: Duration::from_millis(5),
+        deaths: deaths().0,
         patience: PATIENCE,
     });
     until("both are known", || executors.connected().1 == 2).await;

@@ -2,6 +2,7 @@
 
 mod away;
 mod changes;
+mod code;
 mod limits;
 mod sessions;
 

@@ -13,7 +13,7 @@ use rulebox_tests::servers::postgres::{Database, Postgres};
 use secrecy::SecretString;
 
 use super::*;
-use crate::domain::caller::{Actor, KeyId, Role};
+use crate::domain::caller::{KeyId, Role};
 use crate::domain::key::NewKey;
 use crate::domain::rule::RuleName;
 use crate::domain::tenant::{TenantLimits, TenantName};
@@ -76,6 +76,33 @@ fn name(text: &str) -> RuleName {
 async fn tenant(store: &PostgresStore, name: &str) -> TenantId {
     let name = TenantName::new(name).unwrap();
     store.create_tenant(&name, &TenantLimits::default(), &change()).await.unwrap().id
+}
+
+/// Makes a webhook by hand.
+fn webhook(fixture: &Fixture, tenant: TenantId, id: uuid::Uuid, kinds: &str, severity: &str, disabled: Option<i64>) {
+    let disabled = disabled.map_or("null".to_owned(), |at| at.to_string());
+    fixture.psql(&format!(
+        "insert into webhooks (id, tenant_id, url, description, kinds, severity, secret, created_at, created_by, disabled_at)
+         values ('{id}', '{tenant}', 'https://example.com', '', '{kinds}', '{severity}', '', 0, '{id}', {disabled})"
+    ));
+}
+
+#[tokio::test]
+async fn webhooks_are_told_what_they_want() {
+    let fixture = Fixture::new().await;
+    let store = open(&fixture.database).await;
+    let (a, b) = (tenant(&store, "a").await, tenant(&store, "b").await);
+    let hooks = [(); 5].map(|()| uuid::Uuid::now_v7());
+    for (id, (tenant, kinds, severity, disabled)) in hooks.iter().zip([
+        (a, "", "low", None),
+        (a, "trap fuel_exhausted", "low", None),
+        (a, "", "high", None),
+        (a, "", "low", Some(1)),
+        (b, "", "low", None),
+    ]) {
+        webhook(&fixture, tenant, *id, kinds, severity, disabled);
+    }
+    contract::webhooks_are_told_what_they_want(&store, a, hooks).await;
 }
 
 async fn the_contract_holds_over(database: &Database) {

@@ -21,21 +21,21 @@ async fn a_database_without_tables_or_with_others_is_refused() {
     let database = server.database();
     let url = SecretString::from(database.migrate_url());
     assert!(matches!(refusal(&options(&database)).await, OpenError::NoTables("RULEBOX_DATABASE__URL")));
-    assert_eq!(migrations(&url, PATIENCE).await.unwrap().len(), 5, "to be told changes nothing");
-    assert_eq!(migrate(&url, PATIENCE).await.unwrap().len(), 5);
+    assert_eq!(migrations(&url, PATIENCE).await.unwrap().len(), 6, "to be told changes nothing");
+    assert_eq!(migrate(&url, PATIENCE).await.unwrap().len(), 6);
     assert_eq!(migrate(&url, PATIENCE).await.unwrap(), []);
     open(&database).await.close().await;
 
     let psql = |sql| server.psql(&database.name, sql);
-    psql("delete from _sqlx_migrations where version = 5");
+    psql("delete from _sqlx_migrations where version = 6");
     let error = refusal(&options(&database)).await;
     assert!(matches!(error, OpenError::Pending { count: 1, .. }), "{error}");
-    assert!(error.to_string().contains("0005 stored") && error.to_string().contains("rulebox migrate"), "{error}");
-    psql("insert into _sqlx_migrations values (5, 'other', now(), true, '\\x00', 0)");
-    assert!(matches!(refusal(&options(&database)).await, OpenError::Misfit(crate::store::Misfit::Changed(5))));
+    assert!(error.to_string().contains("0006 review") && error.to_string().contains("rulebox migrate"), "{error}");
+    psql("insert into _sqlx_migrations values (6, 'other', now(), true, '\\x00', 0)");
+    assert!(matches!(refusal(&options(&database)).await, OpenError::Misfit(crate::store::Misfit::Changed(6))));
     let error = migrate(&url, PATIENCE).await.unwrap_err();
-    assert!(matches!(error, MigrationError::Misfit(crate::store::Misfit::Changed(5))), "{error}");
-    psql("update _sqlx_migrations set version = 9999 where version = 5");
+    assert!(matches!(error, MigrationError::Misfit(crate::store::Misfit::Changed(6))), "{error}");
+    psql("update _sqlx_migrations set version = 9999 where version = 6");
     assert!(matches!(refusal(&options(&database)).await, OpenError::Misfit(crate::store::Misfit::Newer(9999))));
     let error = migrate(&url, PATIENCE).await.unwrap_err();
     assert!(matches!(error, MigrationError::Misfit(crate::store::Misfit::Newer(9999))), "{error}");
@@ -135,7 +135,7 @@ async fn migrations_that_run_at_once_run_once() {
     });
     let mut taken: Vec<_> = futures_util::future::join_all(migrations).await.into_iter().map(Result::unwrap).collect();
     taken.sort_unstable();
-    assert_eq!(taken, [0, 0, 0, 0, 0, 5]);
+    assert_eq!(taken, [0, 0, 0, 0, 0, 6]);
     for replica in replicas {
         let (has_tenant, refused) = replica.await.unwrap();
         assert!(!has_tenant);

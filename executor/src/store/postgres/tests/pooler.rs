@@ -10,9 +10,9 @@ use super::*;
 use crate::domain::audit::{Chain, Seal, Sealer};
 use crate::domain::idempotency::{Begun, IdempotentRequest};
 use crate::domain::rule::Runnable;
-use crate::domain::violation::NewViolation;
+use crate::domain::violation::Kind;
 use crate::store::contract::NoSecret;
-use crate::store::{Precondition, RuleStore, Selection, StoreError, TenantStore};
+use crate::store::{Occurrences, Precondition, ReviewStore, RuleStore, Selection, StoreError, TenantStore};
 
 /// Clients at a time, in two stores as of two replicas.
 const CLIENTS: u32 = 24;
@@ -75,12 +75,11 @@ async fn client(store: Arc<PostgresStore>, n: u32, other: TenantId) -> Calls {
         assert!(matches!(missing, Err(StoreError::NoVersion(_, 9_999))), "{missing:?}");
         (0..2).for_each(|_| count("refused read"));
 
-        let marks = crate::domain::caller::RequestMarks { request_id: "r".to_owned(), trace_id: "t".to_owned() };
-        let mut violation =
-            NewViolation::at_upload("trap", rulebox_sandbox::Severity::High, marks, Actor::service().id);
-        violation.version = Some(round);
-        let id = store.record_violation(tenant, &violation).await.unwrap();
-        assert_eq!(store.record_violation(tenant, &violation).await.unwrap(), id);
+        let violation = contract::violation(Kind::OutputLimit, "rule", round, 1_000);
+        let (owner, once) = (Chain(Some(tenant)), Occurrences::ONE);
+        let id = store.record_violation(owner, &violation, once, &contract::FEW, &change).await.unwrap().id;
+        let again = store.record_violation(owner, &violation, once, &contract::FEW, &change).await.unwrap().id;
+        assert_eq!(again, id);
         (0..2).for_each(|_| count("violation"));
 
         let (prefix, hash) = (format!("rbx_live_{n:04}{round:04}"), [u8::try_from(round).unwrap(); 32]);

@@ -8,8 +8,8 @@ use crate::domain::at::At;
 use crate::domain::audit::Chain;
 use crate::domain::idempotency::IdempotentRequest;
 use crate::domain::usage::{Reading, Usage};
-use crate::domain::violation::NewViolation;
-use crate::store::{RuleStore, TenantStore};
+use crate::domain::violation::Kind;
+use crate::store::{Occurrences, ReviewStore, RuleStore, TenantStore};
 
 /// Tables that belong to nobody, which row-level security has nothing to say about.
 const OF_NOBODY: [&str; 2] = ["_sqlx_migrations", "service"];
@@ -41,6 +41,14 @@ audit_heads.at, chain, change, seal, seq: rulebox_platform INSERT
 audit_heads.at, change, removed_proof, removed_seal, removed_seq, seal, seq: rulebox_platform UPDATE
 audit_heads.at, change, seal, seq: rulebox_app UPDATE
 keys_by_prefix: rulebox_app EXECUTE
+outbox: rulebox_app INSERT
+outbox: rulebox_app SELECT
+outbox: rulebox_platform DELETE
+outbox: rulebox_platform INSERT
+outbox: rulebox_platform SELECT
+outbox.done_at, due_at, last_error, lease_token, lease_until, state, tries: rulebox_platform UPDATE
+outbox.done_at, due_at, lease_token, lease_until, state, tries: rulebox_app UPDATE
+quarantines: rulebox_app INSERT
 quarantines: rulebox_app SELECT
 quarantines: rulebox_platform DELETE
 quarantines: rulebox_platform INSERT
@@ -57,7 +65,14 @@ rules: rulebox_app INSERT
 rules: rulebox_app SELECT
 rules: rulebox_platform SELECT
 rules.active_version, archived_at, latest_version, revision: rulebox_app UPDATE
+security_events: rulebox_app SELECT
+security_events: rulebox_platform DELETE
+security_events: rulebox_platform SELECT
+security_events.at, body, tenant_id, topic, violation_id: rulebox_app INSERT
+security_events.at, body, tenant_id, topic, violation_id: rulebox_platform INSERT
 service: rulebox_app SELECT
+service.backup_at, id: rulebox_platform SELECT
+service.backup_at: rulebox_platform UPDATE
 service.heartbeat_at, secret_check: rulebox_app UPDATE
 stored: rulebox_app INSERT
 stored: rulebox_app SELECT
@@ -75,11 +90,25 @@ usage.bars, evaluations, fuel, refused, requests: rulebox_platform UPDATE
 versions: rulebox_app INSERT
 versions: rulebox_app SELECT
 versions.created_at, digest, manifest, number, rule_id, tenant_id: rulebox_platform SELECT
+violation_windows: rulebox_app INSERT
+violation_windows: rulebox_app SELECT
+violation_windows: rulebox_platform DELETE
+violation_windows: rulebox_platform INSERT
+violation_windows: rulebox_platform SELECT
+violation_windows.at, violation_id: rulebox_app UPDATE
+violation_windows.at, violation_id: rulebox_platform UPDATE
 violations: rulebox_app INSERT
 violations: rulebox_app SELECT
 violations: rulebox_platform DELETE
+violations: rulebox_platform INSERT
+violations: rulebox_platform SELECT
+violations.changed_at, changed_by, count, counts, last_at, note, status: rulebox_platform UPDATE
 violations.count, last_at: rulebox_app UPDATE
-violations.id, last_at: rulebox_platform SELECT";
+webhooks: rulebox_app DELETE
+webhooks: rulebox_app INSERT
+webhooks: rulebox_app SELECT
+webhooks: rulebox_platform SELECT
+webhooks.description, disabled_at, kinds, previous_secret, previous_until, secret, severity, url: rulebox_app UPDATE";
 
 /// Of relations, of columns (several in a line), and of functions.
 const ALL_GRANTS: &str = "
@@ -150,11 +179,11 @@ async fn every_table_of_a_tenant_has_forced_row_level_security() {
         assert_eq!(what, "t|1", "{table} shows one tenant's rows to another, or is of nobody: then say so above");
         secured += 1;
     }
-    assert_eq!(secured, 12);
+    assert_eq!(secured, 16);
 }
 
 /// Something of a tenant in every table that has a tenant.
-async fn fill(store: &PostgresStore, tenant: TenantId, n: u8) {
+async fn fill(fixture: &Fixture, store: &PostgresStore, tenant: TenantId, n: u8) {
     let change = change();
     store.create_rule(tenant, &name("rule"), &contract::version(n.into()), &contract::MOST, &change).await.unwrap();
     let prefix = format!("rbx_live_0000000{n}");
@@ -162,10 +191,11 @@ async fn fill(store: &PostgresStore, tenant: TenantId, n: u8) {
     store.quarantine(tenant, &name("rule"), 1, "because", &change).await.unwrap();
     let request = IdempotentRequest { key: [n; 32], request: [n; 32] };
     store.begin_request(Chain(Some(tenant)), request, Duration::from_mins(1)).await.unwrap();
-    let marks = crate::domain::caller::RequestMarks { request_id: "r".to_owned(), trace_id: "t".to_owned() };
-    let severity = rulebox_sandbox::Severity::High;
-    let violation = NewViolation::at_upload("trap", severity, marks, Actor::service().id);
-    store.record_violation(tenant, &violation).await.unwrap();
+    // A high one, which is an alert.
+    let violation = contract::violation(Kind::AbiBreach, "rule", 1, 1_000);
+    let owner = Chain(Some(tenant));
+    store.record_violation(owner, &violation, Occurrences::ONE, &contract::FEW, &change).await.unwrap();
+    webhook(fixture, tenant, Uuid::now_v7(), "", "low", None);
     let reading = Reading { tenant, hour: At(0), counter: Uuid::now_v7(), used: Usage::REQUEST };
     store.keep_usage(&[reading]).await.unwrap();
 }
@@ -190,8 +220,8 @@ async fn with_another_tenant_or_none_every_table_shows_and_changes_nothing() {
     let fixture = Fixture::new().await;
     let store = open(&fixture.database).await;
     let (a, b) = (tenant(&store, "a").await, tenant(&store, "b").await);
-    fill(&store, a, 1).await;
-    fill(&store, b, 2).await;
+    fill(&fixture, &store, a, 1).await;
+    fill(&fixture, &store, b, 2).await;
     let mut db = PgConnection::connect(&fixture.database.url()).await.unwrap();
     let mut admin = PgConnection::connect(&fixture.database.url_of("postgres")).await.unwrap();
     let tables: Vec<String> = sqlx::query_scalar(
@@ -201,13 +231,13 @@ async fn with_another_tenant_or_none_every_table_shows_and_changes_nothing() {
     .fetch_all(&mut admin)
     .await
     .unwrap();
-    assert_eq!(tables.len(), 12);
+    assert_eq!(tables.len(), 16);
     let (mut reads, mut changes) = (0, 0);
     for table in &tables {
         let whose = match table.as_str() {
             "tenants" => "id",
             "audit" | "audit_heads" => "chain",
-            "requests" => "owner",
+            "requests" | "violation_windows" => "owner",
             _ => "tenant_id",
         };
         let columns = sqlx::query(
@@ -244,7 +274,7 @@ async fn with_another_tenant_or_none_every_table_shows_and_changes_nothing() {
                 changes += 1;
             }
             let sql = format!("delete from {table} {filter}");
-            let may = table == "requests";
+            let may = matches!(table.as_str(), "requests" | "webhooks");
             assert_eq!(as_app(&mut db, tenant, &sql).await, if may { Ok(0) } else { Err("42501".into()) }, "{sql}");
             let locks = if update.is_empty() { Err("42501".into()) } else { Ok(0) };
             let sql = format!("select from {table} {filter} for update");
@@ -275,7 +305,7 @@ async fn the_platform_reads_no_source_and_changes_no_history() {
     let fixture = Fixture::new().await;
     let store = open(&fixture.database).await;
     let a = tenant(&store, "a").await;
-    fill(&store, a, 1).await;
+    fill(&fixture, &store, a, 1).await;
     let mut db = PgConnection::connect(&fixture.database.platform_url()).await.unwrap();
     for refused in [
         "select source from versions",
@@ -286,8 +316,15 @@ async fn the_platform_reads_no_source_and_changes_no_history() {
         "update rules set active_version = null",
         "insert into rules (tenant_id, name, created_at, latest_version) values (gen_random_uuid(), 'x', 0, 1)",
         "update audit set detail = '{}'",
-        "select kind from violations",
-        "update violations set count = 1",
+        "update violations set kind = kind",
+        "update violations set tenant_id = tenant_id",
+        "update violations set detail = detail",
+        "insert into violations select * from violations",
+        "update security_events set body = body",
+        "insert into security_events (xid, topic, at, body) values ('1', 'x', 0, '{}')",
+        "update outbox set payload = payload",
+        "update webhooks set url = url",
+        "delete from webhooks",
         "select secret_check from service",
         "delete from tenants",
         "update api_keys set hash = hash",
@@ -310,7 +347,7 @@ async fn keys_are_found_before_their_tenant_is_known_and_not_otherwise() {
     let fixture = Fixture::new().await;
     let store = open(&fixture.database).await;
     let a = tenant(&store, "a").await;
-    fill(&store, a, 1).await;
+    fill(&fixture, &store, a, 1).await;
     let found = store.keys("rbx_live_00000001").await.unwrap();
     assert_eq!((found.len(), found[0].tenant, found[0].hash), (1, Some(a), [1; 32]));
     store.set_suspended(a, true, &change()).await.unwrap();
