@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
+mod delivery;
 mod durability;
 mod executors;
+mod hostile;
+mod hot_loop;
+mod kinds;
 mod large;
 mod modules;
 mod neighbours;
@@ -14,3 +18,4 @@ mod secrets;
 mod sessions;
 mod start;
 mod streams;
+mod telemetry;

@@ -8,41 +8,30 @@ use rulebox_tests::{Executor, Server, SetAtEnd, output, rule};
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::hostile;
 use super::replicas::body;
 
 /// Connections of the tenant that does all that it may.
-const CONNECTIONS: usize = 32;
+pub(super) const CONNECTIONS: usize = 32;
 /// Kinds of what they ask: the endless loops alone, and all.
 const LOOPS: usize = 4;
 const ALL: usize = 8;
 /// Single evaluations of the other: quiet, and then beside that.
 const EVALUATIONS: usize = 2_000;
 
-/// Never ends; without the end of the module, which its manifest comes before.
-const ENDLESS: &str = r#"(module
-  (memory (export "memory") 1)
-  (global (export "rulebox_abi_1") i32 (i32.const 1))
-  (func (export "rulebox_init") (param i32) (result i32) (i32.const 0))
-  (func (export "rulebox_buffer") (param $kind i32) (param i32 i32) (result i32)
-    (if (i32.eq (local.get $kind) (i32.const 6)) (then (return (i32.const 64))))
-    (if (i32.eq (local.get $kind) (i32.const 7)) (then (return (i32.const 8192))))
-    (i32.const 0))
-  (func (export "rulebox_reset"))
-  (func (export "rulebox_eval") (param i32) (result i32) (loop $again (br $again)) (i32.const 0))"#;
-
-const MANIFEST: &str = r#"{"abi": 1, "name": "endless", "inputs": [], "params": [], "outs": [], "statements": [], "spans": [],
-  "uses_time": false, "clock": {"zone": "UTC", "day_start": 0}, "lookback": 0, "memory_bytes": 0, "state_bytes": 0}"#;
+/// Modules go on however often they break their limits.
+pub(super) const NEVER_STOPPED: (&str, &str) = ("RULEBOX_QUARANTINE__VIOLATIONS", "1000000000");
 
 /// A service, and what runs its rules if that is another process.
-struct Home {
-    server: Server,
+pub(super) struct Home {
+    pub(super) server: Server,
     _directory: TempDir,
     _executor: Option<Executor>,
 }
 
 impl Home {
     /// Starts it, with one tenant that may upload modules and one that may not, and gives a key of each.
-    fn start(elsewhere: bool) -> (Self, [String; 2]) {
+    pub(super) fn start(elsewhere: bool, more: &[(&str, &str)]) -> (Self, [String; 2]) {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("data");
         let keys =
@@ -50,6 +39,7 @@ impl Home {
         let place = format!("unix:{}/executor.sock", directory.path().display());
         let executor = elsewhere.then(|| Executor::start(&place, &[]));
         let mut settings = vec![("RULEBOX_TENANT__REQUESTS_PER_SECOND", "1000000")];
+        settings.extend(more);
         if elsewhere {
             settings.extend([("RULEBOX_ROLE", "api"), ("RULEBOX_EXECUTORS__ADDRESSES", &place)]);
         }
@@ -75,7 +65,7 @@ fn percentile(times: &[Duration], percent: usize) -> Duration {
 }
 
 /// Evaluates one bar after another, and gives the times in ascending order.
-fn evaluate(server: &Server, key: &str) -> Vec<Duration> {
+pub(super) fn evaluate(server: &Server, key: &str) -> Vec<Duration> {
     let bar = json!({"inputs": {"equity": 1, "drawdown": 0.1}});
     let one = |_| {
         let began = Instant::now();
@@ -85,13 +75,6 @@ fn evaluate(server: &Server, key: &str) -> Vec<Duration> {
     let mut times: Vec<_> = (0..EVALUATIONS).map(one).collect();
     times.sort_unstable();
     times
-}
-
-fn upload_endless(server: &Server, key: &str) {
-    let manifest = MANIFEST.replace('"', "\\\"").replace('\n', " ");
-    let module = wat::parse_str(format!("{ENDLESS} (@custom \"rulebox.manifest\" \"{manifest}\"))")).unwrap();
-    let request = server.client().post(format!("{}/v1/rules?name=endless", server.api)).bearer_auth(key);
-    body(request.header("content-type", "application/wasm").body(module).send(), 201);
 }
 
 /// What became of the requests of the tenant that does all that it may.
@@ -161,10 +144,10 @@ fn busy(n: usize) -> String {
 const LONG: &str = "rule long(equity, drawdown) {\n  out a = sma(equity, 1000) ?? 0\n  out b = highest(equity, 1000) ?? 0\n  out c = stdev(equity, 1000) ?? 0\n  if drawdown > 20% { warn \"w\" }\n}";
 
 fn one_tenant_beside_another(elsewhere: bool) {
-    let (home, [greedy, other]) = Home::start(elsewhere);
+    let (home, [greedy, other]) = Home::start(elsewhere, &[NEVER_STOPPED]);
     let server = &home.server;
     body(server.post(&other, "/v1/rules", &json!({"source": rule(1)})), 201);
-    upload_endless(server, &greedy);
+    hostile::upload(server, &greedy, "endless", hostile::ENDLESS);
     for source in [busy(1), LONG.to_owned()] {
         body(server.post(&greedy, "/v1/rules", &json!({ "source": source })), 201);
     }
@@ -210,7 +193,7 @@ fn beside<T>(server: &Server, greedy: &str, kinds: usize, other: impl FnOnce() -
 }
 
 /// Two percentiles of times, with their ratios to those of the quiet ones.
-fn shown(times: &[Duration], quiet: &[Duration]) -> String {
+pub(super) fn shown(times: &[Duration], quiet: &[Duration]) -> String {
     let one = |percent| {
         let (time, quiet) = (percentile(times, percent), percentile(quiet, percent));
         format!("p{percent} {time:?} ({:.2}x)", time.as_secs_f64() / quiet.as_secs_f64())

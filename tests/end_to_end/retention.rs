@@ -1,9 +1,11 @@
 //! What is older than it shall be kept goes, by the job of the running service; what is younger stays.
 
+use rulebox_tests::receiver::{Answering, Receiver};
 use rulebox_tests::servers::clock::Clock;
 use rulebox_tests::{Server, output, rule};
 use serde_json::{Value, json};
 
+use crate::delivery;
 use crate::replicas::body;
 
 const DAY: i64 = 86_400;
@@ -27,7 +29,7 @@ fn what_is_too_old_is_removed_and_nothing_else() {
     clock.set(-400 * DAY);
     let settings = clock.settings();
     let mut settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    settings.push(("RULEBOX_COMPILE__BAR_FUEL", "400"));
+    settings.extend([("RULEBOX_COMPILE__BAR_FUEL", "400"), ("RULEBOX_WEBHOOKS__ALLOW_LOOPBACK", "true")]);
     let mut server = Server::try_start(directory.path(), &settings).unwrap();
     let key = server.key.clone().unwrap();
     assert_eq!(upload_once(&server, &key, &rule(1)), 201);
@@ -37,6 +39,14 @@ fn what_is_too_old_is_removed_and_nothing_else() {
     let request = server.client().delete(format!("{}/v1/keys/{}", server.api, text(&revoked, "id")));
     assert!(request.bearer_auth(&key).send().unwrap().status().is_success());
     body(server.post(&key, "/v1/rules/kept/evaluate", &json!({"inputs": {"equity": 1, "drawdown": 0}})), 200);
+    // One that is delivered, one that is given up, and none of what happens today.
+    let receiver = Receiver::start(Answering::Status(204));
+    let (hook, _) = delivery::hook(&server, &key, &receiver);
+    for (answering, state) in [(Answering::Status(204), "delivered"), (Answering::Status(410), "dead")] {
+        receiver.answer(answering);
+        let event = delivery::test_event(&server, &key, &hook);
+        delivery::delivery(&server, &key, &hook, &event, |one| one["state"] == state);
+    }
     let old = body(server.get(&key, "/v1/audit"), 200);
     let entries = old["entries"].as_array().unwrap().len();
     assert!(entries >= 4, "{old:#}");
@@ -66,8 +76,8 @@ fn what_is_too_old_is_removed_and_nothing_else() {
     let (status, log) = server.wait();
     assert!(status.success(), "{log}");
     let removed = log.lines().find(|line| line.contains("removed what was older than it is kept")).unwrap();
-    for count in ["violations", "requests", "keys", "usage"] {
-        let one = [format!("{count}=1"), format!("\"{count}\":1")];
+    for (count, n) in [("violations", 1), ("requests", 1), ("keys", 1), ("usage", 1), ("outbox", 2)] {
+        let one = [format!("{count}={n}"), format!("\"{count}\":{n}")];
         assert!(one.iter().any(|one| removed.contains(one.as_str())), "{count}: {removed}");
     }
     let directory = directory.path().display().to_string();

@@ -33,6 +33,22 @@ fn a_taken_port_is_named_with_the_setting_that_changes_it() {
 }
 
 #[test]
+fn every_start_tries_the_limits_of_modules_and_says_so_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Server::start(directory.path());
+    server.signal("TERM");
+    let (_, log) = server.wait();
+    let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let tried: Vec<_> = lines
+        .iter()
+        .filter(|line| line["message"].as_str().is_some_and(|said| said.starts_with("self-test")))
+        .collect();
+    let [line] = tried.as_slice() else { panic!("{log}") };
+    assert!(line["tried"].as_u64().unwrap() > 10 && line["milliseconds"].is_f64(), "{line}");
+    println!("{line}");
+}
+
+#[test]
 fn a_second_service_over_the_same_store_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let first = Server::start(directory.path());

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc, reason = "a test harness fails by panicking")]
 
 mod executor;
+pub mod receiver;
 pub mod servers;
 
 pub use executor::Executor;

@@ -3,6 +3,7 @@
 mod away;
 mod confined;
 mod cost;
+mod deaths;
 mod guide;
 mod kill;
 mod same_bits;
@@ -47,11 +48,17 @@ struct Near {
 
 impl Near {
     fn start(executors: usize) -> Self {
+        Self::with(executors, &[])
+    }
+
+    fn with(executors: usize, more: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let place = |n| format!("unix:{}/executor-{n}.sock", directory.path().display());
         let places: Vec<_> = (0..executors).map(place).collect();
         let executors = places.iter().map(|place| Executor::start(place, &[])).collect();
-        let settings = [("RULEBOX_ROLE", "api"), ("RULEBOX_EXECUTORS__ADDRESSES", &places.join(","))];
+        let places = places.join(",");
+        let mut settings = vec![("RULEBOX_ROLE", "api"), ("RULEBOX_EXECUTORS__ADDRESSES", places.as_str())];
+        settings.extend(more);
         let api = Server::try_start(&directory.path().join("data"), &settings).unwrap();
         let key = api.key.clone().unwrap();
         Self { api, key, executors, _directory: directory }
@@ -84,6 +91,8 @@ impl Far {
         let own = files(&authority.certificate(), &identities[executors]);
         let mut settings = as_text(&own);
         settings.extend([("RULEBOX_ROLE", "api"), ("RULEBOX_EXECUTORS__ADDRESSES", &addresses)]);
+        // They are killed again and again, which is no fault of the rules.
+        settings.extend([("RULEBOX_QUARANTINE__DEATHS", "1000000"), ("RULEBOX_QUARANTINE__VIOLATIONS", "1000000")]);
         let directory = tempfile::tempdir().unwrap();
         let api = Server::try_start(directory.path(), &settings).unwrap();
         let key = api.key.clone().unwrap();

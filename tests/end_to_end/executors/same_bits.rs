@@ -1,6 +1,7 @@
 //! What a rule says does not depend on where it runs.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use rulebox_tests::{Server, root};
 use serde_json::{Map, Value, json};
@@ -124,11 +125,35 @@ fn answers(server: &Server, key: &str) -> Vec<(String, Value)> {
     all
 }
 
+/// Every call is interpreted as well, and every check has a place to wait.
+const CHECKED: [(&str, &str); 2] = [("RULEBOX_DIFFERENTIAL__ONE_IN", "1"), ("RULEBOX_DIFFERENTIAL__QUEUE", "10000")];
+
+/// Waits until as many checks are done, and sees that none found a difference or was left out. Of each rule: its upload, a
+/// bar, columns, and the first call of a session.
+fn assert_checked(server: &Server, rules: usize) {
+    let began = Instant::now();
+    loop {
+        let metrics = server.client().get(format!("{}/metrics", server.health)).send().unwrap().text().unwrap();
+        let count = |source: &str, result: &str| {
+            let name = format!("rulebox_differential_checks_total{{result=\"{result}\",source=\"{source}\"}} ");
+            metrics.lines().find_map(|line| line.strip_prefix(&name)?.parse::<usize>().ok()).unwrap()
+        };
+        let of = |result: &str| (count("upload", result), count("sample", result));
+        assert_eq!((of("different"), of("skipped")), ((0, 0), (0, 0)));
+        if of("same") == (rules, 3 * rules) {
+            println!("{} checks, the last {:?} after the last answer", 4 * rules, began.elapsed());
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_mins(2), "{:?} of {rules} rules", of("same"));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 #[test]
 fn every_answer_is_the_same_as_in_one_process() {
-    let near = Near::start(2);
+    let near = Near::with(2, &CHECKED);
     let directory = tempfile::tempdir().unwrap();
-    let alone = Server::start(directory.path());
+    let alone = Server::try_start(directory.path(), &CHECKED).unwrap();
     let key = alone.key.clone().unwrap();
     let (there, here) = std::thread::scope(|scope| {
         let there = scope.spawn(|| answers(&near.api, &near.key));
@@ -139,6 +164,10 @@ fn every_answer_is_the_same_as_in_one_process() {
     for ((what, there), (_, here)) in there.iter().zip(&here) {
         assert!(there == here, "{what}\nthere: {:.2000}\nhere:  {:.2000}", there.to_string(), here.to_string());
         bars += there[1]["bars"].as_u64().unwrap_or_default();
+    }
+    let rules = here.iter().filter(|(what, _)| what.ends_with(": tests")).count();
+    for server in [&near.api, &alone] {
+        assert_checked(server, rules);
     }
     println!("{} answers, of {bars} bars of columns alone, the same from executors as from one process", there.len());
 }

@@ -121,6 +121,12 @@ fn certificates_are_changed_while_all_goes_on() {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+    // Both sides say until when theirs are good.
+    let metrics = far.api.client().get(format!("{}/metrics", far.api.health)).send().unwrap().text().unwrap();
+    let until = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("rulebox_certificate_expiry_timestamp_seconds{certificate=\"executors\"} "));
+    assert!(until.is_some_and(|until| until.parse::<i64>().unwrap() > 1_800_000_000), "{metrics}");
     println!("both executors showed new certificates {:?} after they were written", began.elapsed());
     assert_eq!(run(), before);
     // What was connected before is connected anew, by the new ones.
@@ -128,4 +134,6 @@ fn certificates_are_changed_while_all_goes_on() {
     let (_, log) = far.api.wait();
     let connected = log.matches(r#""message":"connected""#).count();
     assert!(connected >= 4, "{connected} times\n{log}");
+    // The API shows new ones too, those of its own.
+    assert!(log.contains("new certificates are in use"), "{log}");
 }

@@ -1,8 +1,13 @@
 //! A replica is killed in the middle of uploads.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use super::*;
+
+/// Threads that upload, each to a rule of its own.
+const UPLOADS: usize = 4;
+/// Until each of them has its rule.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn rounds() -> usize {
     if std::env::var_os("RULEBOX_FULL").is_some() { 20 } else { 3 }
@@ -16,16 +21,20 @@ fn every_version_that_a_killed_replica_acknowledged_is_on_the_other() {
     let mut victim = first;
     let mut acknowledged: Vec<Acknowledged> = Vec::new();
     for round in 0..rounds() {
-        let killed = Arc::new(AtomicBool::new(false));
+        let (killed, begun) = (AtomicBool::new(false), AtomicUsize::new(0));
         let stored: Vec<Acknowledged> = std::thread::scope(|scope| {
-            let uploads: Vec<_> = (0..4)
+            let uploads: Vec<_> = (0..UPLOADS)
                 .map(|thread| {
-                    let (server, key, killed) = (&victim.server, &key, Arc::clone(&killed));
-                    scope.spawn(move || until_killed(server, key, &format!("r{round}_{thread}"), &killed))
+                    let (server, key, killed, begun) = (&victim.server, &key, &killed, &begun);
+                    scope.spawn(move || until_killed(server, key, &format!("r{round}_{thread}"), killed, begun))
                 })
                 .collect();
-            // Long enough for some uploads; when exactly, is what the test wants to be by chance.
-            std::thread::sleep(Duration::from_millis(300 + 53 * round as u64));
+            let since = Instant::now();
+            while begun.load(Ordering::SeqCst) < UPLOADS && since.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            // Among uploads; when exactly, is what the test wants to be by chance.
+            std::thread::sleep(Duration::from_millis(53 * round as u64));
             killed.store(true, Ordering::SeqCst);
             victim.server.signal("KILL");
             uploads.into_iter().flat_map(|upload| upload.join().unwrap()).collect()
@@ -44,7 +53,7 @@ fn every_version_that_a_killed_replica_acknowledged_is_on_the_other() {
 }
 
 /// Uploads version after version until the server is killed; those that were acknowledged.
-fn until_killed(server: &Server, key: &str, name: &str, killed: &AtomicBool) -> Vec<Acknowledged> {
+fn until_killed(server: &Server, key: &str, name: &str, killed: &AtomicBool, begun: &AtomicUsize) -> Vec<Acknowledged> {
     let mut acknowledged = Vec::new();
     for n in 1.. {
         let (path, upload) = if n == 1 {
@@ -60,6 +69,9 @@ fn until_killed(server: &Server, key: &str, name: &str, killed: &AtomicBool) -> 
             Ok((201, made)) => {
                 let digest = made["digest"].as_str().unwrap().to_owned();
                 acknowledged.push((name.to_owned(), made["version"].as_u64().unwrap(), digest));
+                if n == 1 {
+                    begun.fetch_add(1, Ordering::SeqCst);
+                }
             }
             Ok((status, answer)) => panic!("{status}: {answer}"),
             // An answer that was lost is no acknowledgement; but only a killed server may lose one.

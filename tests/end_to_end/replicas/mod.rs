@@ -15,6 +15,7 @@ mod stream_kill;
 mod stream_series;
 mod tls;
 mod usage;
+mod violations;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -28,7 +29,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A database with tables, made as its operator would.
-fn database(server: &Postgres) -> Database {
+pub fn database(server: &Postgres) -> Database {
     let database = server.database();
     let (status, said) = output(&["migrate"], &database.settings());
     assert!(status.success(), "{said}");
@@ -36,18 +37,18 @@ fn database(server: &Postgres) -> Database {
 }
 
 /// A replica with a directory of its own.
-struct Replica {
-    server: Server,
+pub struct Replica {
+    pub server: Server,
     _directory: TempDir,
 }
 
 impl Replica {
-    fn start(database: &Database) -> Self {
+    pub fn start(database: &Database) -> Self {
         Self::start_with(database, &[])
     }
 
     /// With more settings.
-    fn start_with(database: &Database, more: &[(&str, &str)]) -> Self {
+    pub fn start_with(database: &Database, more: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let settings = database.settings();
         let settings = settings.iter().map(|(name, value)| (*name, value.as_str())).chain(more.iter().copied());

@@ -6,7 +6,9 @@ pub mod idp;
 pub mod nginx;
 pub mod pgbouncer;
 pub mod postgres;
+pub mod prometheus;
 pub mod redis;
+pub mod standard_webhooks;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
