@@ -10,6 +10,7 @@ pub mod prometheus;
 pub mod redis;
 pub mod standard_webhooks;
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
@@ -18,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(30);
+
+/// Below it are ports of services that may run on the machine.
+const FIRST_PORT: u64 = 10_000;
 
 /// A process that ends with its owner, or with the test's process, however that ends.
 #[derive(Debug)]
@@ -105,9 +109,19 @@ mod parent {
     }
 }
 
-/// A port of loopback that was free a moment ago.
+/// A port of loopback that was free a moment ago, of those that the system gives to nobody who asks for any: a server
+/// that is stopped for a while finds it free again.
+///
+/// # Panics
+/// If none is free.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let given: u64 = range.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(32_768);
+    // Tests begin apart from one another.
+    let from = RandomState::new().hash_one(std::process::id());
+    let tries = (0..1_000).map(|n| FIRST_PORT + from.wrapping_add(n) % (given - FIRST_PORT));
+    let mut tries = tries.map(|port| u16::try_from(port).unwrap());
+    tries.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).unwrap()
 }
 
 /// Waits until a server does what it is for.
