@@ -17,6 +17,9 @@ pub const SHORT: Duration = Duration::from_millis(10);
 const NICE: i32 = 10;
 /// A thread without work for as long ends.
 const IDLE: Duration = Duration::from_secs(10);
+/// Threads with less of the processor that may wait for work; one more ends at once. Prompt work that turns out to be
+/// long, again and again, would leave a thread behind each time, and each keeps some memory.
+const MOST_SLOWED: usize = 4;
 /// The compiler recurses as deep as its limits let a rule be, and needs a quarter of this at most.
 const STACK_BYTES: usize = 4 << 20;
 
@@ -173,8 +176,16 @@ impl Threads {
         while let Some(job) = next.take() {
             let tell = job();
             let (is_prompt, (jobs, mine)) = (!is_slowed(), sync_channel(1));
-            // Before anybody hears of the result: his next work finds this thread.
-            self.idle().of(is_prompt).push(Idle { id, jobs });
+            {
+                let mut waiting = self.idle();
+                let idle = waiting.of(is_prompt);
+                if !is_prompt && idle.len() >= MOST_SLOWED {
+                    drop(waiting);
+                    return tell();
+                }
+                // Before anybody hears of the result: his next work finds this thread.
+                idle.push(Idle { id, jobs });
+            }
             tell();
             next = match mine.recv_timeout(IDLE) {
                 Ok(job) => Some(job),
@@ -290,6 +301,16 @@ mod tests {
         let first = threads.run(fair.turn(OWNER).await, work).await.unwrap();
         let second = threads.run(fair.turn(OTHER).await, work).await.unwrap();
         assert_eq!((first, first.1), (second, NICE));
+    }
+
+    #[tokio::test]
+    async fn work_that_turns_out_to_be_long_leaves_few_threads_behind() {
+        let (threads, fair) = (Threads::new("test"), fair(1));
+        for _ in 0..50 {
+            threads.run(fair.turn(OWNER).await, slow_down).await.unwrap();
+        }
+        let waiting = threads.idle();
+        assert_eq!((waiting.prompt.len(), waiting.slowed.len()), (0, MOST_SLOWED));
     }
 
     #[tokio::test]
