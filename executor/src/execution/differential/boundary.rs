@@ -42,6 +42,9 @@ pub fn check(source: &str, compiler: &rulebox_dsl::Limits, prepared: &Prepared, 
         return Verdict::Different(Difference::of(Field::Interface));
     }
     let check = Check { text: &text, prepared, stop, until: Instant::now() + MOST_TIME };
+    if check.affordable() == 0 {
+        return Verdict::Skipped("one bar of it may cost more than a check");
+    }
     let mut tried = 0;
     for (set, params) in boundary::params(rule).iter().enumerate() {
         let most = if set == 0 { MOST_BARS } else { MOST_BARS_OF_OTHERS };
@@ -73,13 +76,19 @@ struct Check<'a> {
     until: Instant,
 }
 
-/// Keeps results.
-#[derive(Default)]
-struct Kept(OutputColumns);
+/// Keeps results, as long as there is time.
+struct Kept<'a> {
+    check: &'a Check<'a>,
+    results: OutputColumns,
+}
 
-impl OutputSink for Kept {
+impl OutputSink for Kept<'_> {
     fn rows(&mut self, first_row: usize, rows: &OutputRows<'_>) {
-        self.0.rows(first_row, rows);
+        self.results.rows(first_row, rows);
+    }
+
+    fn wants_more(&mut self) -> bool {
+        !self.check.is_over()
     }
 }
 
@@ -108,7 +117,11 @@ impl Check<'_> {
             }
             let mut inputs = Vec::new();
             let bars = part(bars, &mut inputs, from, to);
-            let found = self.differs(params, &bars, &expected, in_parts)?;
+            let found = match self.differs(params, &bars, &expected, in_parts) {
+                // What was tried before stands.
+                Err(Ended::Over) if from > 0 => return Ok(from),
+                found => found?,
+            };
             if let Some(difference) = found {
                 let bar = difference.bar.map(|bar| bar + from);
                 return Err(Ended::Different(Difference { bar, ..difference }));
@@ -173,7 +186,7 @@ impl Check<'_> {
     /// What the module says, in calls of so many bars, and its state after them.
     fn run(&self, params: &[f64], bars: &InputColumns<'_>, rows: u32) -> Ran {
         let limits = self.limits_of(rows);
-        let mut results = Kept::default();
+        let mut results = self.kept();
         let ran = (|| {
             let mut run = self.prepared.module.begin(self.prepared.setup(params, &limits), None, true)?;
             run.batch(bars, 0, &mut results)?;
@@ -188,22 +201,29 @@ impl Check<'_> {
         let begin = |state: Option<&[u8]>| -> Result<Box<dyn Run>, RunError> {
             self.prepared.module.begin(self.prepared.setup(params, &limits), state, true)
         };
-        let mut results = Kept::default();
+        let mut results = self.kept();
         let ran = (|| {
             let mut state: Option<Vec<u8>> = None;
             for row in 0..bars.rows {
+                if self.is_over() {
+                    return Ok(None);
+                }
                 let mut inputs = Vec::new();
                 let bar = part(bars, &mut inputs, row, row + 1);
                 let mut run = begin(state.as_deref())?;
                 run.batch(&bar, row, &mut results)?;
                 state = Some(run.state()?);
             }
-            Ok(state.unwrap_or_default())
+            Ok(Some(state.unwrap_or_default()))
         })();
-        self.judge(ran, results)
+        self.judge(ran.transpose().ok_or(Ended::Over)?, results)
     }
 
-    fn judge(&self, ran: Result<Vec<u8>, RunError>, Kept(mut results): Kept) -> Ran {
+    fn kept(&self) -> Kept<'_> {
+        Kept { check: self, results: OutputColumns::default() }
+    }
+
+    fn judge(&self, ran: Result<Vec<u8>, RunError>, Kept { mut results, .. }: Kept<'_>) -> Ran {
         match ran {
             Ok(state) => {
                 normalise(&mut results, &self.prepared.manifest);
@@ -215,6 +235,7 @@ impl Check<'_> {
             }
             // It is not for the module to refuse what its text takes.
             Err(RunError::ParamsRefused(_) | RunError::Input(_)) => Ok(Err(Difference::of(Field::Interface))),
+            Err(RunError::Cancelled(_)) => Err(Ended::Over),
             Err(_) => Err(Ended::NotNow),
         }
     }

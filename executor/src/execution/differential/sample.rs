@@ -84,7 +84,7 @@ impl Sampling {
         if !bound.compiled() || !self.hits() {
             return None;
         }
-        Sample::of_run(bound, bars, wanted, &ran.as_ref().ok()?.run)
+        Some(Sample::of_run(bound, bars, wanted, &ran.as_ref().ok()?.run))
     }
 
     /// A sample of the first bars of a session, if it is to be one.
@@ -118,14 +118,11 @@ fn within(events: &[Event], rows: usize) -> Vec<Event> {
 }
 
 impl Sample {
-    fn of_run(bound: &Bound, bars: &Bars, wanted: Wanted, run: &RuleRun) -> Option<Self> {
+    fn of_run(bound: &Bound, bars: &Bars, wanted: Wanted, run: &RuleRun) -> Self {
         let rows = most_bars(bound, bars.rows, bound.prepared.manifest.outs.len());
         let events = within(&run.events, rows);
         // The first event that has no room is where the sample ends.
         let rows = run.events.get(events.len()).map_or(rows, |left| rows.min(left.bar));
-        if rows == 0 {
-            return None;
-        }
         let series = Series {
             verdicts: run.series.verdicts.as_ref().map(|said| said.iter().take(rows).copied().collect()),
             outs: run
@@ -141,7 +138,7 @@ impl Sample {
             series,
             whole: (rows == bars.rows).then(|| (run.counts, run.last.clone())),
         };
-        Some(Self::of(bound, bars, rows, Answer::Run(Box::new(answer))))
+        Self::of(bound, bars, rows, Answer::Run(Box::new(answer)))
     }
 
     fn of(bound: &Bound, bars: &Bars, rows: usize, answer: Answer) -> Self {
@@ -169,6 +166,9 @@ impl Sample {
         limits: &Limits,
         stop: &CancellationToken,
     ) -> Verdict {
+        if self.bars.rows == 0 {
+            return Verdict::Skipped("no bar of it is cheap and short enough");
+        }
         let Some(text) = Text::read(source, compiler) else { return Verdict::Skipped("the text does not compile") };
         if !text.is_of(&self.prepared.manifest) {
             return Verdict::Different(Difference::of(Field::Interface));

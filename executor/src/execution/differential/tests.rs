@@ -110,6 +110,21 @@ fn what_cannot_be_tried_is_no_difference() {
     assert!(matches!(check("rule r(x"), Verdict::Skipped(_)));
     stop.cancel();
     assert!(matches!(check(text), Verdict::Skipped(_)));
+
+    // One bar would take the interpreter longer than it may: it is not said to be the same.
+    let mut compiled = rulebox_dsl::compile(text, &LIMITS).unwrap();
+    compiled.manifest.cost.as_mut().unwrap().bar = 30_000_000;
+    let loaded = sandbox.load(&compiled.module, &ModuleLimits::default()).unwrap();
+    let prepared = Prepared::new(Arc::new(loaded), compiled.manifest).unwrap();
+    let checked = boundary::check(text, &LIMITS, &prepared, &CancellationToken::new());
+    assert!(matches!(checked, Verdict::Skipped(why) if why.contains("cost")), "{checked:?}");
+    let runnable = Runnable { rule: RuleName::new("r").unwrap(), version: 1, digest: Digest([0; 32]) };
+    let bound = Bound { runnable, prepared: Arc::new(prepared), columns: vec![Some(0)], params: Vec::new() };
+    let (bars, stop) = (columns(&[1.0]), CancellationToken::new());
+    let ran = run(&bound, &bars, &Limits { fuel: u64::MAX / 2, ..Limits::default() }, ALL, &stop);
+    let sample = Sampling::one_in(1).of_run(&bound, &bars, ALL, &ran).unwrap();
+    let checked = sample.check(text, &LIMITS, &Limits::default(), &stop);
+    assert!(matches!(checked, Verdict::Skipped(why) if why.contains("bar")), "{checked:?}");
 }
 
 fn bound(sandbox: &Sandbox, text: &str, module: &str, inputs: usize) -> Bound {
