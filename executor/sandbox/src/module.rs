@@ -78,6 +78,14 @@ impl Exports {
 }
 
 impl Sandbox {
+    /// Checks a module without compiling it: what is refused here is what [`Sandbox::load`] refuses by these limits.
+    ///
+    /// # Errors
+    /// A refusal that says which limit or rule the module breaks.
+    pub fn check(&self, bytes: &[u8], limits: &ModuleLimits) -> Result<(), Refusal> {
+        validate::module(bytes, limits, self.config())
+    }
+
     /// Checks a module and compiles it. Compiled rules pass the same gate as everybody's modules.
     ///
     /// Takes CPU time that [`ModuleLimits`] bounds (tens of milliseconds for a common rule): not for async threads.
@@ -85,7 +93,7 @@ impl Sandbox {
     /// # Errors
     /// A refusal that says which limit or rule the module breaks.
     pub fn load(&self, bytes: &[u8], limits: &ModuleLimits) -> Result<Module, Refusal> {
-        validate::module(bytes, limits, self.config())?;
+        self.check(bytes, limits)?;
         let module = wasmtime::Module::from_binary(&self.shared.engine, bytes).map_err(|e| not_compiled(&e))?;
         Module::link(Arc::clone(&self.shared), &module, Digest::of(bytes)).map_err(|e| not_compiled(&e))
     }

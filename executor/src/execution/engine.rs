@@ -170,8 +170,12 @@ impl InProcess {
 
 impl Engine for InProcess {
     fn load(&self, module: Unloaded<'_>) -> Result<Arc<dyn Module>, LoadError> {
-        if let Some(loaded) = self.code.as_ref().and_then(|code| code.load(module.digest)) {
-            return Ok(Arc::new(loaded));
+        if let Some(code) = &self.code {
+            // The gate may have become tighter since the code was kept.
+            self.sandbox.check(module.bytes, &self.limits).map_err(LoadError::Refused)?;
+            if let Some(loaded) = code.load(module.digest) {
+                return Ok(Arc::new(loaded));
+            }
         }
         let loaded = self.compile(module)?;
         if let Some(code) = &self.code {

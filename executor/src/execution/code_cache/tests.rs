@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::domain::compiled_code::CodeStoreError;
 use crate::execution::engine::{Engine, InProcess, Unloaded};
+use crate::execution::modules::LoadError;
 
 const LIMITS: ModuleLimits = ModuleLimits::DEFAULT;
 
@@ -72,6 +73,19 @@ fn kept(directory: &TempDir) -> PathBuf {
     let file = files.next().unwrap();
     assert_eq!(files.next(), None);
     file
+}
+
+#[test]
+fn kept_code_of_a_module_that_the_gate_refuses_now_is_not_loaded() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = Start::of(&directory);
+    load(&start.engine());
+    let tight = ModuleLimits { module_bytes: 10, ..LIMITS };
+    let engine = InProcess::new(start.sandbox.clone(), tight).with_code_cache(start.cache.clone());
+    let bytes = module();
+    let refused = engine.load(Unloaded { digest: Digest::of(&bytes), bytes: &bytes, compiled: true }).err();
+    assert!(matches!(refused, Some(LoadError::Refused(_))), "{refused:?}");
+    assert_eq!(start.count("disk", "hit"), 0);
 }
 
 #[test]
