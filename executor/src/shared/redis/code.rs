@@ -5,6 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::RedisResult;
+use redis::aio::ConnectionManager;
+use tokio::sync::Semaphore;
+
 use super::RedisShared;
 use crate::domain::compiled_code::{CodeStore, CodeStoreError};
 use crate::shared::SharedError;
@@ -23,18 +27,28 @@ pub struct RedisCode {
     bytes: u64,
     get: redis::Script,
     put: redis::Script,
+    turn: Semaphore,
 }
 
 impl RedisCode {
     /// Entries of at most so many bytes together.
     pub fn new(shared: Arc<RedisShared>, bytes: u64) -> Self {
         let (get, put) = (include_str!("get_code.lua"), include_str!("put_code.lua"));
-        Self { shared, bytes, get: redis::Script::new(get), put: redis::Script::new(put) }
+        Self { shared, bytes, get: redis::Script::new(get), put: redis::Script::new(put), turn: Semaphore::new(1) }
     }
 
     /// The entries, and their names by the time of their last use.
     fn keys(&self) -> [String; 2] {
         ["entries", "used"].map(|what| self.shared.link.key(format_args!("code:{what}")))
+    }
+}
+
+impl RedisCode {
+    /// One entry at a time is on its way: the calls of sessions and limits go over the same connection.
+    async fn alone<T>(&self, call: impl AsyncFnOnce(ConnectionManager) -> RedisResult<T>) -> Result<T, SharedError> {
+        // It is never closed.
+        let _turn = self.turn.acquire().await;
+        self.shared.link.ask_aside(call).await
     }
 }
 
@@ -56,7 +70,7 @@ impl CodeStore for RedisCode {
         let [entries, used] = self.keys();
         let mut call = self.get.key(entries);
         call.key(used).arg(name).arg(self.longest());
-        let asked = self.shared.link.ask(async |mut redis| call.invoke_async(&mut redis).await);
+        let asked = self.alone(async |mut redis| call.invoke_async(&mut redis).await);
         self.shared.link.block_on(asked).map_err(failed)
     }
 
@@ -65,7 +79,7 @@ impl CodeStore for RedisCode {
         let life = u64::try_from(LIFE.as_millis()).unwrap_or(u64::MAX);
         let mut call = self.put.key(entries);
         call.key(used).arg(name).arg(entry).arg(self.bytes).arg(ENTRIES).arg(life);
-        let asked = self.shared.link.ask(async |mut redis| call.invoke_async::<()>(&mut redis).await);
+        let asked = self.alone(async |mut redis| call.invoke_async::<()>(&mut redis).await);
         self.shared.link.block_on(asked).map_err(failed)
     }
 
@@ -73,7 +87,7 @@ impl CodeStore for RedisCode {
         let [entries, used] = self.keys();
         let mut call = redis::pipe();
         call.atomic().cmd("HDEL").arg(entries).arg(name).ignore().cmd("ZREM").arg(used).arg(name).ignore();
-        let asked = self.shared.link.ask(async |mut redis| call.query_async::<()>(&mut redis).await);
+        let asked = self.alone(async |mut redis| call.query_async::<()>(&mut redis).await);
         self.shared.link.block_on(asked).map_err(failed)
     }
 }

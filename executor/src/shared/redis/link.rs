@@ -84,6 +84,18 @@ impl Link {
         self.call(call).await
     }
 
+    /// Makes a call that others can do without, unless Redis is known to be away. That it takes too long says nothing of
+    /// Redis: what it carries may be large.
+    pub async fn ask_aside<T>(
+        &self,
+        call: impl AsyncFnOnce(ConnectionManager) -> RedisResult<T>,
+    ) -> Result<T, SharedError> {
+        if !self.breaker.is_closed() {
+            return Err(SharedError::Unavailable { reason: "Redis has not answered lately", source: None });
+        }
+        self.answer(call).await
+    }
+
     /// Waits for a call on a thread that belongs to no runtime.
     pub fn block_on<T>(&self, call: impl Future<Output = T>) -> T {
         self.inside.block_on(call)
@@ -104,14 +116,18 @@ impl Link {
         Some(result)
     }
 
-    async fn call<T>(&self, call: impl AsyncFnOnce(ConnectionManager) -> RedisResult<T>) -> Result<T, SharedError> {
+    async fn answer<T>(&self, call: impl AsyncFnOnce(ConnectionManager) -> RedisResult<T>) -> Result<T, SharedError> {
         let manager = self.manager.read().unwrap_or_else(PoisonError::into_inner).clone();
         let asked = async { tokio::time::timeout(self.timeout, call(manager)).await };
-        let result = match self.inside.wait(asked).await {
+        match self.inside.wait(asked).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(classify(error)),
             Err(_) => Err(SharedError::Unavailable { reason: "Redis has not answered in time", source: None }),
-        };
+        }
+    }
+
+    async fn call<T>(&self, call: impl AsyncFnOnce(ConnectionManager) -> RedisResult<T>) -> Result<T, SharedError> {
+        let result = self.answer(call).await;
         let turned = match &result {
             Err(SharedError::Unavailable { .. }) => self.breaker.failed(Instant::now()),
             // What cannot be read is an answer all the same.
