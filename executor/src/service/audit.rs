@@ -97,19 +97,26 @@ pub async fn verify(
     Verifier::new(Arc::clone(store), Arc::clone(sealer)).verify(found).await
 }
 
-/// Verifies again and again: the first time from the beginning, then what has come since.
+/// Verifies again and again: the first time from the beginning, then what has come since, until it is to begin anew.
 #[derive(Debug)]
 pub struct Verifier {
     store: Arc<dyn Store>,
     sealer: Arc<dyn Sealer>,
     /// Where chains that were whole ended. An end that was seen must stay there, whatever the head says later.
     seen: HashMap<Chain, (u64, Seal)>,
+    /// Whether the next time is from the beginning, by way of what was seen.
+    anew: bool,
 }
 
 impl Verifier {
     /// One that has seen nothing.
     pub fn new(store: Arc<dyn Store>, sealer: Arc<dyn Sealer>) -> Self {
-        Self { store, sealer, seen: HashMap::new() }
+        Self { store, sealer, seen: HashMap::new(), anew: false }
+    }
+
+    /// Has the next time begin at the beginning: somebody may have changed what was whole the last time.
+    pub const fn begin_anew(&mut self) {
+        self.anew = true;
     }
 
     /// Verifies every chain, and gives each to `found`.
@@ -134,6 +141,7 @@ impl Verifier {
         for chain in expected.into_iter().filter(|chain| !heads_of.contains(chain)) {
             found(Verified { chain, entries: 0, head: Head::none(chain), broken: Some(Broken::NoHead) });
         }
+        self.anew = false;
         Ok(())
     }
 
@@ -169,14 +177,16 @@ impl Verifier {
         let sealer = &*self.sealer;
         // What was removed as too old since then need not be there.
         let seen = self.seen.get(&head.chain).copied().filter(|(seq, _)| *seq > head.removed_seq);
-        let (last, seal) = seen.unwrap_or((head.removed_seq, head.removed_seal));
+        let beginning = (head.removed_seq, head.removed_seal);
+        let (last, seal) = seen.filter(|_| !self.anew).unwrap_or(beginning);
+        let seen_seq = seen.map_or(last, |(seq, _)| seq);
         let mut walk = Walk { last, seal, entries: 0 };
         let proof = Head::removal_bytes(head.chain, head.removed_seq, &head.removed_seal);
         let mut broken = None;
         if head.removed_seq > 0 && !sealer.is_sealed(&proof, &head.removed_proof) {
             broken = Some(Broken::Removal { seq: head.removed_seq });
-        } else if head.seq < last {
-            broken = Some(Broken::End { last: head.seq, head: last });
+        } else if head.seq < seen_seq {
+            broken = Some(Broken::End { last: head.seq, head: seen_seq });
         }
         while broken.is_none() {
             // What is written meanwhile is past the head that was read, and has its seal too.
@@ -185,7 +195,11 @@ impl Verifier {
                 broken = walk.end(&head).err();
                 break;
             }
-            broken = page.iter().find_map(|entry| walk.step(sealer, entry, &head).err());
+            let is_other = |entry: &Entry| seen.is_some_and(|(seq, seal)| entry.seq == seq && entry.seal != seal);
+            broken = page.iter().find_map(|entry| match walk.step(sealer, entry, &head) {
+                Ok(()) => is_other(entry).then_some(Broken::Entry { seq: entry.seq }),
+                Err(broken) => Some(broken),
+            });
         }
         if broken.is_none() {
             self.seen.insert(head.chain, (walk.last, walk.seal));
@@ -292,5 +306,29 @@ mod tests {
         // Whoever has not seen the end does not miss it.
         let mut newcomer = Verifier::new(Arc::clone(&verifier.store), Arc::new(NoSecret));
         assert_eq!(broken(&mut newcomer).await, []);
+    }
+
+    #[tokio::test]
+    async fn what_is_changed_behind_an_end_that_was_seen_is_found_when_it_begins_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(directory.path()).await;
+        let (name, limits) = (TenantName::new("acme").unwrap(), TenantLimits::default());
+        let tenant = store.create_tenant(&name, &limits, &change()).await.unwrap().id;
+        let mut verifier = Verifier::new(Arc::clone(&store), Arc::new(NoSecret));
+        assert_eq!(broken(&mut verifier).await, []);
+        store.set_limits(tenant, &limits, &change()).await.unwrap();
+        verifier.begin_anew();
+        assert_eq!(broken(&mut verifier).await, [], "by way of what was seen");
+        // As if somebody had written another log, with seals that are right.
+        let (seq, seal) = verifier.seen[&Chain(Some(tenant))];
+        assert_eq!(seq, 2);
+        let other = Seal::from_bytes(&seal.0.map(|byte| !byte)).unwrap();
+        verifier.seen.insert(Chain(Some(tenant)), (1, other));
+        assert_eq!(broken(&mut verifier).await.len(), 1, "it does not follow what was seen");
+        verifier.seen.insert(Chain(Some(tenant)), (2, other));
+        assert_eq!(broken(&mut verifier).await, [Broken::Head { seq: 2 }]);
+        verifier.seen.insert(Chain(Some(tenant)), (1, other));
+        verifier.begin_anew();
+        assert_eq!(broken(&mut verifier).await, [Broken::Entry { seq: 1 }]);
     }
 }
