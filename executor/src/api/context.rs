@@ -17,7 +17,7 @@ use super::problem::{Code, Problem, Raised};
 use super::rate_limits::RateLimits;
 use crate::domain::caller::{ActorId, RequestMarks};
 use crate::domain::violation::NewViolation;
-use crate::service::Service;
+use crate::service::{Caller, Service};
 use crate::telemetry::spans;
 use crate::telemetry::traceparent::TraceParent;
 
@@ -65,7 +65,7 @@ pub async fn wrap(State(service): State<Service>, mut request: Request, next: Ne
     let handled = async {
         let response = next.run(request).await;
         if let Some(raised) = response.extensions().get::<Problem>().and_then(|problem| problem.raised.clone()) {
-            raise(&service, *raised, &marks, &known).await;
+            raise(&service, *raised, &marks, known.0.get().copied()).await;
         }
         let (response, code) = finish(response, &marks, &path);
         let status = response.status();
@@ -97,13 +97,19 @@ impl KnownCaller {
 }
 
 /// Records what was found out where the answer was made. The answer is what it is, also if that fails.
-async fn raise(service: &Service, raised: Raised, marks: &RequestMarks, known: &KnownCaller) {
+async fn raise(service: &Service, raised: Raised, marks: &RequestMarks, by: Option<ActorId>) {
     let Raised { kind, owner, subject } = raised;
     let detail = serde_json::json!({ "of": subject });
-    let by = known.0.get().copied();
     let violation = NewViolation { subject, detail, ..NewViolation::new(kind, true, marks.clone(), by) };
     if let Err(error) = service.record(owner, violation).await {
         tracing::error!(%error, kind = kind.name(), "a violation was not recorded");
+    }
+}
+
+/// The same for a problem of which no response tells, but a message of a stream or WebSocket.
+pub async fn raise_within(service: &Service, problem: &Problem, caller: &Caller) {
+    if let Some(raised) = &problem.raised {
+        raise(service, (**raised).clone(), &caller.marks, Some(caller.actor.id)).await;
     }
 }
 

@@ -15,6 +15,7 @@ use super::channel::{Answering, Gone};
 use super::input::{Batch, For, Input, Work};
 use super::output::Output;
 use crate::api::body_room::BodyRoom;
+use crate::api::context::raise_within;
 use crate::api::encoding::{BodyBytes, BodyError};
 use crate::api::problem::{Code, Problem};
 use crate::api::tenant::may_still;
@@ -91,7 +92,7 @@ impl StreamWork {
     /// Does all of it.
     pub async fn run(mut self) {
         let over = self.batches().await;
-        let Self { stream, output, answering, .. } = self;
+        let Self { stream, output, answering, service, .. } = self;
         let (problem, end) = match over {
             Ok(()) => (None, StreamEnd::Whole),
             Err(Over::Refused(problem, end)) => (Some(problem), end),
@@ -100,6 +101,9 @@ impl StreamWork {
                 return;
             }
         };
+        if let Some(problem) = problem.as_ref().filter(|_| answering.has_begun()) {
+            raise_within(&service, problem, stream.caller()).await;
+        }
         let marks = stream.caller().marks.clone();
         let path = format!("/v1/rules/{}/evaluate", stream.rule());
         let run = stream.finish(end);

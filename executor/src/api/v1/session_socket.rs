@@ -17,6 +17,7 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use super::session_view::{SessionBarsAnswer, render};
 use crate::api::bars_json::{self, Form};
 use crate::api::body::Held;
+use crate::api::context::raise_within;
 use crate::api::problem::Problem;
 use crate::api::state::ApiState;
 use crate::api::tenant::may_still;
@@ -221,7 +222,10 @@ impl Socket {
             message_at = heard;
             let (answer, end) = match self.answer(text.as_str().as_bytes().to_vec()).await {
                 Ok(answer) => (answer, None),
-                Err(problem) => (self.told(&problem), End::after(&problem)),
+                Err(problem) => {
+                    raise_within(&self.state.service, &problem, &self.caller).await;
+                    (self.told(&problem), End::after(&problem))
+                }
             };
             if let Err(end) = send(stream, Message::Text(answer.into()), settings.slow()).await {
                 return end;
