@@ -25,8 +25,7 @@ pub fn router(state: HealthState) -> Router {
 }
 
 async fn ready(State(state): State<HealthState>, RawQuery(query): RawQuery) -> Response {
-    let store = state.store.check().await;
-    state.service.metrics().dependency_up.with_label_values(&["store"]).set(i64::from(store.is_ok()));
+    let store = state.service.check_store().await;
     if let Err(error) = &store {
         tracing::warn!(error = chain(error), "the store is not ready");
     }

@@ -43,7 +43,8 @@ async fn fixture(configure: impl FnOnce(&mut Config)) -> Fixture {
     let options = OpenOptions {
         directory: directory.path().to_path_buf(),
         connections: 1,
-        busy: std::time::Duration::from_millis(50),
+        // A busy machine is no busy store.
+        busy: std::time::Duration::from_secs(5),
         survives_power_loss: false,
     };
     let store = Arc::new(SqliteStore::open(&options).await.unwrap());

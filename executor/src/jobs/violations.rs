@@ -81,6 +81,10 @@ async fn measure(service: &Service, stop: &CancellationToken) {
     let mut ticks = interval(MEASURE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        // Alerts go by the store's gauge, also where nobody asks whether the service is ready.
+        if let Err(error) = service.check_store().await {
+            tracing::debug!(%error, "the store is away");
+        }
         if let Err(error) = service.measure_review().await {
             tracing::debug!(%error, "what there is to review cannot be counted");
         }

@@ -47,7 +47,7 @@ use crate::execution::shares::Shares;
 use crate::invalidation::Generations;
 use crate::metering::Meter;
 use crate::shared::{self, Shared};
-use crate::store::{Change, Store};
+use crate::store::{Change, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use differential::Checks;
 use memory::Memory;
@@ -328,6 +328,16 @@ impl Service {
     /// The metrics.
     pub const fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Whether the store can be read and written; sets its gauge.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub async fn check_store(&self) -> Result<(), StoreError> {
+        let checked = self.store.check().await;
+        self.metrics.dependency_up.with_label_values(&["store"]).set(i64::from(checked.is_ok()));
+        checked
     }
 
     /// Sets the gauges that are read rather than counted.

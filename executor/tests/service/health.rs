@@ -1,5 +1,7 @@
 //! The health port, and the marks of requests.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::json;
 
@@ -39,9 +41,14 @@ async fn a_damaged_store_is_said_to_be_and_makes_the_service_unready() {
     let problem = answer.problem(503, "unavailable");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("restore") && !detail.contains("stored"), "{detail}");
+    // Also if nobody asks whether it is ready.
+    let (up, began) = ("rulebox_dependency_up{dependency=\"store\"}", Instant::now());
+    while server.metric(up).await != Some(0.0) {
+        assert!(began.elapsed() < Duration::from_mins(1));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let (status, text) = server.health("/readyz?verbose").await;
     assert!(status == 503 && text.contains("[-] store: the store is damaged"), "{status} {text}");
-    assert_eq!(server.metric("rulebox_dependency_up{dependency=\"store\"}").await, Some(0.0));
     assert_eq!(server.health("/livez").await.0, 200);
 }
 
