@@ -230,6 +230,7 @@ impl App {
         let vault = Arc::new(Vault::new(&secrets, SECRETS_PURPOSE)?);
         let deliverer =
             deliver::deliverer(&config, Arc::clone(&store), Arc::clone(&vault), Arc::clone(&sealer), metrics.clone())?;
+        let on_call = deliver::on_call(&config, Arc::clone(&store), metrics.clone())?;
         let service = Service::new(Parts {
             store: Arc::clone(&store),
             shared: shared.clone(),
@@ -255,7 +256,7 @@ impl App {
             retention: jobs::Retention::new(Arc::clone(&platform), Arc::clone(&sealer), &config.retention),
             usage: jobs::FlushUsage::new(Arc::clone(&platform), meter, &config.usage),
             violations: jobs::Violations::new(service.clone(), heard, raised),
-            deliver: jobs::Deliver::new(deliverer, config.webhooks.at_a_time, service.news()),
+            deliver: jobs::Deliver::new(deliverer, on_call, config.webhooks.at_a_time, service.news()),
         };
         let health_state = HealthState { service: service.clone(), store: platform, draining: Arc::clone(&draining) };
         let (api_router, _) = api::router(ApiState::new(service.clone()));

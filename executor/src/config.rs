@@ -13,6 +13,7 @@ mod differential;
 mod error;
 mod evaluation;
 mod executors;
+mod list;
 mod network;
 mod oidc;
 mod quarantine;
@@ -41,8 +42,8 @@ pub use error::ConfigError;
 use error::{SECRETS, variable};
 pub use evaluation::Evaluation;
 pub use executors::{Executors, Role};
+use list::list;
 pub use network::Network;
-use network::networks;
 pub use oidc::Issuer;
 pub use quarantine::Quarantine;
 pub use retention::Retention;
@@ -138,7 +139,7 @@ pub struct Api {
     pub page_entries: u32,
     /// Addresses of proxies, `10.0.0.0/8`: what one of these says in `X-Forwarded-For` of who called it is believed.
     /// As a variable, with commas between them.
-    #[serde(deserialize_with = "networks")]
+    #[serde(deserialize_with = "list")]
     pub trusted_proxies: Vec<Network>,
     /// Bad keys from one address within a minute that are a violation.
     pub bad_keys: u32,

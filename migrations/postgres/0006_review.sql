@@ -84,6 +84,7 @@ create table outbox (
 );
 create index outbox_due on outbox (due_at, id) where state = 'pending' and kind = 'webhook';
 create index outbox_alerts on outbox ((due_at > created_at), due_at, id) where state = 'pending' and kind = 'alert';
+create index outbox_waiting on outbox (endpoint_id) where state = 'pending' and kind = 'webhook';
 create index outbox_of_endpoint on outbox (tenant_id, endpoint_id, id);
 create index outbox_of_violation on outbox (violation_id) where state = 'pending';
 create index outbox_done on outbox (done_at) where done_at is not null;
@@ -132,7 +133,7 @@ grant select, insert, update (count, last_at, status, changed_at, changed_by, no
     to rulebox_platform;
 grant select, insert, update (violation_id, at), delete on violation_windows to rulebox_platform;
 grant select, insert (tenant_id, topic, violation_id, at, body), delete on security_events to rulebox_platform;
-grant select on webhooks to rulebox_platform;
+grant select (id, tenant_id, kinds, severity, disabled_at) on webhooks to rulebox_platform; -- no address, no secret
 grant select, insert, update (due_at, tries, state, last_error, lease_until, lease_token, done_at), delete on outbox
     to rulebox_platform;
 

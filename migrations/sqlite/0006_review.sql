@@ -104,6 +104,7 @@ create table outbox (
 ) strict;
 create index outbox_due on outbox (due_at, id) where state = 'pending' and kind = 'webhook';
 create index outbox_alerts on outbox ((due_at > created_at), due_at, id) where state = 'pending' and kind = 'alert';
+create index outbox_waiting on outbox (endpoint_id) where state = 'pending' and kind = 'webhook';
 create index outbox_of_endpoint on outbox (tenant_id, endpoint_id, id);
 create index outbox_of_violation on outbox (violation_id) where state = 'pending';
 create index outbox_done on outbox (done_at) where done_at is not null;

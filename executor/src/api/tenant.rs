@@ -9,7 +9,8 @@ use axum::http::request::Parts;
 
 use super::client_address::client_address;
 use super::context::{KnownCaller, Marks};
-use super::problem::Problem;
+use super::params::tenant_name;
+use super::problem::{Code, Problem};
 use super::rate_limits::RateLimits;
 use crate::auth::permission::Permission;
 use crate::auth::{Authenticated, Denied};
@@ -131,6 +132,20 @@ async fn authenticate<P: Permission>(parts: &mut Parts, service: &Service) -> Re
         told.admitted(&admitted);
     }
     if P::ROLES.iter().any(|role| caller.roles.contains(role)) { Ok(caller) } else { Err(forbidden::<P>().into()) }
+}
+
+/// The tenant of a name whose things a caller asks to see, if he names one. Whoever is of a tenant knows of no other.
+///
+/// # Errors
+/// If there is none of that name, for him.
+pub async fn tenant_to_see(service: &Service, chain: Chain, name: Option<&str>) -> Result<Option<TenantId>, Problem> {
+    let Some(name) = name else { return Ok(None) };
+    let name = tenant_name(name)?;
+    match chain.0 {
+        None => Ok(Some(service.tenant_named(&name).await?.id)),
+        Some(own) if service.tenant_of(own).await?.name == name => Ok(Some(own)),
+        Some(_) => Err(Problem::new(Code::TENANT_NOT_FOUND, format!("there is no tenant `{name}`"))),
+    }
 }
 
 fn forbidden<P: Permission>() -> Denied {

@@ -7,8 +7,9 @@ use super::StartError;
 use crate::auth::vault::Vault;
 use crate::config::Config;
 use crate::delivery::address::Policy;
-use crate::delivery::alertmanager::{Alertmanager, AlertmanagerError};
+use crate::delivery::alertmanager::{AlertmanagerError, Alertmanagers};
 use crate::delivery::names::SystemNames;
+use crate::delivery::on_call::OnCall;
 use crate::delivery::outbox::{Deliverer, Parts};
 use crate::delivery::webhook::Poster;
 use crate::domain::audit::Sealer;
@@ -17,6 +18,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// A lease lasts so much longer than a try: the store is asked before and behind it.
 const BESIDE_THE_TRY: Duration = Duration::from_secs(30);
+/// The same of alerts, which are pushed again sooner if their process was killed: Alertmanager does not mind one twice.
+const BESIDE_THE_PUSH: Duration = Duration::from_secs(10);
 
 pub(super) fn deliverer(
     config: &Config,
@@ -25,11 +28,9 @@ pub(super) fn deliverer(
     sealer: Arc<dyn Sealer>,
     metrics: Metrics,
 ) -> Result<Deliverer, StartError> {
-    let (webhooks, alerts) = (&config.webhooks, &config.alertmanager);
+    let webhooks = &config.webhooks;
     let policy = Policy { allow_loopback: webhooks.allow_loopback };
     let poster = Poster::new(policy, Arc::new(SystemNames), webhooks.timeout()).map_err(AlertmanagerError::Client)?;
-    let alertmanager =
-        alerts.url.as_deref().map(|url| Alertmanager::new(url, alerts.timeout(), alerts.resend())).transpose()?;
     if webhooks.allow_loopback {
         tracing::warn!("RULEBOX_WEBHOOKS__ALLOW_LOOPBACK is set: tenants may have this machine connect to itself");
     }
@@ -38,10 +39,15 @@ pub(super) fn deliverer(
         vault,
         sealer,
         poster,
-        alertmanager,
         tries: webhooks.tries,
         at_a_time: webhooks.at_a_time,
-        lease: webhooks.timeout().max(alerts.timeout()).saturating_add(BESIDE_THE_TRY),
+        lease: webhooks.timeout().saturating_add(BESIDE_THE_TRY),
         metrics,
     }))
+}
+
+pub(super) fn on_call(config: &Config, store: Arc<dyn Store>, metrics: Metrics) -> Result<OnCall, StartError> {
+    let alerts = &config.alertmanager;
+    let alertmanagers = Alertmanagers::new(&alerts.urls, alerts.timeout(), alerts.resend(), metrics.clone())?;
+    Ok(OnCall::new(store, alertmanagers, alerts.timeout().saturating_add(BESIDE_THE_PUSH), metrics))
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::list::list;
+
 /// Settings of webhooks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,8 +46,9 @@ impl Webhooks {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alertmanager {
-    /// Address of Alertmanager; without one, nobody is told but those who ask.
-    pub url: Option<String>,
+    /// Addresses of Alertmanager, each of which is told of everything; without one, nobody is told but those who ask.
+    #[serde(deserialize_with = "list")]
+    pub urls: Vec<String>,
     /// Milliseconds of one push.
     pub timeout_ms: u64,
     /// Seconds until an alert that lasts is sent again.
@@ -54,7 +57,7 @@ pub struct Alertmanager {
 
 impl Default for Alertmanager {
     fn default() -> Self {
-        Self { url: None, timeout_ms: 5_000, resend_seconds: 60 }
+        Self { urls: Vec::new(), timeout_ms: 5_000, resend_seconds: 60 }
     }
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
 use super::error::variable;
+use super::list::list;
 use super::{Config, ConfigError};
 use crate::executors::address::{Address, Listen};
 use crate::executors::tls::Files;
@@ -29,7 +30,7 @@ pub enum Role {
 pub struct Executors {
     /// Of the API: where its executors are, `https://host:port` or `unix:/path`. A name may stand for many.
     /// As a variable, with commas between them.
-    #[serde(deserialize_with = "addresses")]
+    #[serde(deserialize_with = "list")]
     pub addresses: Vec<Address>,
     /// Of the API: runs that one executor is given at a time.
     pub runs: usize,
@@ -149,19 +150,4 @@ impl Executors {
         }
         Ok(())
     }
-}
-
-/// A list, or a text with commas in it.
-fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Address>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        List(Vec<String>),
-        Text(String),
-    }
-    let texts = match Written::deserialize(deserializer)? {
-        Written::List(list) => list,
-        Written::Text(text) => text.split(',').map(|part| part.trim().to_owned()).collect(),
-    };
-    texts.iter().filter(|text| !text.is_empty()).map(|text| text.parse().map_err(de::Error::custom)).collect()
 }

@@ -27,6 +27,11 @@ pub struct Retention {
 }
 
 impl Retention {
+    /// Of events in the security feed.
+    pub const fn events(&self) -> Duration {
+        Duration::from_secs(self.events_days.saturating_mul(86_400))
+    }
+
     /// Between two looks.
     pub const fn every(&self) -> Duration {
         Duration::from_secs(self.every_minutes.saturating_mul(60))

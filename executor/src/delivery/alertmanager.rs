@@ -1,32 +1,49 @@
 //! Alerts for whoever is on call, pushed to Alertmanager (its API v2). It forgets what is not sent again: an alert is
 //! pushed for as long as it lasts, each time with the end that it has if nothing more comes.
+//!
+//! Of several that know each other, each is told of everything: they leave it to whom they hear of something to tell the
+//! others that somebody has been notified of it.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use reqwest::{Client, Url, redirect};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::NotTaken;
 use crate::domain::at::At;
+use crate::telemetry::metrics::Metrics;
 
 /// An alert lasts so many times as long as it takes until it is sent again: what Prometheus does.
 const LASTS: u32 = 4;
+/// One that did not take a push is left out for so long: those beside it must not wait for it each time.
+const LEFT_OUT: Duration = Duration::from_secs(5);
 
 /// Pushes alerts.
 #[derive(Clone, Debug)]
-pub struct Alertmanager {
+pub struct Alertmanagers {
     client: Client,
-    url: Url,
+    all: Arc<[Alertmanager]>,
     resend: Duration,
+    metrics: Metrics,
+}
+
+#[derive(Debug)]
+struct Alertmanager {
+    url: Url,
+    failed_at: Mutex<Option<Instant>>,
 }
 
 /// Why there is no Alertmanager to push to.
 #[derive(Debug, thiserror::Error)]
 pub enum AlertmanagerError {
     /// The setting is no address.
-    #[error("RULEBOX_ALERTMANAGER__URL is not an address: `http://alertmanager:9093`")]
-    Address,
+    #[error(
+        "address {0} of RULEBOX_ALERTMANAGER__URLS is none: `http://alertmanager:9093`, several with commas between them"
+    )]
+    Address(usize),
     /// There is no TLS.
     #[error("there can be no connections to webhooks or Alertmanager")]
     Client(#[from] reqwest::Error),
@@ -56,19 +73,36 @@ struct Facts {
     at: String,
 }
 
-impl Alertmanager {
-    /// Pushes to the Alertmanager there.
+/// An event to push: as an alert that lasts, or as one that is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// JSON: type, timestamp, data.
+    pub payload: &'a str,
+    /// Whether it is over.
+    pub over: bool,
+}
+
+impl Alertmanagers {
+    /// Pushes to those with these addresses.
     ///
     /// # Errors
-    /// If it is no address of one.
-    pub fn new(url: &str, timeout: Duration, resend: Duration) -> Result<Self, AlertmanagerError> {
-        let url = Url::parse(&format!("{}/api/v2/alerts", url.trim_end_matches('/')));
-        let url = url.map_err(|_| AlertmanagerError::Address)?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(AlertmanagerError::Address);
-        }
+    /// If one is no address of an Alertmanager.
+    pub fn new(
+        urls: &[String],
+        timeout: Duration,
+        resend: Duration,
+        metrics: Metrics,
+    ) -> Result<Self, AlertmanagerError> {
+        let urls = (1..).zip(urls).map(|(n, url)| address(url).ok_or(AlertmanagerError::Address(n)));
+        let all = urls.map(|url| Ok(Alertmanager { url: url?, failed_at: Mutex::new(None) }));
+        let all = all.collect::<Result<_, AlertmanagerError>>()?;
         let client = Client::builder().timeout(timeout).redirect(redirect::Policy::none()).no_proxy().build()?;
-        Ok(Self { client, url, resend })
+        Ok(Self { client, all, resend, metrics })
+    }
+
+    /// Whether there is nobody to tell.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
     /// How long until an alert is sent again.
@@ -76,19 +110,53 @@ impl Alertmanager {
         self.resend
     }
 
-    /// Pushes an event as an alert that lasts, or as one that is over.
+    /// Pushes events to every Alertmanager but those that failed a moment ago.
     ///
     /// # Errors
-    /// Why it was not taken.
-    pub async fn push(&self, payload: &str, over: bool, now: At) -> Result<(), NotTaken> {
-        let ends = if over { now } else { later(now, self.resend.saturating_mul(LASTS)) };
-        let response = self.client.post(self.url.clone()).json(&json!([alert(payload, over, ends)])).send().await;
-        NotTaken::unless_success(response.map_err(NotTaken::of)?.status().as_u16())
+    /// Why not one of them took the events.
+    pub async fn push(&self, events: &[Event<'_>], now: At) -> Result<(), NotTaken> {
+        let lasts = now.plus(self.resend.saturating_mul(LASTS));
+        let ends = |over| if over { now } else { lasts };
+        let alerts: Vec<_> = events.iter().map(|event| alert(event.payload, event.over, ends(event.over))).collect();
+        let mut told: Vec<_> = self.all.iter().filter(|one| !one.is_left_out()).collect();
+        if told.is_empty() {
+            told.extend(self.all.iter());
+        }
+        let pushed = join_all(told.iter().map(|one| self.push_to(one, &alerts))).await;
+        pushed.into_iter().reduce(Result::or).unwrap_or(Ok(()))
+    }
+
+    async fn push_to(&self, one: &Alertmanager, alerts: &[Value]) -> Result<(), NotTaken> {
+        let response = self.client.post(one.url.clone()).json(alerts).send().await;
+        let taken =
+            response.map_err(NotTaken::of).and_then(|response| NotTaken::unless_success(response.status().as_u16()));
+        let result = if taken.is_ok() { "taken" } else { "failed" };
+        self.metrics.alert_pushes.with_label_values(&[result]).inc();
+        one.ended(&taken);
+        taken
     }
 }
 
-fn later(at: At, by: Duration) -> At {
-    At(at.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+impl Alertmanager {
+    fn is_left_out(&self) -> bool {
+        let failed = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_some_and(|at| at.elapsed() < LEFT_OUT)
+    }
+
+    fn ended(&self, taken: &Result<(), NotTaken>) {
+        if let Err(why) = taken {
+            let cause = std::error::Error::source(why).map(ToString::to_string).unwrap_or_default();
+            let host = self.url.host_str();
+            tracing::warn!(host, error = %why, cause, "Alertmanager did not take alerts; they are sent again");
+        }
+        let failed = taken.is_err().then(Instant::now);
+        *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+    }
+}
+
+fn address(text: &str) -> Option<Url> {
+    let url = Url::parse(&format!("{}/api/v2/alerts", text.trim_end_matches('/'))).ok()?;
+    (matches!(url.scheme(), "http" | "https") && url.host_str().is_some()).then_some(url)
 }
 
 /// The labels tell an alert from every other: they are the same while it lasts and when it is over.
@@ -154,12 +222,20 @@ mod tests {
 
     #[test]
     fn what_is_no_address_of_an_alertmanager_is_refused() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let second = Duration::from_secs(1);
         for bad in ["", "alertmanager:9093", "ftp://alertmanager"] {
-            assert!(matches!(Alertmanager::new(bad, second, second), Err(AlertmanagerError::Address)), "{bad}");
+            assert_eq!(address(bad), None, "{bad}");
         }
-        let there = Alertmanager::new("http://alertmanager:9093/prefix/", second, second).unwrap();
-        assert_eq!(there.url.as_str(), "http://alertmanager:9093/prefix/api/v2/alerts");
+        let there = address("http://alertmanager:9093/prefix/").unwrap();
+        assert_eq!(there.as_str(), "http://alertmanager:9093/prefix/api/v2/alerts");
+    }
+
+    #[test]
+    fn one_that_failed_is_left_out_until_it_takes_a_push() {
+        let one = Alertmanager { url: address("http://alertmanager").unwrap(), failed_at: Mutex::new(None) };
+        assert!(!one.is_left_out());
+        one.ended(&Err(NotTaken::Slow));
+        assert!(one.is_left_out());
+        one.ended(&Ok(()));
+        assert!(!one.is_left_out());
     }
 }

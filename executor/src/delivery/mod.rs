@@ -1,14 +1,15 @@
 //! Telling others what happened: webhooks of tenants, and whoever is on call, from the outbox of the store.
 //!
 //! ```text
-//! store (outbox) -> outbox -> webhook      -> signature, address, names
-//!                          -> turns
-//!                          -> alertmanager
+//! store (outbox) -> outbox  -> webhook -> signature, address, names
+//!                           -> turns
+//!                -> on_call -> alertmanager
 //! ```
 
 pub mod address;
 pub mod alertmanager;
 pub mod names;
+pub mod on_call;
 pub mod outbox;
 pub mod signature;
 mod turns;
@@ -28,14 +29,15 @@ pub enum NotTaken {
     /// The URL is not one that may be connected to.
     #[error("{0}")]
     Address(#[from] BadAddress),
-    /// The name stands for an address that may not be connected to.
-    #[error("the address is not public")]
+    /// The name stands for an address that may not be connected to. It reads as one that stands for none, so that nobody
+    /// learns by it which names there are inside.
+    #[error("no connection to a public address")]
     NotPublic,
     /// Nothing came in time.
     #[error("no answer in time")]
     Slow,
     /// No connection.
-    #[error("no connection")]
+    #[error("no connection to a public address")]
     Away(#[source] reqwest::Error),
     /// The connection ended, or what came is no HTTP.
     #[error("no answer that could be read")]

@@ -1,4 +1,4 @@
-//! What waits in the outbox: taken by a lease, tried, and tried again later, or given up.
+//! What waits in the outbox for webhooks: taken by a lease, tried, and tried again later, or given up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,36 +6,30 @@ use std::time::Duration;
 use rand::Rng;
 use uuid::Uuid;
 
-use super::NotTaken;
-use super::alertmanager::Alertmanager;
 use super::signature::SigningSecret;
 use super::turns::{self, Turns};
 use super::webhook::{Message, Poster};
 use crate::auth::vault::{Vault, VaultError};
 use crate::domain::at::At;
-use crate::domain::audit::{Chain, Sealer};
+use crate::domain::audit::Sealer;
 use crate::domain::caller::{Actor, TenantId};
 use crate::domain::outbox::{Delivery, DeliveryKind, Leased};
-use crate::domain::review::Topic;
 use crate::domain::webhook::{Webhook, WebhookChange};
 use crate::store::{Change, Store, StoreError, Taking};
 use crate::telemetry::metrics::Metrics;
 
 /// Until the second try.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// Between two tries of a webhook, at most.
-const WEBHOOK_PAUSE: Duration = Duration::from_hours(2);
-/// Between two tries of an alert, at most: somebody is on call.
-const ALERT_PAUSE: Duration = Duration::from_secs(30);
+/// Between two tries, at most.
+const LONGEST_PAUSE: Duration = Duration::from_hours(2);
 
-/// Sends what waits.
+/// Sends what waits for webhooks.
 #[derive(Clone, Debug)]
 pub struct Deliverer {
     store: Arc<dyn Store>,
     vault: Arc<Vault>,
     sealer: Arc<dyn Sealer>,
     poster: Poster,
-    alertmanager: Option<Alertmanager>,
     tries: u32,
     lease: Duration,
     metrics: Metrics,
@@ -53,8 +47,6 @@ pub struct Parts {
     pub sealer: Arc<dyn Sealer>,
     /// For webhooks.
     pub poster: Poster,
-    /// For alerts, if there is one.
-    pub alertmanager: Option<Alertmanager>,
     /// Failed tries after which a webhook is given up.
     pub tries: u32,
     /// Webhooks that are tried at a time.
@@ -68,8 +60,6 @@ pub struct Parts {
 /// How a try ended.
 enum End {
     Taken,
-    /// Taken, and to be told again then.
-    Again(At),
     /// Not tried: its receiver has had its turn.
     Later(At),
     Failed {
@@ -82,31 +72,20 @@ enum End {
 impl Deliverer {
     /// Of these parts.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, vault, sealer, poster, alertmanager, tries, at_a_time, lease, metrics } = parts;
-        Self { store, vault, sealer, poster, alertmanager, tries, lease, metrics, turns: Turns::new(at_a_time) }
+        let Parts { store, vault, sealer, poster, tries, at_a_time, lease, metrics } = parts;
+        Self { store, vault, sealer, poster, tries, lease, metrics, turns: Turns::new(at_a_time) }
     }
 
-    /// Whether there is somebody to tell. Alerts wait for a replica that has an Alertmanager.
-    pub const fn has_receiver(&self, kind: DeliveryKind) -> bool {
-        match kind {
-            DeliveryKind::Webhook => true,
-            DeliveryKind::Alert => self.alertmanager.is_some(),
-        }
-    }
-
-    /// Takes deliveries of a kind that are due, at most so many; none of webhooks that could not be tried now, and none
-    /// of those that are passed over.
+    /// Takes deliveries that are due, at most so many; none of webhooks that could not be tried now, and none of those
+    /// that are passed over.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn take(&self, kind: DeliveryKind, limit: u32, over: &[Uuid]) -> Result<Vec<Leased>, StoreError> {
-        let each = match kind {
-            DeliveryKind::Webhook => u32::try_from(turns::AT_A_TIME).unwrap_or(u32::MAX),
-            DeliveryKind::Alert => limit,
-        };
+    pub async fn take(&self, limit: u32, over: &[Uuid]) -> Result<Vec<Leased>, StoreError> {
+        let each = u32::try_from(turns::AT_A_TIME).unwrap_or(u32::MAX);
         let mut except = self.turns.busy();
         except.extend(over);
-        self.store.lease_deliveries(kind, &Taking { limit, each, except }, self.lease).await
+        self.store.lease_deliveries(DeliveryKind::Webhook, &Taking { limit, each, except }, self.lease).await
     }
 
     /// Tries a delivery once, and says in the store how that ended. If the store fails, the lease ends, and it is tried
@@ -114,26 +93,20 @@ impl Deliverer {
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn deliver(&self, kind: DeliveryKind, leased: &Leased) -> Result<(), StoreError> {
+    pub async fn deliver(&self, leased: &Leased) -> Result<(), StoreError> {
         let Leased { delivery, token } = leased;
-        let end = match kind {
-            DeliveryKind::Webhook => self.to_webhook(delivery).await?,
-            DeliveryKind::Alert => self.to_alertmanager(delivery).await?,
+        let end = self.post(delivery).await?;
+        let result = match &end {
+            End::Taken => Some("delivered"),
+            End::Failed { next: Some(_), .. } => Some("failed"),
+            End::Failed { next: None, .. } => Some("dead"),
+            End::Later(_) => None,
         };
-        if kind == DeliveryKind::Webhook {
-            let result = match &end {
-                End::Taken | End::Again(_) => Some("delivered"),
-                End::Failed { next: Some(_), .. } => Some("failed"),
-                End::Failed { next: None, .. } => Some("dead"),
-                End::Later(_) => None,
-            };
-            if let Some(result) = result {
-                self.metrics.webhook_deliveries.with_label_values(&[result]).inc();
-            }
+        if let Some(result) = result {
+            self.metrics.webhook_deliveries.with_label_values(&[result]).inc();
         }
         let held = match end {
             End::Taken => self.store.delivered(delivery.id, *token).await?,
-            End::Again(due) => self.store.deliver_again(delivery.id, *token, due).await?,
             End::Later(due) => self.store.postpone_delivery(delivery.id, *token, due).await?,
             End::Failed { why, next } => {
                 tracing::debug!(delivery = %delivery.id, why, "not delivered");
@@ -146,7 +119,7 @@ impl Deliverer {
         Ok(())
     }
 
-    async fn to_webhook(&self, delivery: &Delivery) -> Result<End, StoreError> {
+    async fn post(&self, delivery: &Delivery) -> Result<End, StoreError> {
         let given_up = |why: &str| Ok(End::Failed { why: why.to_owned(), next: None });
         let Some((tenant, endpoint)) = delivery.tenant.zip(delivery.endpoint) else {
             return given_up("of no webhook");
@@ -169,7 +142,7 @@ impl Deliverer {
         };
         let trying = match self.turns.begin(tenant.uuid(), endpoint) {
             Ok(trying) => trying,
-            Err(pause) => return Ok(End::Later(after(now, pause))),
+            Err(pause) => return Ok(End::Later(now.plus(pause))),
         };
         let id = delivery.id.to_string();
         let message = Message { id: &id, timestamp: now.0.div_euclid(1_000), body: &delivery.payload };
@@ -206,57 +179,9 @@ impl Deliverer {
 
     fn later(&self, delivery: &Delivery, why: &str, now: At) -> End {
         let last = delivery.tries.saturating_add(1) >= self.tries;
-        let next = (!last).then(|| after(now, pause(delivery.tries, WEBHOOK_PAUSE)));
+        let next = (!last).then(|| now.plus(pause(delivery.tries, LONGEST_PAUSE)));
         End::Failed { why: why.to_owned(), next }
     }
-
-    /// An alert is never given up.
-    async fn to_alertmanager(&self, delivery: &Delivery) -> Result<End, StoreError> {
-        let Some(alertmanager) = &self.alertmanager else {
-            return Ok(End::Later(after(self.store.now().await?, ALERT_PAUSE)));
-        };
-        let over = delivery.topic == Topic::Resolved.name();
-        if !over && self.is_gone(delivery).await? {
-            return Ok(End::Taken);
-        }
-        let now = self.store.now().await?;
-        let pushed = alertmanager.push(&delivery.payload, over, now).await;
-        let result = if pushed.is_ok() { "taken" } else { "failed" };
-        self.metrics.alert_pushes.with_label_values(&[result]).inc();
-        Ok(match pushed {
-            Ok(()) if over => End::Taken,
-            Ok(()) => End::Again(after(now, alertmanager.resend())),
-            Err(why) => {
-                warn(&why);
-                End::Failed { why: why.to_string(), next: Some(after(now, pause(delivery.tries, ALERT_PAUSE))) }
-            }
-        })
-    }
-
-    /// Whether the violation is too old to be kept: nobody could resolve it any more.
-    async fn is_gone(&self, delivery: &Delivery) -> Result<bool, StoreError> {
-        let Some(id) = delivery.violation else { return Ok(false) };
-        match self.store.violation(Chain(None), id).await {
-            Ok(_) => Ok(false),
-            Err(StoreError::NoViolation) => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Sets the gauge of what waits: for somebody who can be told.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn measure(&self) -> Result<(), StoreError> {
-        let waiting = self.store.outbox_backlog(self.has_receiver(DeliveryKind::Alert)).await?;
-        self.metrics.outbox_backlog.set(i64::try_from(waiting).unwrap_or(i64::MAX));
-        Ok(())
-    }
-}
-
-fn warn(why: &NotTaken) {
-    let cause = std::error::Error::source(why).map(ToString::to_string).unwrap_or_default();
-    tracing::warn!(error = %why, cause, "Alertmanager did not take an alert; it is sent again");
 }
 
 /// What a secret of a webhook is closed for.
@@ -276,13 +201,9 @@ fn secrets(vault: &Vault, webhook: &Webhook, now: At) -> Result<Vec<SigningSecre
 }
 
 /// How long to wait after so many tries that failed and one more: twice as long each time, and not all at once.
-fn pause(tries: u32, most: Duration) -> Duration {
+pub(super) fn pause(tries: u32, most: Duration) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1_u32.checked_shl(tries.min(20)).unwrap_or(u32::MAX));
     doubled.min(most).mul_f64(rand::rng().random_range(0.75..1.25))
-}
-
-fn after(at: At, by: Duration) -> At {
-    At(at.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
 }
 
 #[cfg(test)]
@@ -293,11 +214,11 @@ mod tests {
     fn pauses_double_up_to_a_bound_and_differ() {
         for (tries, seconds) in [(0, 5.0), (1, 10.0), (4, 80.0), (11, 7_200.0), (u32::MAX, 7_200.0)] {
             for _ in 0..100 {
-                let paused = pause(tries, WEBHOOK_PAUSE).as_secs_f64();
+                let paused = pause(tries, LONGEST_PAUSE).as_secs_f64();
                 assert!((seconds * 0.75..=seconds * 1.25).contains(&paused), "{tries}: {paused}");
             }
         }
-        let some: std::collections::BTreeSet<_> = (0..100).map(|_| pause(0, ALERT_PAUSE)).collect();
+        let some: std::collections::BTreeSet<_> = (0..100).map(|_| pause(0, Duration::from_secs(30))).collect();
         assert!(some.len() > 50);
     }
 }

@@ -1,6 +1,6 @@
 //! Points in time.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
@@ -17,11 +17,32 @@ impl At {
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
+    /// So much later.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(milliseconds(by)))
+    }
+
+    /// So much earlier.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(milliseconds(by)))
+    }
+
+    /// How long ago another time was, if it was.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
     /// A time in RFC 3339, to the millisecond.
     pub fn parse(text: &str) -> Option<Self> {
         let nanos = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
         Some(Self(i64::try_from(nanos.div_euclid(1_000_000)).ok()?))
     }
+}
+
+fn milliseconds(of: Duration) -> i64 {
+    i64::try_from(of.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl std::fmt::Display for At {
@@ -45,6 +66,15 @@ impl Serialize for At {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_move_as_far_as_they_go() {
+        let second = Duration::from_secs(1);
+        assert_eq!((At(5).plus(second), At(1_005).minus(second)), (At(1_005), At(5)));
+        assert_eq!((At(i64::MAX).plus(second), At(i64::MIN).minus(Duration::MAX)), (At(i64::MAX), At(i64::MIN)));
+        assert_eq!((At(1_005).since(At(5)), At(5).since(At(1_005))), (second, Duration::ZERO));
+        assert_eq!(At(i64::MAX).since(At(i64::MIN)), Duration::from_millis(i64::MAX as u64));
+    }
 
     #[test]
     fn times_are_read_in_any_zone() {

@@ -5,6 +5,10 @@ use uuid::Uuid;
 use super::at::At;
 use super::caller::TenantId;
 
+/// Deliveries that may wait for one webhook. What comes beyond them is given up at once, and may be replayed: a receiver
+/// that takes nothing must not hold up those of others.
+pub const MOST_WAITING: u32 = 1_000;
+
 /// To whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryKind {

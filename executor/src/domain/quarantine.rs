@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rulebox_sandbox::Digest;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::at::At;
-use super::caller::ActorId;
+use super::caller::{ActorId, TenantId};
 use super::rule::RuleName;
 
 /// A module that is stopped.
@@ -40,6 +41,20 @@ impl Quarantine {
     }
 }
 
+/// A module that is stopped, and whose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// For whom it is stopped.
+    pub tenant: TenantId,
+    /// The name of that tenant.
+    pub tenant_name: String,
+    /// What is stopped.
+    pub quarantine: Quarantine,
+}
+
+/// Where a list of stopped modules goes on: when the last one was stopped, for whom, and which it is.
+pub type StoppedPlace = (At, Uuid, Digest);
+
 /// When a module is stopped by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thresholds {
@@ -54,6 +69,6 @@ pub struct Thresholds {
 impl Thresholds {
     /// What is older does not count: a violation counts as a whole if it was last repeated since.
     pub fn since(&self, now: At) -> At {
-        At(now.0.saturating_sub(i64::try_from(self.within.as_millis()).unwrap_or(i64::MAX)))
+        now.minus(self.within)
     }
 }

@@ -97,6 +97,15 @@ pub struct KeptViolation {
 }
 
 impl KeptViolation {
+    /// The evidence that a tenant may see too: not where the platform runs what.
+    pub fn evidence_for_all(&self) -> Value {
+        let mut detail = self.detail.clone();
+        if let Some(detail) = detail.as_object_mut() {
+            detail.remove("executor");
+        }
+        detail
+    }
+
     /// As those are told who listen: everything but the reviewer's own words, which may be of an investigation.
     pub fn told(&self) -> Value {
         json!({
@@ -120,7 +129,7 @@ impl KeptViolation {
             "at": self.at,
             "last_at": self.last_at,
             "count": self.count,
-            "detail": self.detail,
+            "detail": self.evidence_for_all(),
             "changed_at": self.changed_at,
         })
     }
@@ -202,38 +211,58 @@ pub struct Position {
     pub seq: i64,
 }
 
-impl std::fmt::Display for Position {
+/// How far somebody has read the feed, as he gives it back to go on: a place in it, and when that was its end or was
+/// written. What comes behind it is there for as long as events are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bookmark {
+    /// The place.
+    pub position: Position,
+    /// The time.
+    pub at: At,
+}
+
+impl std::fmt::Display for Bookmark {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}", self.turn, self.seq)
+        let Self { position: Position { turn, seq }, at } = self;
+        write!(f, "{turn}-{seq}-{}", at.0)
     }
 }
 
-impl std::str::FromStr for Position {
-    type Err = NoPosition;
+impl std::str::FromStr for Bookmark {
+    type Err = NoBookmark;
 
     /// In the one form in which it is written.
-    fn from_str(text: &str) -> Result<Self, NoPosition> {
-        let (turn, seq) = text.split_once('-').ok_or(NoPosition)?;
-        let position = Self { turn: turn.parse().map_err(|_| NoPosition)?, seq: seq.parse().map_err(|_| NoPosition)? };
-        let is_one = position.turn >= 0 && position.seq >= 0 && position.to_string() == text;
-        is_one.then_some(position).ok_or(NoPosition)
+    fn from_str(text: &str) -> Result<Self, NoBookmark> {
+        let mut numbers = text.split('-').map(|part| part.parse::<i64>().map_err(|_| NoBookmark));
+        let mut number = || numbers.next().ok_or(NoBookmark)?;
+        let bookmark = Self { position: Position { turn: number()?, seq: number()? }, at: At(number()?) };
+        (bookmark.to_string() == text).then_some(bookmark).ok_or(NoBookmark)
     }
 }
 
 /// A text that is no place in the feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("that is no place in the feed")]
-pub struct NoPosition;
+pub struct NoBookmark;
 
 /// An event of the feed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecurityEvent {
     /// Where it is.
     pub position: Position,
+    /// When it was written.
+    pub at: At,
     /// Its type.
     pub topic: String,
     /// JSON: type, timestamp, data.
     pub body: String,
+}
+
+impl SecurityEvent {
+    /// Who has read it goes on from here.
+    pub const fn bookmark(&self) -> Bookmark {
+        Bookmark { position: self.position, at: self.at }
+    }
 }
 
 /// What gauges show of the review.
@@ -250,15 +279,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_is_written_and_read_in_one_way() {
-        for (text, turn, seq) in [("0-0", 0, 0), ("12-7", 12, 7), ("9223372036854775807-1", i64::MAX, 1)] {
-            assert_eq!(text.parse(), Ok(Position { turn, seq }));
-            assert_eq!(Position { turn, seq }.to_string(), text);
+    fn a_bookmark_is_written_and_read_in_one_way() {
+        let most = i64::MAX.to_string();
+        for (text, turn, seq, at) in [
+            ("0-0-0", 0, 0, 0),
+            ("12-7-1700000000000", 12, 7, 1_700_000_000_000),
+            (&format!("{most}-1-2"), i64::MAX, 1, 2),
+        ] {
+            let bookmark = Bookmark { position: Position { turn, seq }, at: At(at) };
+            assert_eq!(text.parse(), Ok(bookmark));
+            assert_eq!(bookmark.to_string(), text);
         }
-        for bad in
-            ["", "-", "1", "1-", "-1", "1--1", "01-1", "+1-1", "1-1-1", "1-1 ", "a-b", "9223372036854775808-1", "1_1"]
-        {
-            assert_eq!(bad.parse::<Position>(), Err(NoPosition), "{bad}");
+        for bad in [
+            "",
+            "-",
+            "1",
+            "1-",
+            "1-1",
+            "1-1-",
+            "-1",
+            "-1-1-1",
+            "1--1-1",
+            "1--1",
+            "01-1-1",
+            "+1-1-1",
+            "1-1-1-1",
+            "1-1-1 ",
+            "a-b-c",
+            "9223372036854775808-1-1",
+            "1_1-1-1",
+        ] {
+            assert_eq!(bad.parse::<Bookmark>(), Err(NoBookmark), "{bad}");
         }
         let order = [(1, 9), (2, 1), (2, 3)].map(|(turn, seq)| Position { turn, seq });
         assert!(order.is_sorted());

@@ -1,7 +1,10 @@
 //! Where a tenant wants to be told of what its modules did.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use rulebox_sandbox::Severity;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::at::At;
@@ -42,10 +45,25 @@ impl Webhook {
     /// Characters of the longest description.
     pub const DESCRIPTION_CHARS: usize = 200;
 
+    /// Tells its secret from others, and nothing of it: SHA-256 of the sealed one, in base64.
+    pub fn secret_mark(&self) -> String {
+        mark(&self.secret)
+    }
+
+    /// The sealed secret that has this mark, if it is the one now or the one before.
+    pub fn secret_of(&self, wanted: &str) -> Option<&[u8]> {
+        let all = std::iter::once(&self.secret).chain(self.previous.as_ref().map(|(secret, _)| secret));
+        all.map(Vec::as_slice).find(|secret| mark(secret) == wanted)
+    }
+
     /// The event that tries it.
     pub fn test_event(id: Uuid, at: At) -> Value {
         json!({"type": TEST_TOPIC, "timestamp": at, "data": {"webhook_id": id}})
     }
+}
+
+fn mark(sealed: &[u8]) -> String {
+    STANDARD_NO_PAD.encode(Sha256::digest(sealed))
 }
 
 /// A webhook that is to be kept.

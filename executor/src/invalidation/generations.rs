@@ -79,7 +79,7 @@ impl Generations {
     pub fn now(&self) -> At {
         match self.origin_ms.load(Ordering::SeqCst) {
             UNHEARD => At::now(),
-            origin => At(origin.saturating_add(i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX))),
+            origin => At(origin).plus(self.began.elapsed()),
         }
     }
 

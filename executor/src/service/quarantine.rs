@@ -1,13 +1,28 @@
 //! Stopping a module for a tenant, and letting it go.
 
 use super::violations::check_note;
-use super::{Operator, Service, ServiceError};
+use super::{Operator, Service, ServiceError, page};
 use crate::domain::audit::Chain;
 use crate::domain::caller::TenantId;
-use crate::domain::quarantine::Quarantine;
+use crate::domain::quarantine::{Quarantine, Stopped, StoppedPlace};
 use crate::domain::rule::RuleName;
 
 impl Service {
+    /// A page of modules that are stopped, the latest first, and whether there are more: a tenant's, or for the platform
+    /// those of all tenants, or of the one that is named.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn quarantines(
+        &self,
+        owner: Chain,
+        tenant: Option<TenantId>,
+        after: Option<StoppedPlace>,
+        limit: u32,
+    ) -> Result<(Vec<Stopped>, bool), ServiceError> {
+        Ok(page(self.store.stopped(owner, tenant, after, limit.saturating_add(1)).await?, limit))
+    }
+
     /// Stops the module of a version for a tenant, under whatever name or version it has there; once more changes
     /// nothing. Within a second no replica runs it.
     ///

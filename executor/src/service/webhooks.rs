@@ -90,12 +90,19 @@ impl Service {
         self.once(Chain(Some(tenant)), request, work, async |made: Made| self.made_before(tenant, &made).await).await
     }
 
-    /// What the first of two same requests made: the secret is kept, and so can be shown to who sends it again.
+    /// What the first of two same requests made: the secret is kept, and so can be shown to who sends it again. One that
+    /// somebody else has had made since is none of his.
     async fn made_before(&self, tenant: TenantId, made: &Made) -> Result<MadeWebhook, ServiceError> {
         let lost = || ServiceError::BadText("the secret of the first request can no longer be shown".to_owned());
         let id: Uuid = made.subject.parse().map_err(|_| lost())?;
         let webhook = self.store.webhook(tenant, id).await?;
-        let secret = SigningSecret::of(self.vault.open(&owner(tenant, id), &webhook.secret)?);
+        let detail: serde_json::Value = serde_json::from_str(&made.detail).map_err(|_| lost())?;
+        let closed = detail
+            .get("secret")
+            .and_then(|mark| mark.as_str())
+            .and_then(|mark| webhook.secret_of(mark))
+            .ok_or_else(lost)?;
+        let secret = SigningSecret::of(self.vault.open(&owner(tenant, id), closed)?);
         Ok(MadeWebhook { webhook, secret: secret.text() })
     }
 

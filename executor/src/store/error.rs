@@ -71,6 +71,12 @@ pub enum StoreError {
         /// How many it may have.
         limit: u64,
     },
+    /// As much waits for the webhook as may wait.
+    #[error("{limit} deliveries wait for the webhook, and no more may")]
+    WebhookBacklog {
+        /// How many may wait.
+        limit: u32,
+    },
     /// There is no such delivery, or it is another tenant's.
     #[error("there is no such delivery")]
     NoDelivery,

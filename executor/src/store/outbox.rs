@@ -77,7 +77,7 @@ pub trait OutboxStore: Send + Sync + 'static {
     /// Has a delivery tried again now, whatever became of it before; its tries are counted anew.
     ///
     /// # Errors
-    /// [`StoreError::NoDelivery`].
+    /// [`StoreError::NoDelivery`], [`StoreError::WebhookBacklog`].
     async fn replay_delivery(
         &self,
         tenant: TenantId,

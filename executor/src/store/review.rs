@@ -8,7 +8,7 @@ use super::{Change, StoreError};
 use crate::domain::at::At;
 use crate::domain::audit::Chain;
 use crate::domain::caller::TenantId;
-use crate::domain::quarantine::Thresholds;
+use crate::domain::quarantine::{Stopped, StoppedPlace, Thresholds};
 use crate::domain::review::{Filter, KeptViolation, Position, Review, SecurityEvent, Totals};
 use crate::domain::rule::RuleName;
 use crate::domain::violation::NewViolation;
@@ -99,6 +99,18 @@ pub trait ReviewStore: Send + Sync + 'static {
     /// # Errors
     /// If the store fails.
     async fn feed_end(&self, owner: Chain) -> Result<Position, StoreError>;
+
+    /// Modules that are stopped, the latest first, those behind `after`, at most `limit`; of one tenant, if one is named.
+    ///
+    /// # Errors
+    /// If the store fails.
+    async fn stopped(
+        &self,
+        owner: Chain,
+        tenant: Option<TenantId>,
+        after: Option<StoppedPlace>,
+        limit: u32,
+    ) -> Result<Vec<Stopped>, StoreError>;
 
     /// What gauges show.
     ///

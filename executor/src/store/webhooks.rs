@@ -72,6 +72,6 @@ pub trait WebhookStore: Send + Sync + 'static {
     /// Has an event sent that tells of nothing.
     ///
     /// # Errors
-    /// [`StoreError::NoWebhook`].
+    /// [`StoreError::NoWebhook`], [`StoreError::WebhookBacklog`].
     async fn test_webhook(&self, tenant: TenantId, id: Uuid, change: &Change) -> Result<Delivery, StoreError>;
 }

@@ -91,6 +91,7 @@ pub const OPERATIONS: &[Operation] = &[
     op("POST", "/v1/sessions/{id}/reset", READERS, none),
     op("GET", "/v1/sessions/{id}/stream", READERS, none),
     op("DELETE", "/v1/sessions/{id}", READERS, none),
+    op("GET", "/v1/quarantines", REVIEW, none),
     op("POST", "/v1/rules/{name}/quarantine", SECURITY, || json!({"version": 1, "reason": "a test"})),
     op("POST", "/v1/rules/{name}/release", SECURITY, version),
     op("POST", "/v1/rules/{name}/break-glass", SECURITY, || json!({"version": 1, "reason": "a test"})),

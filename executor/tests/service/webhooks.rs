@@ -108,6 +108,12 @@ async fn two_secrets_sign_while_one_is_replaced() {
     assert_eq!(sent.json()["type"], "webhook.test");
     let both = [&new, &made["secret"]].map(|secret| signature(secret.as_str().unwrap(), &sent)).join(" ");
     assert_eq!(sent.header("webhook-signature"), both);
+    // Somebody else has another made: who sends the first request again is given what that made, and nothing later.
+    let other = async |key| send(server.request(Method::POST, &path).header("idempotency-key", key)).await;
+    let later = other("two").await.ok()["secret"].clone();
+    assert!(later != new && rotate().await == new);
+    other("three").await.ok();
+    other("one").await.problem(422, "invalid_text");
 }
 
 #[tokio::test]
@@ -151,7 +157,7 @@ async fn receivers_that_misbehave_hold_nobody_up() {
     let gone = hook(&server, &Receiver::start(Answering::Never).await, json!({})).await;
     let id = test_event(&server, &gone["id"]).await;
     let tried = delivery(&server, &gone["id"], &id, |one| one["tries"] == 1).await;
-    let errors = ["no connection", "no answer that could be read"];
+    let errors = ["no connection to a public address", "no answer that could be read"];
     assert!(errors.contains(&tried["last_error"].as_str().unwrap()), "{tried}");
 }
 
@@ -209,8 +215,9 @@ async fn webhooks_are_public_https_addresses_and_not_too_many() {
 #[tokio::test]
 async fn whoever_is_on_call_is_told_until_it_is_resolved_also_after_being_away() {
     let receiver = Receiver::start(Answering::Status(503)).await;
+    let (second, away) = (Receiver::start(Answering::Status(503)).await, "http://127.0.0.1:9");
     let (server, _, security) = Server::with_platform_keys(|config| {
-        config.alertmanager.url = Some(receiver.url.clone());
+        config.alertmanager.urls = vec![away.to_owned(), receiver.url.clone(), second.url.clone()];
         config.alertmanager.resend_seconds = 1;
     })
     .await;
@@ -223,6 +230,8 @@ async fn whoever_is_on_call_is_told_until_it_is_resolved_also_after_being_away()
         assert!(began.elapsed() < Duration::from_mins(1), "it is sent again and again");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    second.answer(Answering::Status(200));
+    second.wait("a push to the other", |_| true).await;
     let alert = receiver.received().pop().unwrap();
     assert_eq!(alert.path, "/api/v2/alerts");
     let labels = alert.json()[0]["labels"].clone();

@@ -36,7 +36,7 @@ fn a_hostile_module_calls_whoever_is_on_call_by_both_ways_until_it_is_resolved()
     let on_call = Receiver::start(Answering::Status(200));
     let alertmanager = Alertmanager::start(&format!("{}/on-call", on_call.url));
     let url = format!("http://{}", alertmanager.address());
-    let settings = [("RULEBOX_TENANT__MODULES", "true"), ("RULEBOX_ALERTMANAGER__URL", url.as_str())];
+    let settings = [("RULEBOX_TENANT__MODULES", "true"), ("RULEBOX_ALERTMANAGER__URLS", url.as_str())];
     let server = Server::try_start(directory.path(), &settings).unwrap();
     let key = server.key.clone().unwrap();
     let prometheus = Prometheus::start(server.health.trim_start_matches("http://"), &alertmanager.address());

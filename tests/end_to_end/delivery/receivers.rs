@@ -118,7 +118,9 @@ fn a_tenant_whose_receivers_hang_holds_up_no_other() {
     const EACH: usize = 25;
     let directory = tempfile::tempdir().unwrap();
     let (hostile, other) = (tenant(directory.path(), "hostile"), tenant(directory.path(), "other"));
-    let server = Server::try_start(directory.path(), &[LOOPBACK]).unwrap();
+    // One wait for a try of the hostile tenant's to end would be seen.
+    let patient = ("RULEBOX_WEBHOOKS__TIMEOUT_MS", "60000");
+    let server = Server::try_start(directory.path(), &[LOOPBACK, patient]).unwrap();
     let hanging = Receiver::start(Answering::Never);
     let hooks: Vec<_> = (0..HOOKS).map(|_| hook(&server, &hostile, &hanging).0).collect();
     for _ in 0..EACH {
@@ -139,4 +141,5 @@ fn a_tenant_whose_receivers_hang_holds_up_no_other() {
     let waiting = metric(&server, "rulebox_outbox_backlog");
     println!("beside {waiting} deliveries to {HOOKS} receivers that hang, another tenant's took {took:.2?}");
     assert!(waiting >= HOOKS * EACH, "none of them was taken");
+    assert!(took.iter().all(|took| *took < Duration::from_secs(30)), "it waited for the other: {took:.2?}");
 }

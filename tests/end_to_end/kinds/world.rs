@@ -48,7 +48,7 @@ impl Told {
             setting("RULEBOX_MASTER_SECRET", MASTER),
             setting("RULEBOX_TELEMETRY__OTLP_ENDPOINT", &self.collector.endpoint),
             setting("RULEBOX_TELEMETRY__EXPORT_MS", "100"),
-            setting("RULEBOX_ALERTMANAGER__URL", &self.alerts.url),
+            setting("RULEBOX_ALERTMANAGER__URLS", &self.alerts.url),
             setting("RULEBOX_WEBHOOKS__ALLOW_LOOPBACK", "true"),
             setting("RULEBOX_LOG__FILTER", "trace"),
             setting("RULEBOX_LOG__FORMAT", "json"),

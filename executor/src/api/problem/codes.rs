@@ -104,6 +104,9 @@ codes! {
         "`GET /v1/webhooks` lists those of the tenant with their ids.";
     WEBHOOKS_LIMIT = "webhooks_limit", CONFLICT, "The tenant has as many webhooks as it may have",
         "Delete one that is not needed. The setting `RULEBOX_WEBHOOKS__PER_TENANT` is the limit.";
+    WEBHOOK_BACKLOG = "webhook_backlog", CONFLICT, "As much waits for the webhook as may wait",
+        "Its receiver takes less than it is sent. See its deliveries for why, have the receiver mended, and try again \
+         when it has taken what waits.";
     INVALID_URL = "invalid_url", UNPROCESSABLE_ENTITY, "That cannot be the address of a webhook",
         "A webhook has an https address on the internet, without a name or a password in it. Addresses that are          private, of this machine or reserved are refused, also where a name stands for one when something is          delivered.";
     DELIVERY_NOT_FOUND = "delivery_not_found", NOT_FOUND, "There is no such delivery",

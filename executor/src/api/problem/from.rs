@@ -50,6 +50,7 @@ impl From<StoreError> for Problem {
             StoreError::NoViolation => Code::VIOLATION_NOT_FOUND,
             StoreError::Resolved => Code::VIOLATION_RESOLVED,
             StoreError::NoWebhook => Code::WEBHOOK_NOT_FOUND,
+            StoreError::WebhookBacklog { .. } => Code::WEBHOOK_BACKLOG,
             StoreError::WebhooksLimit { .. } => Code::WEBHOOKS_LIMIT,
             StoreError::NoDelivery => Code::DELIVERY_NOT_FOUND,
             StoreError::CrossTenant { table, asked } => {

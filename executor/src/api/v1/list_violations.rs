@@ -9,12 +9,11 @@ use uuid::Uuid;
 
 use super::violation_view::ViolationView;
 use crate::api::cursor::{List, PageQuery};
-use crate::api::params::{QueryArgs, shorten, tenant_name};
+use crate::api::params::{QueryArgs, shorten};
 use crate::api::problem::{Code, Problem};
-use crate::api::tenant::Member;
+use crate::api::tenant::{Member, tenant_to_see};
 use crate::auth::permission::ViolationsRead;
 use crate::domain::at::At;
-use crate::domain::audit::Chain;
 use crate::domain::caller::TenantId;
 use crate::domain::review::{Filter, Status};
 use crate::domain::rule::RuleName;
@@ -70,10 +69,7 @@ pub async fn handle(
     QueryArgs(query): QueryArgs<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let chain = member.chain();
-    let tenant = match &query.tenant {
-        Some(name) => Some(find_tenant(&service, chain, name).await?),
-        None => None,
-    };
+    let tenant = tenant_to_see(&service, chain, query.tenant.as_deref()).await?;
     let (filter, address) = read(&query, tenant)?;
     let page = PageQuery { cursor: query.cursor, limit: query.limit };
     let list = List { service: &service, address: &address, chain, query: &page };
@@ -83,16 +79,6 @@ pub async fn handle(
     let (next, link) = list.next(place, more);
     let violations = found.into_iter().map(|violation| ViolationView::of(violation, chain)).collect();
     Ok((link, Json(ViolationList { violations, next })))
-}
-
-/// The tenant of a name. Whoever is of a tenant knows of no other.
-async fn find_tenant(service: &Service, chain: Chain, name: &str) -> Result<TenantId, Problem> {
-    let name = tenant_name(name)?;
-    match chain.0 {
-        None => Ok(service.tenant_named(&name).await?.id),
-        Some(own) if service.tenant_of(own).await?.name == name => Ok(own),
-        Some(_) => Err(Problem::new(Code::TENANT_NOT_FOUND, format!("there is no tenant `{name}`"))),
-    }
 }
 
 /// What is asked for, and the address of the list: each filter has cursors of its own.

@@ -30,6 +30,7 @@ mod get_version;
 mod get_violation;
 mod key_view;
 mod list_keys;
+mod list_quarantines;
 mod list_rules;
 mod list_tenants;
 mod list_versions;
@@ -129,6 +130,7 @@ pub fn router() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenant_keys::revoke))
         .routes(routes!(audit::of_tenant))
         .routes(routes!(usage::of_tenant))
+        .routes(routes!(list_quarantines::handle))
         .routes(routes!(quarantine::add))
         .routes(routes!(quarantine::release))
         .routes(routes!(break_glass::handle))

@@ -17,8 +17,9 @@ use crate::api::params::{NoQuery, QueryArgs};
 use crate::api::problem::{Code, Problem};
 use crate::api::tenant::{Member, may_still};
 use crate::auth::permission::ViolationsRead;
+use crate::domain::at::At;
 use crate::domain::audit::Chain;
-use crate::domain::review::{Position, SecurityEvent};
+use crate::domain::review::{Bookmark, SecurityEvent};
 use crate::execution::fair::Owner;
 use crate::service::Service;
 use crate::service::sockets::SocketPlace;
@@ -50,7 +51,8 @@ pub struct Resume {
 /// The events are `violation.opened`, `violation.repeated` (at most once a second), `violation.acknowledged`,
 /// `violation.resolved`, `rule.quarantined` and `rule.released`; their data is JSON with `type`, `timestamp` and `data`.
 /// Reviewers hear of all tenants, others of their own. Whoever is cut off comes again with the `id` of the last event,
-/// to any replica, and misses none. The stream ends when the service stops or the key does not hold any more.
+/// to any replica, and misses none for as long as events are kept (`RULEBOX_RETENTION__EVENTS_DAYS`); one that is older
+/// is refused. The stream ends when the service stops or the key does not hold any more.
 #[utoipa::path(
     get, path = "/v1/violations/stream", tag = "security", operation_id = "stream_violations",
     params(Resume),
@@ -65,12 +67,18 @@ pub async fn handle(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let chain = member.chain();
-    let end = service.feed_end(chain).await?;
-    let position = last_event_id(&headers)?.unwrap_or(end);
-    if position > end {
-        let wrong = "`Last-Event-ID` is behind the end of this feed: the store is another, or was restored from a \
-                     backup; begin without it, and look at `GET /v1/violations` for what came between";
-        return Err(Problem::new(Code::INVALID_HEADER, wrong).at("Last-Event-ID"));
+    let end = Bookmark { position: service.feed_end(chain).await?, at: At::now() };
+    let bookmark = last_event_id(&headers)?.unwrap_or(end);
+    let kept = &service.settings().retention;
+    let refused = |why: &str| {
+        let what = "begin without it, and look at `GET /v1/violations` for what came between";
+        Err(Problem::new(Code::INVALID_HEADER, format!("`Last-Event-ID` {why}; {what}")).at("Last-Event-ID"))
+    };
+    if bookmark.position > end.position {
+        return refused("is behind the end of this feed: the store is another, or was restored from a backup");
+    }
+    if end.at.since(bookmark.at) > kept.events() {
+        return refused(&format!("is older than events are kept, {} days", kept.events_days));
     }
     let place = service.sockets().feed(chain.0.map_or(Owner::NOBODY, Owner::from))?;
     let feed = Feed {
@@ -78,7 +86,7 @@ pub async fn handle(
         service,
         chain,
         headers,
-        position,
+        bookmark,
         begun: false,
         told_at: Instant::now(),
         rests_until: Instant::now(),
@@ -90,7 +98,7 @@ pub async fn handle(
     Ok((headers, body).into_response())
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Bookmark>, Problem> {
     let mut values = headers.get_all(LAST_EVENT_ID).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let read = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|_| values.next().is_none());
@@ -105,8 +113,8 @@ struct Feed {
     news: watch::Receiver<u64>,
     /// Of the request, with its key.
     headers: HeaderMap,
-    /// Of the last event that was given.
-    position: Position,
+    /// Of the last event that was given, or of when there was none behind it.
+    bookmark: Bookmark,
     begun: bool,
     told_at: Instant,
     /// Until when the store is not asked.
@@ -120,7 +128,7 @@ impl Feed {
     async fn next(mut self) -> Option<(Result<Bytes, std::convert::Infallible>, Self)> {
         if !std::mem::replace(&mut self.begun, true) {
             // An id without data is no event, and is where a client goes on all the same.
-            let hello = format!("retry: {RETRY_MS}\nid: {}\n\n", self.position);
+            let hello = format!("retry: {RETRY_MS}\nid: {}\n\n", self.bookmark);
             return Some((Ok(hello.into()), self));
         }
         loop {
@@ -134,7 +142,8 @@ impl Feed {
             }
             sleep_until(self.rests_until).await;
             self.news.mark_unchanged();
-            let events = match self.service.feed(self.chain, self.position, EVENTS).await {
+            let asked_at = At::now();
+            let events = match self.service.feed(self.chain, self.bookmark.position, EVENTS).await {
                 Ok(events) => events,
                 Err(error) => {
                     // The client comes again, perhaps to a replica that is better off.
@@ -147,13 +156,16 @@ impl Feed {
                 self.rests_until = Instant::now() + REST;
             }
             if let Some(last) = events.last() {
-                self.position = last.position;
+                self.bookmark = last.bookmark();
                 self.told_at = Instant::now();
                 return Some((Ok(written(&events).into()), self));
             }
             if self.told_at.elapsed() >= HEARTBEAT {
                 self.told_at = Instant::now();
-                return Some((Ok(Bytes::from_static(b": nothing has happened\n\n")), self));
+                // So that whoever comes again after a quiet time is known to have missed nothing.
+                self.bookmark.at = asked_at;
+                let nothing = format!(": nothing has happened\nid: {}\n\n", self.bookmark);
+                return Some((Ok(nothing.into()), self));
             }
             let ask_at = Instant::now() + ASK;
             tokio::select! {
@@ -168,9 +180,10 @@ impl Feed {
 /// As HTML's living standard says, section 9.2.5. JSON has no new lines.
 fn written(events: &[SecurityEvent]) -> String {
     let mut text = String::new();
-    for SecurityEvent { position, topic, body } in events {
+    for event in events {
+        let (bookmark, SecurityEvent { topic, body, .. }) = (event.bookmark(), event);
         // Writing to a text does not fail.
-        let _ = write!(text, "id: {position}\nevent: {topic}\ndata: {body}\n\n");
+        let _ = write!(text, "id: {bookmark}\nevent: {topic}\ndata: {body}\n\n");
     }
     text
 }

@@ -65,6 +65,7 @@ pub struct ViolationView {
 impl ViolationView {
     /// For whoever is of this chain: what reviewers write is for reviewers.
     pub fn of(kept: KeptViolation, reader: Chain) -> Self {
+        let detail = if reader.0.is_none() { kept.detail.clone() } else { kept.evidence_for_all() };
         let for_reviewers = |text: Option<String>| text.filter(|_| reader.0.is_none());
         Self {
             id: kept.id.to_string(),
@@ -87,7 +88,7 @@ impl ViolationView {
             at: kept.at.to_string(),
             last_at: kept.last_at.to_string(),
             count: kept.count,
-            detail: kept.detail,
+            detail,
             changed_at: kept.changed_at.map(|at| at.to_string()),
             changed_by: for_reviewers(kept.changed_by),
             note: for_reviewers(kept.note),

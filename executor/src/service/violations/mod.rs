@@ -7,7 +7,9 @@ mod abuse;
 mod repeats;
 mod review;
 
-use rulebox_sandbox::Severity;
+use std::time::Duration;
+
+use rulebox_sandbox::{Digest, Severity};
 use tokio::sync::watch;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -19,12 +21,17 @@ pub use review::check_note;
 
 use super::{Caller, Service};
 use crate::domain::audit::Chain;
-use crate::domain::caller::{Actor, RequestMarks};
+use crate::domain::caller::{Actor, RequestMarks, TenantId};
+use crate::domain::rule::RuleName;
 use crate::domain::violation::{Kind, NewViolation, Stage};
 use crate::execution::code_cache::Alarm;
 use crate::executors::client::Death;
 use crate::store::{Occurrences, Recorded, StoreError, Unavailable};
 use crate::telemetry::{spans, tenants};
+
+/// How often the rule of a module is looked up in a store that fails, and how long between.
+const NAME_TRIES: u32 = 60;
+const NAME_PAUSE: Duration = Duration::from_millis(500);
 
 /// Who waits to hear that there is something new in the feed.
 #[derive(Clone, Debug)]
@@ -143,13 +150,11 @@ impl Service {
         for Again { owner, violation, occurrences } in self.repeats.take(self.now()) {
             // Each by itself: one that cannot be written must not keep the others.
             match self.write_violation(owner, &violation, occurrences).await {
-                Ok(recorded) => tracing::info!(
-                    violation_id = %recorded.id,
-                    tenant = %owner,
-                    kind = violation.kind.name(),
-                    times = occurrences.times,
-                    "violation repeated"
-                ),
+                Ok(recorded) => {
+                    let said = if recorded.opened { "violation recorded late" } else { "violation repeated" };
+                    let (kind, times) = (violation.kind.name(), occurrences.times);
+                    tracing::info!(violation_id = %recorded.id, tenant = %owner, kind, times, "{said}");
+                }
                 Err(error) => failed = Some(error),
             }
         }
@@ -170,13 +175,9 @@ impl Service {
     pub async fn executor_died(&self, death: &Death) {
         let owner = Chain::from_store(death.owner.0);
         let named = match owner.0 {
-            Some(tenant) => self.store.version_of(tenant, death.digest).await,
-            None => Ok(None),
+            Some(tenant) => self.version_of(tenant, death.digest).await,
+            None => None,
         };
-        let named = named.unwrap_or_else(|error| {
-            tracing::error!(%error, "the rule of a module cannot be looked up");
-            None
-        });
         let (span, trace_id) = spans::background("the death of an executor");
         let marks = RequestMarks { request_id: String::new(), trace_id };
         let violation = NewViolation {
@@ -189,6 +190,19 @@ impl Service {
         if let Err(error) = self.record(owner, violation).instrument(span).await {
             tracing::error!(%error, "the death of an executor was not recorded");
         }
+    }
+
+    /// A version of a module. A store that fails is asked again for a while: without a name, a violation does not count
+    /// towards a quarantine.
+    async fn version_of(&self, tenant: TenantId, module: Digest) -> Option<(RuleName, u32)> {
+        for _ in 0..NAME_TRIES {
+            match self.store.version_of(tenant, module).await {
+                Ok(named) => return named,
+                Err(error) => tracing::warn!(%error, digest = %module, "the rule of a module cannot be looked up"),
+            }
+            self.stopping.run_until_cancelled(tokio::time::sleep(NAME_PAUSE)).await?;
+        }
+        None
     }
 
     /// Compiled code failed its MAC. The module may be of several tenants', and what was changed is the service's: the

@@ -142,15 +142,13 @@ impl Repeats {
         }
     }
 
-    /// What could not be written is written later. The first of a minute is not: its request hears of it.
+    /// What could not be written is written later, also the first of a minute: its request, if there is one, hears that it
+    /// was not, but what happened has happened.
     pub(super) fn give_back(&self, owner: Chain, violation: &NewViolation, occurrences: Occurrences) {
-        if occurrences.of.is_none() {
-            return;
-        }
         let mut state = self.state();
         let State { open, over } = &mut *state;
         match open.get_mut(&(owner, violation.key())) {
-            Some(open) if Some(open.id) == occurrences.of => {
+            Some(open) if occurrences.of == Some(open.id) => {
                 open.waiting = open.waiting.saturating_add(occurrences.times);
             }
             _ if over.len() < MOST => over.push(Again { owner, violation: violation.clone(), occurrences }),
@@ -241,6 +239,24 @@ mod tests {
         assert_eq!(taken, expected);
         repeats.take(At(200_000));
         assert_eq!(repeats.state().open.len(), 0, "what is over is forgotten");
+    }
+
+    #[test]
+    fn the_first_of_a_minute_that_could_not_be_written_is_written_later() {
+        let repeats = Repeats::default();
+        let death = violation(Kind::ExecutorDied, 0);
+        for _ in 0..2 {
+            assert_eq!(repeats.note(NOBODY, &death, &FEW), Noted::Record(Occurrences::ONE));
+            repeats.give_back(NOBODY, &death, Occurrences::ONE);
+        }
+        assert_eq!(repeats.waiting(), 2);
+        let taken: Vec<_> = repeats.take(At(1)).into_iter().map(|again| again.occurrences).collect();
+        assert_eq!(taken, [Occurrences::ONE; 2]);
+        // The store is still away.
+        for occurrences in taken {
+            repeats.give_back(NOBODY, &death, occurrences);
+        }
+        assert_eq!((repeats.take(At(2)).len(), repeats.waiting()), (2, 0));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::domain::at::At;
 use crate::domain::audit::{Chain, Head, Seal, Sealer};
 use crate::domain::caller::{KeyId, TenantId};
 use crate::domain::idempotency::{Begun, Claim, IdempotentRequest};
-use crate::domain::rule::{Most, Storage, StorageLimit};
+use crate::domain::rule::{Most, RuleName, Storage, StorageLimit};
 use crate::domain::tenant::{TenantLimits, TenantName};
 use crate::store::{Change, Old, Precondition, Store, StoreError};
 
@@ -173,9 +173,33 @@ async fn modules_are_stopped_for_one_tenant(store: &dyn Store, a: TenantId, b: T
     assert!(matches!(store.quarantine(a, &rule, 2, "", &change()).await, Err(StoreError::NoVersion(..))));
     assert!(matches!(store.quarantine(a, &name("no"), 1, "", &change()).await, Err(StoreError::NoRule(_))));
     assert!(matches!(store.release(b, &rule, 1, &change()).await, Err(StoreError::NotQuarantined(..))));
+    who_is_stopped_is_listed(store, a, b, &rule).await;
     assert_eq!(store.release(a, &rule, 1, &change()).await.unwrap(), stopped);
     assert_eq!(store.quarantined(a).await.unwrap(), []);
     assert!(matches!(store.release(a, &rule, 1, &change()).await, Err(StoreError::NotQuarantined(..))));
+}
+
+async fn who_is_stopped_is_listed(store: &dyn Store, a: TenantId, b: TenantId, rule: &RuleName) {
+    store.quarantine(b, rule, 1, "b's", &change()).await.unwrap();
+    let (own, all) = (Chain(Some(a)), Chain(None));
+    let of = async |owner, tenant| {
+        let page = store.stopped(owner, tenant, None, 100).await.unwrap();
+        page.into_iter().map(|one| (one.tenant, one.quarantine.reason)).collect::<Vec<_>>()
+    };
+    let (of_a, of_b) = ((a, "a reason".to_owned()), (b, "b's".to_owned()));
+    assert_eq!(of(own, None).await, std::slice::from_ref(&of_a));
+    assert_eq!(of(own, Some(b)).await, std::slice::from_ref(&of_a), "its own, whatever is asked");
+    assert_eq!(of(all, Some(b)).await, std::slice::from_ref(&of_b));
+    assert_eq!(of(all, None).await, [of_b, of_a], "the latest first");
+    let (mut paged, mut after) = (Vec::new(), None);
+    while let Some(one) = store.stopped(all, None, after, 1).await.unwrap().pop() {
+        after = Some((one.quarantine.at, one.tenant.uuid(), one.quarantine.digest));
+        paged.push((one.tenant_name, one.quarantine.digest));
+    }
+    let [(first, _), (second, _)] = paged.as_slice() else { panic!("{paged:?}") };
+    assert!(first == "second" && second != "second", "{paged:?}");
+    assert!(paged.iter().all(|(_, digest)| *digest == version(40).digest));
+    store.release(b, rule, 1, &change()).await.unwrap();
 }
 
 fn claimed(begun: Begun) -> Claim {

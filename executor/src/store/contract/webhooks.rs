@@ -5,13 +5,13 @@ use std::time::Duration;
 use rulebox_sandbox::Severity;
 use uuid::Uuid;
 
-use super::change;
+use super::{FEW, change, violation};
 use crate::domain::audit::Chain;
 use crate::domain::caller::TenantId;
-use crate::domain::outbox::{DeliveryKind, DeliveryState};
+use crate::domain::outbox::{DeliveryKind, DeliveryState, MOST_WAITING};
 use crate::domain::violation::Kind;
 use crate::domain::webhook::{NewWebhook, TEST_TOPIC, WebhookChange};
-use crate::store::{Store, StoreError};
+use crate::store::{Occurrences, Store, StoreError, Taking};
 
 const MOST: u64 = 3;
 const HOUR: Duration = Duration::from_hours(1);
@@ -19,6 +19,7 @@ const HOUR: Duration = Duration::from_hours(1);
 /// Runs this part of the contract.
 pub(super) async fn all(store: &dyn Store, a: TenantId, b: TenantId) {
     a_webhook_is_made_changed_and_removed(store, a, b).await;
+    no_more_waits_for_a_webhook_than_may(store, a).await;
     there_are_no_more_than_there_may_be(store, b).await;
 }
 
@@ -87,6 +88,45 @@ async fn a_webhook_is_made_changed_and_removed(store: &dyn Store, a: TenantId, b
     let actions: Vec<_> = entries.iter().map(|entry| entry.action.trim_start_matches("webhook.")).collect();
     assert_eq!(actions, ["create", "change", "change", "change", "rotate", "rotate", "test", "delete"]);
     assert!(entries.iter().all(|entry| !entry.detail.contains("token")), "the address may be a secret");
+}
+
+async fn no_more_waits_for_a_webhook_than_may(store: &dyn Store, a: TenantId) {
+    let new = new();
+    store.create_webhook(a, &new, MOST, &change()).await.unwrap();
+    let other = NewWebhook { id: Uuid::now_v7(), ..new.clone() };
+    store.create_webhook(a, &other, MOST, &change()).await.unwrap();
+    let first = store.test_webhook(a, new.id, &change()).await.unwrap();
+    for _ in 1..MOST_WAITING {
+        store.test_webhook(a, new.id, &change()).await.unwrap();
+    }
+    let full =
+        |refused: &Result<_, StoreError>| matches!(refused, Err(StoreError::WebhookBacklog { limit: MOST_WAITING }));
+    let refused = store.test_webhook(a, new.id, &change()).await;
+    assert!(full(&refused), "{refused:?}");
+    // What happens beyond that is given up at once, for this webhook alone, and is there to be replayed.
+    let one = violation(Kind::AbiBreach, "beyond", 1, 700_000_000_000);
+    store.record_violation(Chain(Some(a)), &one, Occurrences::ONE, &FEW, &change()).await.unwrap();
+    let latest = async |endpoint| store.deliveries(a, endpoint, None, 1).await.unwrap().pop().unwrap();
+    let (dead, waits) = (latest(new.id).await, latest(other.id).await);
+    assert_eq!((dead.state, waits.state), (DeliveryState::Dead, DeliveryState::Pending));
+    assert_eq!((dead.violation, dead.payload), (waits.violation, waits.payload));
+    assert!(dead.last_error.unwrap().contains("replay"));
+    let refused = store.replay_delivery(a, new.id, dead.id, &change()).await;
+    assert!(full(&refused), "{refused:?}");
+    let all = Taking { limit: 1, ..super::outbox::ALL };
+    let taken = loop {
+        let taken = store.lease_deliveries(DeliveryKind::Webhook, &all, HOUR).await.unwrap().pop().unwrap();
+        assert!(store.delivered(taken.delivery.id, taken.token).await.unwrap());
+        if taken.delivery.endpoint == Some(new.id) {
+            break taken;
+        }
+    };
+    assert_eq!(taken.delivery.id, first.id);
+    let again = store.replay_delivery(a, new.id, dead.id, &change()).await.unwrap();
+    assert_eq!((again.state, again.tries), (DeliveryState::Pending, 0));
+    for id in [new.id, other.id] {
+        store.delete_webhook(a, id, &change()).await.unwrap();
+    }
 }
 
 async fn there_are_no_more_than_there_may_be(store: &dyn Store, tenant: TenantId) {

@@ -41,7 +41,8 @@ pub(super) const LEASE: &str = "update outbox set lease_until = $3, lease_token 
 
 /// The feed behind a place. Transactions that begin later have larger numbers, but may commit before: a row is taken when
 /// every transaction before its own is over.
-pub(super) const FEED: &str = "select cast(cast(xid as text) as bigint) as turn, seq, topic, body from security_events
+pub(super) const FEED: &str =
+    "select cast(cast(xid as text) as bigint) as turn, seq, at, topic, body from security_events
      where (cast($1 as uuid) is null or tenant_id = $1)
        and (xid, seq) > (cast(cast(cast($2 as bigint) as text) as xid8), $3)
        and xid < pg_snapshot_xmin(pg_current_snapshot())

@@ -6,11 +6,11 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::review::severity;
-use super::{Connection, dialect, query, query_as};
+use super::{Connection, dialect, outbox, query, query_as};
 use crate::domain::at::At;
 use crate::domain::audit::Chain;
 use crate::domain::caller::TenantId;
-use crate::domain::outbox::DeliveryKind;
+use crate::domain::outbox::{DeliveryKind, DeliveryState, MOST_WAITING};
 use crate::domain::review::{Position, SecurityEvent, Topic};
 use crate::store::StoreError;
 
@@ -35,6 +35,7 @@ struct EndpointRow {
 struct EventRow {
     turn: i64,
     seq: i64,
+    at: i64,
     topic: String,
     body: String,
 }
@@ -110,9 +111,15 @@ struct Told<'a> {
 
 impl Told<'_> {
     async fn put(&self, db: &mut Connection, kind: DeliveryKind, endpoint: Option<Uuid>) -> Result<(), StoreError> {
+        let full = match endpoint {
+            Some(endpoint) => outbox::is_full(db, endpoint).await?,
+            None => false,
+        };
+        let state = if full { DeliveryState::Dead } else { DeliveryState::Pending };
         query(
-            "insert into outbox (id, tenant_id, kind, endpoint_id, violation_id, topic, payload, created_at, due_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+            "insert into outbox (id, tenant_id, kind, endpoint_id, violation_id, topic, payload, created_at, due_at,
+                 state, last_error, done_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11)",
         )
         .bind(Uuid::now_v7())
         .bind(self.tenant)
@@ -122,6 +129,9 @@ impl Told<'_> {
         .bind(self.topic.name())
         .bind(self.body)
         .bind(self.at.0)
+        .bind(state.name())
+        .bind(full.then(|| format!("{MOST_WAITING} others wait: replay it when the receiver takes them")))
+        .bind(full.then_some(self.at.0))
         .execute(db)
         .await?;
         Ok(())
@@ -143,6 +153,7 @@ pub(super) async fn after(
         .await?;
     let event = |row: EventRow| SecurityEvent {
         position: Position { turn: row.turn, seq: row.seq },
+        at: At(row.at),
         topic: row.topic,
         body: row.body,
     };

@@ -5,12 +5,12 @@ use std::time::Duration;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::row::{number, signed};
+use super::row::number;
 use super::{Connection, audit, dialect, query, query_as, query_scalar};
 use crate::domain::at::At;
 use crate::domain::audit::{Action, Chain, NewEntry};
 use crate::domain::caller::TenantId;
-use crate::domain::outbox::{Delivery, DeliveryKind, DeliveryState, Leased};
+use crate::domain::outbox::{Delivery, DeliveryKind, DeliveryState, Leased, MOST_WAITING};
 use crate::store::{Change, StoreError, Taking, Unavailable};
 
 #[derive(FromRow)]
@@ -51,20 +51,48 @@ impl TryFrom<DeliveryRow> for Delivery {
     }
 }
 
+/// The columns of a delivery.
+macro_rules! columns {
+    () => {
+        "id, tenant_id, endpoint_id, violation_id, topic, payload, created_at, due_at, tries, state, last_error, done_at"
+    };
+}
+
 /// So far is looked ahead for other endpoints behind those that much waits for. Whoever passes over those that had
 /// their turn gets to all.
 const AHEAD: i64 = 1_000;
 
-/// Takes alerts as [`dialect::LEASE`] takes webhooks. One that has not been told comes before all that are told again: many that nobody
-/// resolves must not hold it up.
-const LEASE_ALERTS: &str = "update outbox set lease_until = $3, lease_token = $4
+/// Takes alerts as [`dialect::LEASE`] takes webhooks. One that has not been told comes before all that are told again:
+/// many that nobody resolves must not hold it up.
+const LEASE_ALERTS: &str = concat!(
+    "update outbox set lease_until = $3, lease_token = $4
      where id in (
          select id from outbox
          where kind = 'alert' and state = 'pending' and due_at <= $2 and (lease_until is null or lease_until <= $2)
          order by (due_at > created_at), due_at, id limit $1
      ) and state = 'pending' and (lease_until is null or lease_until <= $2)
-     returning id, tenant_id, endpoint_id, violation_id, topic, payload, created_at, due_at, tries, state, last_error,
-         done_at";
+     returning ",
+    columns!()
+);
+
+/// Whether as much waits for a webhook as may wait.
+pub(super) async fn is_full(db: &mut Connection, endpoint: Uuid) -> Result<bool, StoreError> {
+    let waiting: i64 = query_scalar(
+        "select count(*) from (
+             select 1 as one from outbox where endpoint_id = $1 and state = 'pending' and kind = 'webhook' limit $2
+         ) waiting",
+    )
+    .bind(endpoint)
+    .bind(i64::from(MOST_WAITING))
+    .fetch_one(db)
+    .await?;
+    Ok(waiting >= i64::from(MOST_WAITING))
+}
+
+/// Refuses to have more wait for a webhook than may.
+pub(super) async fn has_room(db: &mut Connection, endpoint: Uuid) -> Result<(), StoreError> {
+    if is_full(db, endpoint).await? { Err(StoreError::WebhookBacklog { limit: MOST_WAITING }) } else { Ok(()) }
+}
 
 pub(super) async fn lease(
     db: &mut Connection,
@@ -72,14 +100,14 @@ pub(super) async fn lease(
     taking: &Taking,
     lease: Duration,
 ) -> Result<Vec<Leased>, StoreError> {
-    let now = dialect::now(db).await?.0;
+    let now = dialect::now(db).await?;
     let token = Uuid::now_v7();
-    let until = now.saturating_add(signed(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX)));
+    let until = now.plus(lease);
     if kind == DeliveryKind::Alert {
         let rows: Vec<DeliveryRow> = query_as(LEASE_ALERTS)
             .bind(i64::from(taking.limit))
-            .bind(now)
-            .bind(until)
+            .bind(now.0)
+            .bind(until.0)
             .bind(token)
             .fetch_all(db)
             .await?;
@@ -88,8 +116,8 @@ pub(super) async fn lease(
     let except: Vec<_> = taking.except.iter().map(|id| format!("{:X}", id.simple())).collect();
     let rows: Vec<DeliveryRow> = query_as(dialect::LEASE)
         .bind(i64::from(taking.limit))
-        .bind(now)
-        .bind(until)
+        .bind(now.0)
+        .bind(until.0)
         .bind(token)
         .bind(i64::from(taking.each))
         .bind(serde_json::json!(except).to_string())
@@ -180,11 +208,11 @@ pub(super) async fn list(
     limit: u32,
 ) -> Result<Vec<Delivery>, StoreError> {
     // Ids begin with the time at which they were made.
-    let rows: Vec<DeliveryRow> = query_as(
-        "select id, tenant_id, endpoint_id, violation_id, topic, payload, created_at, due_at, tries, state, last_error,
-             done_at
-         from outbox where tenant_id = $1 and endpoint_id = $2 and id < $3 order by id desc limit $4",
-    )
+    let rows: Vec<DeliveryRow> = query_as(concat!(
+        "select ",
+        columns!(),
+        " from outbox where tenant_id = $1 and endpoint_id = $2 and id < $3 order by id desc limit $4"
+    ))
     .bind(tenant.uuid())
     .bind(endpoint)
     .bind(after.unwrap_or(Uuid::max()))
@@ -201,14 +229,17 @@ pub(super) async fn replay(
     id: Uuid,
     change: &Change,
 ) -> Result<Delivery, StoreError> {
+    // As who removes the webhook does: the log first.
+    audit::lock(db, Chain(Some(tenant))).await?;
+    has_room(db, endpoint).await?;
     let now = dialect::now(db).await?;
-    let row: Option<DeliveryRow> = query_as(
+    let row: Option<DeliveryRow> = query_as(concat!(
         "update outbox set state = 'pending', tries = 0, due_at = $4, done_at = null, lease_until = null,
-             lease_token = null
-         where tenant_id = $1 and endpoint_id = $2 and id = $3
-         returning id, tenant_id, endpoint_id, violation_id, topic, payload, created_at, due_at, tries, state, last_error,
-             done_at",
-    )
+                 lease_token = null
+             where tenant_id = $1 and endpoint_id = $2 and id = $3
+             returning ",
+        columns!()
+    ))
     .bind(tenant.uuid())
     .bind(endpoint)
     .bind(id)
@@ -228,16 +259,13 @@ pub(super) async fn find(
     endpoint: Uuid,
     id: Uuid,
 ) -> Result<Delivery, StoreError> {
-    let row: Option<DeliveryRow> = query_as(
-        "select id, tenant_id, endpoint_id, violation_id, topic, payload, created_at, due_at, tries, state, last_error,
-             done_at
-         from outbox where tenant_id = $1 and endpoint_id = $2 and id = $3",
-    )
-    .bind(tenant.uuid())
-    .bind(endpoint)
-    .bind(id)
-    .fetch_optional(db)
-    .await?;
+    let row: Option<DeliveryRow> =
+        query_as(concat!("select ", columns!(), " from outbox where tenant_id = $1 and endpoint_id = $2 and id = $3"))
+            .bind(tenant.uuid())
+            .bind(endpoint)
+            .bind(id)
+            .fetch_optional(db)
+            .await?;
     Ok(row.ok_or(StoreError::NoDelivery)?.try_into()?)
 }
 

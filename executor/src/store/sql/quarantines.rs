@@ -4,12 +4,12 @@ use rulebox_sandbox::{Digest, Severity};
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::row::{digest, name as rule_name, number};
+use super::row::{digest, name as rule_name, number, own};
 use super::{Connection, audit, dialect, events, query, query_as, query_scalar, rules, tenants, versions};
 use crate::domain::at::At;
 use crate::domain::audit::{Action, Chain};
 use crate::domain::caller::{ActorId, TenantId};
-use crate::domain::quarantine::Quarantine;
+use crate::domain::quarantine::{Quarantine, Stopped, StoppedPlace};
 use crate::domain::review::Topic;
 use crate::domain::rule::RuleName;
 use crate::store::{Change, StoreError, Unavailable};
@@ -37,6 +37,14 @@ impl TryFrom<QuarantineRow> for Quarantine {
             by: ActorId(row.by),
         })
     }
+}
+
+#[derive(FromRow)]
+struct StoppedRow {
+    tenant_id: Uuid,
+    tenant_name: String,
+    #[sqlx(flatten)]
+    quarantine: QuarantineRow,
 }
 
 async fn find(db: &mut Connection, tenant: TenantId, module: Digest) -> Result<Option<Quarantine>, StoreError> {
@@ -144,4 +152,36 @@ pub(super) async fn list(db: &mut Connection, tenant: TenantId) -> Result<Vec<Di
         .fetch_all(db)
         .await?;
     digests.iter().map(|bytes| Ok(digest(bytes)?)).collect()
+}
+
+pub(super) async fn page(
+    db: &mut Connection,
+    owner: Chain,
+    tenant: Option<TenantId>,
+    after: Option<StoppedPlace>,
+    limit: u32,
+) -> Result<Vec<Stopped>, StoreError> {
+    let (at, of, module) =
+        after.map_or((At(i64::MAX), Uuid::max(), [u8::MAX; 32]), |(at, of, module)| (at, of, module.0));
+    let rows: Vec<StoppedRow> = query_as(
+        "select q.tenant_id, t.name as tenant_name, q.digest, q.rule, q.version, q.reason, q.at, q.by
+         from quarantines q join tenants t on t.id = q.tenant_id
+         where (cast($1 as uuid) is null or q.tenant_id = $1) and (q.at, q.tenant_id, q.digest) < ($2, $3, $4)
+         order by q.at desc, q.tenant_id desc, q.digest desc limit $5",
+    )
+    .bind(owner.0.or(tenant).map(TenantId::uuid))
+    .bind(at.0)
+    .bind(of)
+    .bind(module.as_slice())
+    .bind(i64::from(limit))
+    .fetch_all(db)
+    .await?;
+    let stopped = |row: StoppedRow| {
+        if let Some(tenant) = owner.0 {
+            own(tenant, row.tenant_id, "quarantines")?;
+        }
+        let quarantine = row.quarantine.try_into()?;
+        Ok(Stopped { tenant: TenantId::from_store(row.tenant_id), tenant_name: row.tenant_name, quarantine })
+    };
+    rows.into_iter().map(stopped).collect()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::row::{number, signed};
+use super::row::number;
 use super::{Connection, dialect, query, query_as};
 use crate::domain::audit::Chain;
 use crate::domain::idempotency::{Begun, Claim, IdempotentRequest, Made};
@@ -30,9 +30,8 @@ pub(super) async fn begin(
     lease: Duration,
 ) -> Result<Begun, StoreError> {
     let claim = Claim { owner, request, token: Uuid::now_v7() };
-    let now = dialect::now(db).await?.0;
-    let lease = signed(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
-    let until = now.saturating_add(lease);
+    let now = dialect::now(db).await?;
+    let (now, until) = (now.0, now.plus(lease).0);
     let inserted = query(
         "insert into requests (owner, key, request, token, begun_at, lease_until) values ($1, $2, $3, $4, $5, $6)
          on conflict (owner, key) do nothing",

@@ -45,6 +45,20 @@ struct ViolationRow {
     note: Option<String>,
 }
 
+/// A statement that reads violations.
+macro_rules! violations_where {
+    ($condition:literal) => {
+        concat!(
+            "select v.id, v.tenant_id, t.name as tenant_name, v.rule, v.version, v.digest, v.kind, v.severity, v.trap,
+                 v.fuel_used, v.fuel_limit, v.memory_peak, v.memory_limit, v.elapsed_us, v.request_id, v.trace_id,
+                 v.key_id, v.at, v.last_at, v.count, v.subject, v.detail, v.status, v.changed_at, v.changed_by, v.note
+             from violations v left join tenants t on t.id = v.tenant_id
+             where ",
+            $condition
+        )
+    };
+}
+
 /// The severity of a column.
 pub(super) fn severity(name: &str) -> Result<Severity, Unavailable> {
     find_severity(name).ok_or_else(|| Unavailable::Row(format!("a severity is {name:?}")))
@@ -88,17 +102,12 @@ impl ViolationRow {
 }
 
 pub(super) async fn find(db: &mut Connection, owner: Chain, id: Uuid) -> Result<KeptViolation, StoreError> {
-    let row: Option<ViolationRow> = query_as(
-        "select v.id, v.tenant_id, t.name as tenant_name, v.rule, v.version, v.digest, v.kind, v.severity, v.trap,
-             v.fuel_used, v.fuel_limit, v.memory_peak, v.memory_limit, v.elapsed_us, v.request_id, v.trace_id, v.key_id,
-             v.at, v.last_at, v.count, v.subject, v.detail, v.status, v.changed_at, v.changed_by, v.note
-         from violations v left join tenants t on t.id = v.tenant_id
-         where v.id = $2 and (cast($1 as uuid) is null or v.tenant_id = $1)",
-    )
-    .bind(owner.0.map(TenantId::uuid))
-    .bind(id)
-    .fetch_optional(db)
-    .await?;
+    let row: Option<ViolationRow> =
+        query_as(violations_where!("v.id = $2 and (cast($1 as uuid) is null or v.tenant_id = $1)"))
+            .bind(owner.0.map(TenantId::uuid))
+            .bind(id)
+            .fetch_optional(db)
+            .await?;
     row.ok_or(StoreError::NoViolation)?.kept(owner)
 }
 
@@ -110,19 +119,15 @@ pub(super) async fn list(
     limit: u32,
 ) -> Result<Vec<KeptViolation>, StoreError> {
     let tenant = owner.0.or(filter.tenant);
-    let rows: Vec<ViolationRow> = query_as(
-        "select v.id, v.tenant_id, t.name as tenant_name, v.rule, v.version, v.digest, v.kind, v.severity, v.trap,
-             v.fuel_used, v.fuel_limit, v.memory_peak, v.memory_limit, v.elapsed_us, v.request_id, v.trace_id, v.key_id,
-             v.at, v.last_at, v.count, v.subject, v.detail, v.status, v.changed_at, v.changed_by, v.note
-         from violations v left join tenants t on t.id = v.tenant_id
-         where (cast($1 as uuid) is null or v.tenant_id = $1)
+    let rows: Vec<ViolationRow> = query_as(violations_where!(
+        "(cast($1 as uuid) is null or v.tenant_id = $1)
            and (cast($2 as text) is null or v.kind = $2)
            and (cast($3 as text) is null or v.severity = $3)
            and (cast($4 as text) is null or v.rule = $4)
            and (cast($5 as text) is null or v.status = $5)
            and v.at >= $6 and v.at < $7 and (v.at, v.id) < ($8, $9)
-         order by v.at desc, v.id desc limit $10",
-    )
+         order by v.at desc, v.id desc limit $10"
+    ))
     .bind(tenant.map(TenantId::uuid))
     .bind(filter.kind.map(Kind::name))
     .bind(filter.severity.map(Severity::name))

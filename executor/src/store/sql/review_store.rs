@@ -5,11 +5,11 @@ use rulebox_sandbox::Digest;
 use uuid::Uuid;
 
 use super::dialect::Store;
-use super::{events, review, violations};
+use super::{events, quarantines, review, violations};
 use crate::domain::at::At;
 use crate::domain::audit::Chain;
 use crate::domain::caller::TenantId;
-use crate::domain::quarantine::Thresholds;
+use crate::domain::quarantine::{Stopped, StoppedPlace, Thresholds};
 use crate::domain::review::{Filter, KeptViolation, Position, Review, SecurityEvent, Totals};
 use crate::domain::rule::RuleName;
 use crate::domain::violation::NewViolation;
@@ -65,6 +65,18 @@ impl ReviewStore for Store {
     async fn feed_end(&self, owner: Chain) -> Result<Position, StoreError> {
         let mut tx = self.read(Scope::of(owner)).await?;
         let done = tx.limit().hold(events::end(tx.db())).await;
+        tx.end(done).await
+    }
+
+    async fn stopped(
+        &self,
+        owner: Chain,
+        tenant: Option<TenantId>,
+        after: Option<StoppedPlace>,
+        limit: u32,
+    ) -> Result<Vec<Stopped>, StoreError> {
+        let mut tx = self.read(Scope::of(owner)).await?;
+        let done = tx.limit().hold(quarantines::page(tx.db(), owner, tenant, after, limit)).await;
         tx.end(done).await
     }
 

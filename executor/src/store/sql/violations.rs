@@ -44,7 +44,10 @@ pub(super) async fn record(
     }
     let times = occurrences.times;
     let known = match occurrences.of {
-        Some(id) => add(db, owner, id, violation, times).await?,
+        Some(id) => {
+            lock_window(db, owner, violation).await?;
+            add(db, owner, id, violation, times).await?
+        }
         None => None,
     };
     let row = match known {
@@ -83,6 +86,16 @@ async fn lock(db: &mut Connection, owner: Chain, digest: Digest, at: At) -> Resu
     .bind(at.0)
     .execute(db)
     .await?;
+    Ok(())
+}
+
+/// Makes whoever else records the same wait until the transaction is over.
+async fn lock_window(db: &mut Connection, owner: Chain, violation: &NewViolation) -> Result<(), StoreError> {
+    query("update violation_windows set at = at where owner = $1 and key = $2")
+        .bind(owner.uuid())
+        .bind(violation.key().as_slice())
+        .execute(db)
+        .await?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::review::severity;
-use super::row::{own, signed};
+use super::row::own;
 use super::{Connection, audit, dialect, outbox, query, query_as, query_scalar, requests};
 use crate::domain::at::At;
 use crate::domain::audit::{Action, Chain, NewEntry};
@@ -66,6 +66,12 @@ fn entry(action: Action, webhook: &Webhook) -> NewEntry {
     NewEntry { action, object: webhook.id.to_string(), detail }
 }
 
+/// What a request made: the webhook with the secret that it had then, and with no later one.
+fn outcome(made: &Webhook) -> Made {
+    let detail = serde_json::json!({ "secret": made.secret_mark() });
+    Made { subject: made.id.to_string(), number: None, detail: detail.to_string() }
+}
+
 pub(super) async fn create(
     db: &mut Connection,
     tenant: TenantId,
@@ -101,7 +107,7 @@ pub(super) async fn create(
     .await?;
     let made = find(db, tenant, new.id).await?;
     audit::write(db, chain, &entry(Action::WebhookCreate, &made), change).await?;
-    let outcome = Made { subject: new.id.to_string(), number: None, detail: "{}".to_owned() };
+    let outcome = outcome(&made);
     requests::end(db, &outcome, change).await?;
     Ok(made)
 }
@@ -185,7 +191,6 @@ pub(super) async fn rotate(
     let chain = Chain(Some(tenant));
     audit::lock(db, chain).await?;
     let now = dialect::now(db).await?;
-    let keep = signed(u64::try_from(keep.as_millis()).unwrap_or(u64::MAX));
     // The right sides are what was there before.
     let done = query(
         "update webhooks set previous_secret = secret, previous_until = $4, secret = $3
@@ -194,7 +199,7 @@ pub(super) async fn rotate(
     .bind(tenant.uuid())
     .bind(id)
     .bind(secret)
-    .bind(now.0.saturating_add(keep))
+    .bind(now.plus(keep).0)
     .execute(&mut *db)
     .await?;
     if done.rows_affected() != 1 {
@@ -202,7 +207,7 @@ pub(super) async fn rotate(
     }
     let rotated = find(db, tenant, id).await?;
     audit::write(db, chain, &entry(Action::WebhookRotate, &rotated), change).await?;
-    let outcome = Made { subject: id.to_string(), number: None, detail: "{}".to_owned() };
+    let outcome = outcome(&rotated);
     requests::end(db, &outcome, change).await?;
     Ok(rotated)
 }
@@ -236,6 +241,7 @@ pub(super) async fn test(
     change: &Change,
 ) -> Result<Delivery, StoreError> {
     let webhook = find(db, tenant, id).await?;
+    outbox::has_room(db, id).await?;
     let now = dialect::now(db).await?;
     let delivery = Uuid::now_v7();
     query(

@@ -41,7 +41,7 @@ pub(super) const LEASE: &str = "update outbox set lease_until = $3, lease_token 
 
 /// The feed behind a place: there is one writer at a time, so numbers are in the order of commits. A place of another
 /// kind of store is none of this one: then nothing is missed.
-pub(super) const FEED: &str = "select 0 as turn, seq, topic, body from security_events
+pub(super) const FEED: &str = "select 0 as turn, seq, at, topic, body from security_events
      where ($1 is null or tenant_id = $1) and seq > (case when $2 = 0 then $3 else 0 end) order by seq limit $4";
 
 /// Where the feed ends, also if all that there was is too old and gone.

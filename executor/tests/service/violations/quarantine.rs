@@ -20,6 +20,18 @@ async fn the_fifth_violation_stops_the_module_before_its_answer() {
     server.post("/v1/rules/renamed/evaluate", &bar).await.problem(423, "rule_quarantined");
     let found = list(&server, &security, "").await;
     assert_eq!((found.len(), &found[0]["count"], &found[0]["severity"]), (1, &json!(5), &json!("high")));
+    let of_all = server.get_by(&security, "/v1/quarantines?tenant=default&limit=1").await.ok();
+    let [stopped] = of_all["quarantines"].as_array().unwrap().as_slice() else { panic!("{of_all:#}") };
+    assert_eq!(
+        (&stopped["tenant"], &stopped["rule"], &stopped["version"]),
+        (&json!("default"), &json!("drawdown"), &json!(1))
+    );
+    assert_eq!((&stopped["digest"], &of_all["next"]), (&found[0]["digest"], &json!(null)));
+    assert_eq!(server.get("/v1/quarantines").await.ok(), of_all, "its tenant sees it as well");
+    server.get_by(&security, "/v1/quarantines?tenant=nobody").await.problem(404, "tenant_not_found");
+    server.get("/v1/quarantines?tenant=nobody").await.problem(404, "tenant_not_found");
+    server.get("/v1/quarantines?rule=drawdown").await.problem(400, "invalid_query");
+    server.get("/v1/quarantines?cursor=none").await.problem(400, "invalid_query");
     let log = server.get("/v1/audit").await.ok().to_string();
     assert!(log.contains("rule.quarantine") && log.contains("5 violations"), "{log}");
     let gauge = format!("rulebox_rules_quarantined{{tenant=\"{}\"}}", tenant_id(&server, &admin).await);
@@ -31,6 +43,7 @@ async fn the_fifth_violation_stops_the_module_before_its_answer() {
     }
     let release = server.post_by(&security, "/v1/rules/drawdown/release?tenant=default", &json!({"version": 1})).await;
     assert!(release.ok()["reason"].as_str().unwrap().contains("memory_limit"));
+    assert_eq!(server.get("/v1/quarantines").await.ok(), json!({"quarantines": [], "next": null}));
     // Counted anew: it takes five again, and they are another violation.
     for _ in 0..5 {
         run(&server).await.problem(422, "sandbox_violation");

@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
+use rulebox_sandbox::selftest::frame;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use super::{id, list};
 use crate::harness::{DRAWDOWN, Server, send};
+use crate::modules::hostile::{manifest, wat};
+use crate::modules::post_form;
 
 const FORGED: &str = "rulebox_sandbox_violations_total{kind=\"state_forged\",severity=\"critical\"}";
 
@@ -112,6 +115,42 @@ async fn who_does_not_wait_for_his_answer_is_recorded_all_the_same() {
         assert!(began.elapsed() < Duration::from_secs(30), "{counted} counted, {recorded} recorded");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_nobody_waits_for_is_tried_and_recorded_all_the_same() {
+    let server = Server::with(|config| config.tenant.modules = true).await;
+    let manifest = serde_json::to_vec(&manifest()).unwrap();
+    // Its trial takes as long as much fuel does.
+    let endless = frame::assemble(&wat("endless_loop_in_init")).unwrap();
+    let refused = async || {
+        let name =
+            |severity| format!("rulebox_sandbox_violations_total{{kind=\"fuel_exhausted\",severity=\"{severity}\"}}");
+        server.metric(&name("medium")).await.unwrap() + server.metric(&name("low")).await.unwrap()
+    };
+    let mut wait = Duration::from_millis(20);
+    for _ in 0..20 {
+        let before = refused().await;
+        let upload = post_form(&server, "/v1/rules?name=endless", endless.clone(), manifest.clone());
+        let answer = tokio::time::timeout(wait, upload).await;
+        if answer.is_ok() || refused().await > before {
+            // It had ended before its client went.
+            wait = wait.mul_f64(0.7);
+            continue;
+        }
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(5) {
+            if refused().await > before {
+                println!("recorded {:?} after its client had gone, who had waited {wait:?}", began.elapsed());
+                server.get("/v1/rules/endless").await.problem(404, "rule_not_found");
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // He had gone before it began.
+        wait = wait.mul_f64(1.5);
+    }
+    panic!("no upload was recorded after its client had gone");
 }
 
 #[tokio::test]

@@ -135,8 +135,18 @@ async fn what_happens_is_told_to_whom_it_concerns() {
 #[tokio::test]
 async fn nonsense_for_the_last_event_is_refused() {
     let (server, _, security) = Server::with_platform_keys(|_| {}).await;
-    for bad in ["", "x", "1", "1-", "-1", "1-1-1", "01-1", "99999999999999999999-1", "1-1; drop table violations", "ä"]
-    {
+    for bad in [
+        "",
+        "x",
+        "1-1",
+        "1-1-",
+        "-1-1",
+        "1-1-1-1",
+        "01-1-1",
+        "99999999999999999999-1-1",
+        "1-1-1; drop table violations",
+        "ä",
+    ] {
         let request = server.request_by(&security, Method::GET, "/v1/violations/stream");
         let value = reqwest::header::HeaderValue::from_bytes(bad.as_bytes()).unwrap();
         let problem = send(request.header("last-event-id", value)).await.problem(400, "invalid_header");
@@ -144,10 +154,17 @@ async fn nonsense_for_the_last_event_is_refused() {
     }
     // Of a store that was restored from a backup since, or of another: events would be missed in silence.
     let beyond = server.request_by(&security, Method::GET, "/v1/violations/stream");
-    let problem = send(beyond.header("last-event-id", "0-99999999")).await.problem(400, "invalid_header");
+    let problem = send(beyond.header("last-event-id", "0-99999999-1")).await.problem(400, "invalid_header");
     assert!(problem["detail"].as_str().unwrap().contains("GET /v1/violations"), "{problem}");
+    // What came since may have been removed as too old.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let days = |n: u128| format!("0-0-{}", now - n * 86_400_000);
+    let old = server.request_by(&security, Method::GET, "/v1/violations/stream");
+    let problem = send(old.header("last-event-id", days(31))).await.problem(400, "invalid_header");
+    assert!(problem["detail"].as_str().unwrap().contains("30 days"), "{problem}");
+    Client::connect(&server, &security, Some(&days(29))).await;
     let twice = server.request_by(&security, Method::GET, "/v1/violations/stream");
-    send(twice.header("last-event-id", "0-1").header("last-event-id", "0-2")).await.problem(400, "invalid_header");
+    send(twice.header("last-event-id", days(0)).header("last-event-id", days(1))).await.problem(400, "invalid_header");
     let query = server.request_by(&security, Method::GET, "/v1/violations/stream?from=0");
     send(query).await.problem(400, "invalid_query");
 }

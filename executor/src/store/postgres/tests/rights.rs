@@ -107,8 +107,8 @@ violations.count, last_at: rulebox_app UPDATE
 webhooks: rulebox_app DELETE
 webhooks: rulebox_app INSERT
 webhooks: rulebox_app SELECT
-webhooks: rulebox_platform SELECT
-webhooks.description, disabled_at, kinds, previous_secret, previous_until, secret, severity, url: rulebox_app UPDATE";
+webhooks.description, disabled_at, kinds, previous_secret, previous_until, secret, severity, url: rulebox_app UPDATE
+webhooks.disabled_at, id, kinds, severity, tenant_id: rulebox_platform SELECT";
 
 /// Of relations, of columns (several in a line), and of functions.
 const ALL_GRANTS: &str = "
