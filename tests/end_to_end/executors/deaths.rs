@@ -31,7 +31,8 @@ fn a_rule_that_two_executors_die_of_is_quarantined() {
     let deaths = || -> u64 {
         let found = get("/v1/violations?kind=executor_died");
         let found = found["violations"].as_array().unwrap();
-        assert!(found.iter().all(|v| v["rule"] == rule && v["version"] == 1 && v["detail"]["executor"].is_string()));
+        // Where it ran is for reviewers.
+        assert!(found.iter().all(|v| v["rule"] == rule && v["version"] == 1 && v["detail"] == json!({})));
         found.iter().map(|violation| violation["count"].as_u64().unwrap()).sum()
     };
     let until = |what: &str, is_so: &dyn Fn() -> bool| {

@@ -172,6 +172,8 @@ pub fn is_alerted(row: &Value) -> bool {
 }
 
 fn check_told(told: &Value, row: &Value) {
+    // Where the platform runs what is told to none that a tenant may be among.
+    assert!(told["detail"].get("executor").is_none(), "{told:#}");
     for field in ["kind", "severity", "tenant", "rule", "version", "digest", "trap", "request_id", "trace_id", "at"] {
         assert_eq!(told[field], row[field], "{field}: {told:#}");
     }
