@@ -151,8 +151,8 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_WEBHOOKS__TRIES              tries until a delivery is given up
   RULEBOX_WEBHOOKS__AT_A_TIME          deliveries that are tried at a time
   RULEBOX_WEBHOOKS__ROTATION_HOURS     how long the secret before signs beside a new one
-  RULEBOX_ALERTMANAGER__URLS           addresses of Alertmanager, each of which is told of what is high or
-                                       critical: http://alertmanager:9093, several with commas between them
+  RULEBOX_ALERTMANAGER__URLS           addresses of Alertmanager, with commas between them; each is
+                                       told of what is high or critical: http://alertmanager:9093
   RULEBOX_ALERTMANAGER__TIMEOUT_MS     time of one push
   RULEBOX_ALERTMANAGER__RESEND_SECONDS  time until an alert that lasts is sent again
   RULEBOX_RETENTION__EVERY_MINUTES     time between two looks for what is old
