@@ -5,6 +5,7 @@
 //! its answer, and so is the one that is one too many for its module.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rulebox_sandbox::Severity;
@@ -63,8 +64,31 @@ struct Open {
 #[derive(Debug, Default)]
 struct State {
     open: HashMap<Key, Open>,
-    /// Repeats of violations whose minute was over before they were written.
-    over: Vec<Again>,
+    /// What is of no open violation of this minute and is not written yet, by the record that it belongs to, if it has one.
+    /// However often the same comes while the store is away, it is one.
+    over: HashMap<(Key, Option<Uuid>), Again>,
+}
+
+impl State {
+    fn put_over(&mut self, key: Key, again: Again) {
+        let room = self.over.len() < MOST;
+        match self.over.entry((key, again.occurrences.of)) {
+            Entry::Occupied(there) => {
+                let there = there.into_mut();
+                there.occurrences.times = there.occurrences.times.saturating_add(again.occurrences.times);
+                if there.violation.at < again.violation.at {
+                    there.violation = again.violation;
+                }
+            }
+            Entry::Vacant(place) if room => {
+                place.insert(again);
+            }
+            Entry::Vacant(_) => {
+                let (kind, times) = (again.violation.kind.name(), again.occurrences.times);
+                tracing::error!(kind, times, "violations are lost");
+            }
+        }
+    }
 }
 
 /// Repeats that are not written yet.
@@ -95,7 +119,7 @@ impl Repeats {
         let Some(open) = state.open.get_mut(&key) else { return Noted::Record(Occurrences::ONE) };
         if is_over(open.opened_at, violation.at) {
             if let Some(again) = state.open.remove(&key).and_then(|open| open.again(owner)) {
-                state.over.push(again);
+                state.put_over(key, again);
             }
             return Noted::Record(Occurrences::ONE);
         }
@@ -145,21 +169,20 @@ impl Repeats {
     /// What could not be written is written later, also the first of a minute: its request, if there is one, hears that it
     /// was not, but what happened has happened.
     pub(super) fn give_back(&self, owner: Chain, violation: &NewViolation, occurrences: Occurrences) {
+        let key = (owner, violation.key());
         let mut state = self.state();
-        let State { open, over } = &mut *state;
-        match open.get_mut(&(owner, violation.key())) {
+        match state.open.get_mut(&key) {
             Some(open) if occurrences.of == Some(open.id) => {
                 open.waiting = open.waiting.saturating_add(occurrences.times);
             }
-            _ if over.len() < MOST => over.push(Again { owner, violation: violation.clone(), occurrences }),
-            _ => tracing::error!(kind = violation.kind.name(), times = occurrences.times, "repeats are lost"),
+            _ => state.put_over(key, Again { owner, violation: violation.clone(), occurrences }),
         }
     }
 
     /// Takes what is to be written now, and forgets violations whose minute is over.
     pub(super) fn take(&self, now: At) -> Vec<Again> {
         let mut state = self.state();
-        let mut taken = std::mem::take(&mut state.over);
+        let mut taken: Vec<_> = std::mem::take(&mut state.over).into_values().collect();
         state.open.retain(|(owner, _), open| {
             if open.waiting > 0 {
                 let occurrences = Occurrences { times: std::mem::take(&mut open.waiting), of: Some(open.id) };
@@ -173,9 +196,12 @@ impl Repeats {
 
     /// A reviewer is done with it: what happens from now on is another.
     pub(super) fn forget(&self, id: Uuid) {
-        let State { open, over } = &mut *self.state();
-        for ((owner, _), open) in open.extract_if(|_, open| open.id == id) {
-            over.extend(open.again(owner));
+        let mut state = self.state();
+        let resolved: Vec<_> = state.open.extract_if(|_, open| open.id == id).collect();
+        for (key, open) in resolved {
+            if let Some(again) = open.again(key.0) {
+                state.put_over(key, again);
+            }
         }
     }
 
@@ -183,7 +209,7 @@ impl Repeats {
     pub(super) fn waiting(&self) -> u64 {
         let state = self.state();
         let open: u64 = state.open.values().map(|open| open.waiting).sum();
-        open + state.over.iter().map(|again| again.occurrences.times).sum::<u64>()
+        open + state.over.values().map(|again| again.occurrences.times).sum::<u64>()
     }
 }
 
@@ -250,13 +276,16 @@ mod tests {
             repeats.give_back(NOBODY, &death, Occurrences::ONE);
         }
         assert_eq!(repeats.waiting(), 2);
-        let taken: Vec<_> = repeats.take(At(1)).into_iter().map(|again| again.occurrences).collect();
-        assert_eq!(taken, [Occurrences::ONE; 2]);
-        // The store is still away.
-        for occurrences in taken {
-            repeats.give_back(NOBODY, &death, occurrences);
+        let [both] = repeats.take(At(1)).try_into().unwrap();
+        assert_eq!(both.occurrences, Occurrences { times: 2, of: None });
+        // The store is still away, and the same comes again and again.
+        repeats.give_back(NOBODY, &death, both.occurrences);
+        for at in 0..MOST {
+            repeats.give_back(NOBODY, &violation(Kind::ExecutorDied, i64::try_from(at).unwrap()), Occurrences::ONE);
         }
-        assert_eq!((repeats.take(At(2)).len(), repeats.waiting()), (2, 0));
+        let [all] = repeats.take(At(2)).try_into().unwrap();
+        assert_eq!((all.occurrences.times, all.occurrences.of), (2 + MOST as u64, None));
+        assert_eq!((all.violation.at, repeats.waiting()), (At(9_999), 0));
     }
 
     #[test]
