@@ -9,7 +9,7 @@ create function pg_temp.id(kind text, n bigint) returns uuid language sql immuta
 create function pg_temp.bytes(n bigint, length int) returns bytea language sql immutable as
     $$ select substr(string_agg(sha256(int8send(n) || int4send(i)), '' order by i), 1, length) from generate_series(0, length / 32) i $$;
 create function pg_temp.awkward(n bigint) returns text language sql immutable as
-    $$ select (array[E'line\nbreak', E'tab\there', E'back\\slash \\N \\.', 'quote '' and "', 'Zürich 日本 🙂', '', ' blank ', E'\r\n'])[n % 8 + 1] || n $$;
+    $$ select (array[E'line\nbreak', E'tab\there', E'back\\slash \\N \\.', 'quote '' and "', 'Zürich 日本 𝄞', '', ' blank ', E'\r\n'])[n % 8 + 1] || n $$;
 
 \if :audit
     insert into tenants select pg_temp.id('tenant', n), 'drill-' || n, n, '{"rules": 5}', nullif(n % 7, 0)
