@@ -1,0 +1,89 @@
+{{- /* Names and labels. Selectors never change: Kubernetes refuses to change those of a Deployment. */ -}}
+
+{{- define "rulebox.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- /* What all names begin with. Short enough for the longest suffix and the hash of a pod. */ -}}
+{{- define "rulebox.fullname" -}}
+{{- $name := include "rulebox.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* The name of a part: (dict "root" $ "component" "api") */ -}}
+{{- define "rulebox.part" -}}
+{{- printf "%s-%s" (include "rulebox.fullname" .root) .component -}}
+{{- end -}}
+
+{{- define "rulebox.releaseSelector" -}}
+app.kubernetes.io/name: {{ include "rulebox.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- /* (dict "root" $ "component" "api") */ -}}
+{{- define "rulebox.selector" -}}
+{{ include "rulebox.releaseSelector" .root }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{- /* Of pods: nothing that changes with the chart's version alone, which would roll them. */ -}}
+{{- define "rulebox.podLabels" -}}
+{{ include "rulebox.selector" . }}
+app.kubernetes.io/part-of: rulebox
+{{- end -}}
+
+{{- define "rulebox.labels" -}}
+{{ include "rulebox.podLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- /* (dict "image" .Values.pgbouncer.image "tag" default): a digest wins over a tag. */ -}}
+{{- define "rulebox.imageName" -}}
+{{- $image := .image -}}
+{{- $name := $image.repository -}}
+{{- if $image.registry -}}{{- $name = printf "%s/%s" $image.registry $name -}}{{- end -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $name $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $name (default .tag $image.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "rulebox.image" -}}
+image: {{ include "rulebox.imageName" (dict "image" .Values.image "tag" .Chart.AppVersion) }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- end -}}
+
+{{- define "rulebox.pullSecrets" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* An account for nobody but this workload. No role is bound to any of them: nothing here asks the cluster's API. */ -}}
+{{- define "rulebox.serviceAccount" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ include "rulebox.part" . }}
+  namespace: {{ .root.Release.Namespace }}
+  labels:
+    {{- include "rulebox.labels" . | nindent 4 }}
+  {{- $annotations := merge dict (default dict .annotations) (default dict .root.Values.serviceAccountAnnotations) }}
+  {{- with $annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+automountServiceAccountToken: false
+{{- end -}}
