@@ -1,4 +1,4 @@
-{{- /* What cannot work is refused here, before anything is changed in a cluster. Each message says what to do. */ -}}
+{{- /* What cannot work is refused before anything is changed in a cluster: everything at once, and what to do. */ -}}
 
 {{- define "rulebox.checks" -}}
 {{- include "rulebox.checkStores" . -}}
@@ -13,20 +13,20 @@
 {{- define "rulebox.checkStores" -}}
 {{- $v := .Values -}}
 {{- if and $v.postgresql.inCluster.enabled $v.postgresql.cloudnativepg.enabled -}}
-{{- fail "\n\npostgresql.inCluster.enabled and postgresql.cloudnativepg.enabled are both true: a release has one PostgreSQL. Turn one of them off." -}}
+{{ "\n- postgresql.inCluster.enabled and postgresql.cloudnativepg.enabled are both true: a release has one PostgreSQL. Turn one of them off." }}
 {{- end -}}
 {{- if and (not $v.postgresql.inCluster.enabled) (not $v.postgresql.cloudnativepg.enabled) (not $v.postgresql.host) -}}
-{{- fail "\n\npostgresql.host is empty: name the server, or have the chart make one (postgresql.cloudnativepg.enabled, or postgresql.inCluster.enabled for staging)." -}}
+{{ "\n- postgresql.host is empty: name the server, or have the chart make one (postgresql.cloudnativepg.enabled, or postgresql.inCluster.enabled for staging)." }}
 {{- end -}}
 {{- if and $v.redis.inCluster.enabled (not $v.redis.enabled) -}}
-{{- fail "\n\nredis.inCluster.enabled is true and redis.enabled is false: a Redis that nobody asks. Set both or none." -}}
+{{ "\n- redis.inCluster.enabled is true and redis.enabled is false: a Redis that nobody asks. Set both or none." }}
 {{- end -}}
 {{- $pods := include "rulebox.mostReplicas" $v.api | int64 -}}
 {{- if and (gt $pods 1) (not $v.redis.enabled) -}}
-{{- fail (printf "\n\nredis.enabled is false and there may be %d pods of the API. Without Redis each has sessions and limits of its own: a session is lost on the next pod, and a tenant has its limits %d times. Set redis.enabled, or api.autoscaling.enabled=false and api.replicas=1." $pods $pods) -}}
+{{ printf "\n- redis.enabled is false and there may be %d pods of the API. Without Redis each has sessions and limits of its own: a session is lost on the next pod, and a tenant has its limits %d times. Set redis.enabled, or api.autoscaling.enabled=false and api.replicas=1." $pods $pods }}
 {{- end -}}
 {{- if and $v.vault.enabled $v.externalSecrets.enabled -}}
-{{- fail "\n\nvault.enabled and externalSecrets.enabled are both true: secrets come one way. Turn one of them off." -}}
+{{ "\n- vault.enabled and externalSecrets.enabled are both true: secrets come one way. Turn one of them off." }}
 {{- end -}}
 {{- end -}}
 
@@ -37,16 +37,16 @@
 {{- if $v.pgbouncer.enabled -}}
 {{- $room := include "rulebox.poolerRoom" . | int64 -}}
 {{- if gt $clients $room -}}
-{{- fail (printf "\n\nToo many connections for PgBouncer: %d pods of the API at the most (maxReplicas and maxSurge) want %d connections (settings.database.connections + platform_connections, each pod), and with one of %d poolers away there is room for %d (pgbouncer.maxClientConnections). Raise pgbouncer.maxClientConnections or pgbouncer.replicas, or lower api.autoscaling.maxReplicas or settings.database.connections." $pods $clients (int64 $v.pgbouncer.replicas) $room) -}}
+{{ printf "\n- Too many connections for PgBouncer: %d pods of the API at the most (maxReplicas and maxSurge) want %d connections (settings.database.connections + platform_connections, each pod), and with one of %d poolers away there is room for %d (pgbouncer.maxClientConnections). Raise pgbouncer.maxClientConnections or pgbouncer.replicas, or lower api.autoscaling.maxReplicas or settings.database.connections." $pods $clients (int64 $v.pgbouncer.replicas) $room }}
 {{- end -}}
 {{- end -}}
 {{- $server := include "rulebox.serverConnections" . | int64 -}}
 {{- $free := sub (int64 $v.postgresql.maxConnections) (int64 $v.postgresql.reservedConnections) -}}
 {{- if gt $server $free -}}
 {{- if $v.pgbouncer.enabled -}}
-{{- fail (printf "\n\nToo many connections for PostgreSQL: PgBouncer may ask for %d (pgbouncer.poolSize, for each of two logins, in %d poolers and one more during an update), and PostgreSQL has %d (postgresql.maxConnections less reservedConnections). Lower pgbouncer.poolSize or pgbouncer.replicas, or raise postgresql.maxConnections here and in the server." $server (int64 $v.pgbouncer.replicas) $free) -}}
+{{ printf "\n- Too many connections for PostgreSQL: PgBouncer may ask for %d (pgbouncer.poolSize, for each of two logins, in %d poolers and one more during an update), and PostgreSQL has %d (postgresql.maxConnections less reservedConnections). Lower pgbouncer.poolSize or pgbouncer.replicas, or raise postgresql.maxConnections here and in the server." $server (int64 $v.pgbouncer.replicas) $free }}
 {{- else -}}
-{{- fail (printf "\n\nToo many connections for PostgreSQL: %d pods of the API at the most want %d, and PostgreSQL has %d (postgresql.maxConnections less reservedConnections). Set pgbouncer.enabled, or lower settings.database.connections or the number of pods." $pods $server $free) -}}
+{{ printf "\n- Too many connections for PostgreSQL: %d pods of the API at the most want %d, and PostgreSQL has %d (postgresql.maxConnections less reservedConnections). Set pgbouncer.enabled, or lower settings.database.connections or the number of pods." $pods $server $free }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -56,11 +56,11 @@
 {{- $most := include "rulebox.number" (dict "settings" .Values.executors.settings "section" "executors" "name" "connections" "default" 256) | int64 -}}
 {{- $pods := include "rulebox.mostPods" .Values.api | int64 -}}
 {{- if gt (mul 2 $pods) $most -}}
-{{- fail (printf "\n\nToo few connections for an executor: %d pods of the API may each have one, and two while certificates change; it takes %d. Set executors.settings.executors.connections to %d or more." $pods $most (mul 2 $pods)) -}}
+{{ printf "\n- Too few connections for an executor: %d pods of the API may each have one, and two while certificates change; it takes %d. Set executors.settings.executors.connections to %d or more." $pods $most (mul 2 $pods) }}
 {{- end -}}
 {{- $tls := .Values.executors.tls -}}
 {{- if and $tls.certManager.enabled (not $tls.certManager.issuerRef.name) (ne $tls.certManager.issuerRef.kind "Issuer") -}}
-{{- fail "\n\nexecutors.tls.certManager.issuerRef.kind is not Issuer, and there is no name: the chart makes an Issuer of its own when the name is empty. Give the name of the one to use, which must sign for nothing else." -}}
+{{ "\n- executors.tls.certManager.issuerRef.kind is not Issuer, and there is no name: the chart makes an Issuer of its own when the name is empty. Give the name of the one to use, which must sign for nothing else." }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -80,13 +80,13 @@
 {{- $needed := add 256 (div $sum 1048576) -}}
 {{- $limit := include "rulebox.mebi" .Values.api.resources.limits.memory | int64 -}}
 {{- if gt $needed $limit -}}
-{{- fail (printf "\n\nToo little memory for the API: its settings let a pod take %d MiB (256 for itself; settings.api.bodies_in_flight_bytes, settings.evaluation.answers_in_flight_bytes, without Redis sessions.in_process_bytes, and with executors.isolated=false loaded modules and compile workers), and its limit is %d MiB. Raise api.resources.limits.memory, or lower these settings." $needed $limit) -}}
+{{ printf "\n- Too little memory for the API: its settings let a pod take %d MiB (256 for itself; settings.api.bodies_in_flight_bytes, settings.evaluation.answers_in_flight_bytes, without Redis sessions.in_process_bytes, and with executors.isolated=false loaded modules and compile workers), and its limit is %d MiB. Raise api.resources.limits.memory, or lower these settings." $needed $limit }}
 {{- end -}}
 {{- if .Values.executors.isolated -}}
 {{- $needed := add 256 (div (include "rulebox.runtimeBytes" .Values.executors.settings | int64) 1048576) -}}
 {{- $limit := include "rulebox.mebi" .Values.executors.resources.limits.memory | int64 -}}
 {{- if gt $needed $limit -}}
-{{- fail (printf "\n\nToo little memory for executors: their settings let a pod take %d MiB (256 for itself; executors.settings.evaluation.loaded_bytes, and 300 for each of compile.workers), and their limit is %d MiB. Raise executors.resources.limits.memory, or lower these settings." $needed $limit) -}}
+{{ printf "\n- Too little memory for executors: their settings let a pod take %d MiB (256 for itself; executors.settings.evaluation.loaded_bytes, and 300 for each of compile.workers), and their limit is %d MiB. Raise executors.resources.limits.memory, or lower these settings." $needed $limit }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -104,19 +104,22 @@
 {{- $p := $v.networkPolicy -}}
 {{- if $p.enabled -}}
 {{- if and (dig "telemetry" "otlp_endpoint" "" $v.settings) (not $p.otlp.to) -}}
-{{- fail "\n\nsettings.telemetry.otlp_endpoint is set and networkPolicy.otlp.to is empty: traces would be dropped at the pod. Say which pods or addresses the collector is." -}}
+{{ "\n- settings.telemetry.otlp_endpoint is set and networkPolicy.otlp.to is empty: traces would be dropped at the pod. Say which pods or addresses the collector is." }}
 {{- end -}}
 {{- if and (dig "alertmanager" "url" "" $v.settings) (not $p.alertmanager.to) -}}
-{{- fail "\n\nsettings.alertmanager.url is set and networkPolicy.alertmanager.to is empty: alerts would be dropped at the pod. Say which pods or addresses Alertmanager is." -}}
+{{ "\n- settings.alertmanager.url is set and networkPolicy.alertmanager.to is empty: alerts would be dropped at the pod. Say which pods or addresses Alertmanager is." }}
 {{- end -}}
 {{- if and (not $v.postgresql.inCluster.enabled) (not $v.postgresql.cloudnativepg.enabled) (not $p.postgresql.to) -}}
-{{- fail "\n\nnetworkPolicy.postgresql.to is empty, and PostgreSQL is none of this release: say which pods or addresses it is." -}}
+{{ "\n- networkPolicy.postgresql.to is empty, and PostgreSQL is none of this release: say which pods or addresses it is." }}
 {{- end -}}
 {{- if and $v.redis.enabled (not $v.redis.inCluster.enabled) (not $p.redis.to) -}}
-{{- fail "\n\nnetworkPolicy.redis.to is empty, and Redis is none of this release: say which pods or addresses it is." -}}
+{{ "\n- networkPolicy.redis.to is empty, and Redis is none of this release: say which pods or addresses it is." }}
+{{- end -}}
+{{- if and $v.oidc (not $p.oidc.to) -}}
+{{ "\n- oidc has issuers and networkPolicy.oidc.to is empty: their keys could not be read. Say which pods or addresses they are." }}
 {{- end -}}
 {{- if and $v.vault.enabled (not $p.vault.to) -}}
-{{- fail "\n\nvault.enabled is true and networkPolicy.vault.to is empty: the agent could not log in. Say which pods or addresses Vault is." -}}
+{{ "\n- vault.enabled is true and networkPolicy.vault.to is empty: the agent could not log in. Say which pods or addresses Vault is." }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -128,7 +131,7 @@
 {{- $has := dict "pods" (int64 $quota.pods) "requests.cpu" (include "rulebox.milli" (index $quota "requests.cpu") | int64) "requests.memory" (include "rulebox.mebi" (index $quota "requests.memory") | int64) "limits.memory" (include "rulebox.mebi" (index $quota "limits.memory") | int64) -}}
 {{- range $name, $wants := dict "pods" $total.pods "requests.cpu" $total.cpu "requests.memory" $total.requested "limits.memory" $total.most -}}
 {{- if gt (int64 $wants) (int64 (index $has $name)) -}}
-{{- fail (printf "\n\nThe quota of the namespace is too small: resourceQuota.hard has %v of %s, and all pods at their most, in an update of all, want %v (CPU in thousandths, memory in MiB). Pods beyond it would not be made. Raise resourceQuota.hard, leave %s out of it so that the chart computes it, or lower maxReplicas." (index $has $name) $name $wants $name) -}}
+{{ printf "\n- The quota of the namespace is too small: resourceQuota.hard has %v of %s, and all pods at their most, in an update of all, want %v (CPU in thousandths, memory in MiB). Pods beyond it would not be made. Raise resourceQuota.hard, leave %s out of it so that the chart computes it, or lower maxReplicas." (index $has $name) $name $wants $name }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -137,7 +140,7 @@
 {{- define "rulebox.checkScaling" -}}
 {{- range $name, $of := dict "api" .Values.api "executors" .Values.executors -}}
 {{- if and $of.autoscaling.enabled (gt (int64 $of.autoscaling.minReplicas) (int64 $of.autoscaling.maxReplicas)) -}}
-{{- fail (printf "\n\n%s.autoscaling.minReplicas is more than maxReplicas." $name) -}}
+{{ printf "\n- %s.autoscaling.minReplicas is more than maxReplicas." $name }}
 {{- end -}}
 {{- end -}}
 {{- end -}}

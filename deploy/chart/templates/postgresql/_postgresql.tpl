@@ -31,7 +31,8 @@ data:
     #!/bin/sh
     set -eu
     secret() { cat "/run/rulebox/postgresql/$1"; }
-    export PGPASSWORD="$(secret superuser-password)"
+    PGPASSWORD=$(secret superuser-password)
+    export PGPASSWORD
     psql --username=postgres --dbname=postgres --quiet --set=database="$RULEBOX_DATABASE_NAME" \
       --set=owner_password="$(secret owner-password)" --set=service_password="$(secret service-password)" \
       --set=platform_password="$(secret platform-password)" --file=/opt/rulebox/postgresql/roles.sql
