@@ -106,8 +106,8 @@
 {{- if and (dig "telemetry" "otlp_endpoint" "" $v.settings) (not $p.otlp.to) -}}
 {{ "\n- settings.telemetry.otlp_endpoint is set and networkPolicy.otlp.to is empty: traces would be dropped at the pod. Say which pods or addresses the collector is." }}
 {{- end -}}
-{{- if and (dig "alertmanager" "url" "" $v.settings) (not $p.alertmanager.to) -}}
-{{ "\n- settings.alertmanager.url is set and networkPolicy.alertmanager.to is empty: alerts would be dropped at the pod. Say which pods or addresses Alertmanager is." }}
+{{- if and (dig "alertmanager" "urls" "" $v.settings) (not $p.alertmanager.to) -}}
+{{ "\n- settings.alertmanager.urls is set and networkPolicy.alertmanager.to is empty: alerts would be dropped at the pod. Say which pods or addresses Alertmanager is." }}
 {{- end -}}
 {{- if and (not $v.postgresql.inCluster.enabled) (not $v.postgresql.cloudnativepg.enabled) (not $p.postgresql.to) -}}
 {{ "\n- networkPolicy.postgresql.to is empty, and PostgreSQL is none of this release: say which pods or addresses it is." }}
