@@ -5,6 +5,7 @@
 mod executor;
 pub mod receiver;
 pub mod servers;
+pub mod tools;
 
 pub use executor::Executor;
 

@@ -1,6 +1,5 @@
 //! The official library of Standard Webhooks for Python, in a virtual environment of its own.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -8,7 +7,8 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::receiver::Received;
-use crate::{binary, root};
+use crate::root;
+use crate::tools::from_pypi;
 
 /// What is installed.
 const PACKAGE: &str = "standardwebhooks==1.1.0";
@@ -34,19 +34,8 @@ pub struct StandardWebhooks {
 impl StandardWebhooks {
     /// Installs it beside what is built, unless it is there: that takes a minute, and the network.
     pub fn installed() -> Self {
-        let target = binary().parent().and_then(|profile| profile.parent()).unwrap().to_owned();
-        let environment = target.join(PACKAGE.replace("==", "-"));
-        // Of two processes, the second waits.
-        let lock = File::create(target.join("standardwebhooks.lock")).unwrap();
-        lock.lock().unwrap();
-        let (python, whole) = (environment.join("bin/python"), environment.join("whole"));
-        if !whole.is_file() {
-            let _ = std::fs::remove_dir_all(&environment);
-            run(Command::new("python3").args(["-m", "venv"]).arg(&environment));
-            // What it asks for beside itself is for a client that it once had.
-            run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--no-deps", PACKAGE]));
-            File::create(whole).unwrap();
-        }
+        // What it asks for beside itself is for a client that it once had.
+        let python = from_pypi("standardwebhooks", &[PACKAGE], true).join("bin/python");
         Self { python }
     }
 
@@ -79,10 +68,4 @@ impl StandardWebhooks {
         python.arg("-c").arg(blocks.concat());
         python
     }
-}
-
-fn run(command: &mut Command) {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; `./tests/run` installs it"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {said}");
 }
