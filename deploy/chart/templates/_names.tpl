@@ -1,18 +1,18 @@
 {{- /* Names and labels. Selectors never change: Kubernetes refuses to change those of a Deployment. */ -}}
 
 {{- define "rulebox.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 38 | trimSuffix "-" -}}
 {{- end -}}
 
-{{- /* What all names begin with. Short enough for the longest suffix and the hash of a pod. */ -}}
+{{- /* What all names begin with. Short enough for the longest suffix and the hash behind it in a label of pods: 63 in all. */ -}}
 {{- define "rulebox.fullname" -}}
 {{- $name := include "rulebox.name" . -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 38 | trimSuffix "-" -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 38 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 38 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 

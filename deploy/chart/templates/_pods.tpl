@@ -38,6 +38,12 @@ securityContext:
 {{- include "rulebox.placement" . }}
 {{- end -}}
 
+{{- /* What tells of a ConfigMap that it has changed: of what is in it, not of its labels, or every version of the chart would
+       start PostgreSQL, Redis and the poolers anew. */ -}}
+{{- define "rulebox.configChecksum" -}}
+{{- (. | fromYaml).data | toJson | sha256sum -}}
+{{- end -}}
+
 {{- /* Where pods may be, in which order they go, and what runs them. */ -}}
 {{- define "rulebox.placement" -}}
 {{- with .workload.runtimeClassName }}

@@ -8,20 +8,20 @@ things as (
     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'S')
 ),
 tables as (select * from things where relkind in ('r', 'p')),
-grants (on_what, acl) as (
-    select case relkind when 'S' then 'sequence ' else 'table ' end || name,
+grants (on_what, owner, acl) as (
+    select case relkind when 'S' then 'sequence ' else 'table ' end || name, relowner,
         coalesce(relacl, acldefault(case relkind when 'S' then 's'::"char" else 'r'::"char" end, relowner))
     from things
     union all
-    select 'column ' || t.name || '.' || a.attname, a.attacl
+    select 'column ' || t.name || '.' || a.attname, t.relowner, a.attacl
     from tables t join pg_attribute a on a.attrelid = t.oid and a.attacl is not null and not a.attisdropped
     union all
-    select 'function ' || p.oid::regprocedure, coalesce(p.proacl, acldefault('f', p.proowner))
+    select 'function ' || p.oid::regprocedure, p.proowner, coalesce(p.proacl, acldefault('f', p.proowner))
     from pg_proc p where p.pronamespace = 'public'::regnamespace
     union all
-    select 'schema public', coalesce(nspacl, acldefault('n', nspowner)) from pg_namespace where nspname = 'public'
+    select 'schema public', nspowner, coalesce(nspacl, acldefault('n', nspowner)) from pg_namespace where nspname = 'public'
     union all
-    select 'database', coalesce(datacl, acldefault('d', datdba)) from pg_database where datname = current_database()
+    select 'database', datdba, coalesce(datacl, acldefault('d', datdba)) from pg_database where datname = current_database()
 ),
 lines (line) as (
     select concat_ws(' ', 'relation', relkind, name, 'owner', pg_get_userbyid(relowner),
@@ -56,6 +56,8 @@ lines (line) as (
         g.privilege_type, case when g.is_grantable then 'grantable' end)
     from grants, aclexplode(acl) g
     where pg_get_userbyid(g.grantee) <> 'rulebox_backup'
+        -- Of every owner, from version 17 on.
+        and not (g.privilege_type = 'MAINTAIN' and g.grantee = owner)
     union all
     select concat_ws(' ', 'database owner', pg_get_userbyid(datdba), 'encoding', pg_encoding_to_char(encoding))
     from pg_database where datname = current_database()

@@ -5,6 +5,7 @@
 -- It reads every tenant's rows, texts and modules, and changes none: whoever has its password has them all. The service
 -- never has it, and refuses to start with a login such as this one.
 \set ON_ERROR_STOP on
-select format('create role rulebox_backup login bypassrls connection limit 10 password %L in role pg_read_all_data', :'backup_password')
+select format('create role rulebox_backup login bypassrls connection limit 10 in role pg_read_all_data password %L',
+    :'backup_password')
 where not exists (select from pg_roles where rolname = 'rulebox_backup') \gexec
 select format('grant connect on database %I to rulebox_backup', current_database()) \gexec

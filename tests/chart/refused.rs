@@ -1,0 +1,92 @@
+//! Values that cannot work are refused before anything is changed in a cluster, and it is said why.
+
+use rulebox_tests::tools::tried;
+
+use crate::rendered::{KUBERNETES, Set, chart};
+
+/// A set, what is changed in it (`--set`, with spaces between), and a part of what is said.
+pub(crate) const BAD: [(&str, &str, &str); 44] = [
+    ("default", "settings.database.connections=30", "Too many connections for PgBouncer"),
+    ("default", "api.autoscaling.maxReplicas=200", "Too many connections for PgBouncer"),
+    ("default", "pgbouncer.replicas=1", "Too many connections for PgBouncer"),
+    ("default", "pgbouncer.poolSize=60", "Too many connections for PostgreSQL"),
+    ("default", "pgbouncer.enabled=false", "Too many connections for PostgreSQL"),
+    ("small", "settings.database.connections=20", "Too many connections for PostgreSQL"),
+    ("default", "redis.enabled=false", "redis.enabled is false"),
+    ("staging", "redis.enabled=false", "a Redis that nobody asks"),
+    ("default", "api.resources.limits.memory=512Mi", "Too little memory for the API"),
+    ("default", "settings.api.bodies_in_flight_bytes=2000000000", "Too little memory for the API"),
+    ("small", "settings.evaluation.loaded_bytes=1000000000", "Too little memory for the API"),
+    ("default", "executors.resources.limits.memory=512Mi", "Too little memory for executors"),
+    ("default", "executors.settings.compile.workers=8", "Too little memory for executors"),
+    ("default", "executors.settings.executors.connections=100", "Too few connections for an executor"),
+    ("default", "resourceQuota.hard.pods=10", "The quota of the namespace is too small"),
+    ("default", "resourceQuota.hard.requests\\.cpu=9000m", "The quota of the namespace is too small"),
+    ("default", "resourceQuota.hard.limits\\.memory=1Gi", "The quota of the namespace is too small"),
+    ("default", "api.autoscaling.minReplicas=9 api.autoscaling.maxReplicas=8", "minReplicas is more than maxReplicas"),
+    ("default", "settings.telemetry.otlp_endpoint=http://c:4318/v1/traces", "networkPolicy.otlp.to is empty"),
+    ("default", "settings.alertmanager.urls={http://a:9093}", "networkPolicy.alertmanager.to is empty"),
+    (
+        "default",
+        "oidc[0].issuer=https://i.example.com oidc[0].audience={rulebox} oidc[0].tenants={*}",
+        "networkPolicy.oidc.to is empty",
+    ),
+    ("vault", "networkPolicy.vault.to=null", "networkPolicy.vault.to is empty"),
+    ("default", "networkPolicy.redis.to=null", "networkPolicy.redis.to is empty"),
+    ("default", "networkPolicy.postgresql.to=null", "networkPolicy.postgresql.to is empty"),
+    ("default", "postgresql.host=", "postgresql.host is empty"),
+    ("production", "postgresql.inCluster.enabled=true", "a release has one PostgreSQL"),
+    ("production", "postgresql.cloudnativepg.objectStore.destinationPath=", "destinationPath is empty"),
+    ("options", "postgresql.cloudnativepg.recovery.serverName=", "recovery.serverName is empty"),
+    ("options", "vault.enabled=true", "secrets come one way"),
+    ("options", "externalSecrets.secretStoreRef.name=", "secretStoreRef.name is empty"),
+    ("options", "externalSecrets.keys.api=", "externalSecrets.keys.api is empty"),
+    ("options", "httpRoute.parentRefs=null", "httpRoute.parentRefs is empty"),
+    ("options", "executors.tls.certManager.issuerRef.name=", "issuerRef.kind is not Issuer"),
+    ("production", "backup.recipients={age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq}", "has no age"),
+    ("default", "ingress.enabled=true", "ingress.tlsSecret is empty"),
+    // By values.schema.json.
+    ("default", "image.tag=latest", "tag"),
+    ("default", "settings.api.listen=x", "listen"),
+    ("default", "foo=1", "foo"),
+    ("default", "userIds.rulebox=1000", "rulebox"),
+    ("default", "secrets.masterSecret=x", "masterSecret"),
+    ("default", "api.podDisruptionBudget.maxUnavailable=0", "maxUnavailable"),
+    ("default", "api.maxSurge=0", "maxSurge"),
+    ("default", "pgbouncer.serverTls.mode=verify-full", "existingSecret"),
+    ("default", "settings.database.connections=0", "connections"),
+];
+
+#[test]
+fn values_that_cannot_work_are_refused() {
+    let (even, odd): (Vec<_>, Vec<_>) = BAD.iter().enumerate().partition(|(number, _)| number % 2 == 0);
+    let faults: Vec<_> = std::thread::scope(|scope| {
+        let halves = [even, odd]
+            .map(|rows| scope.spawn(|| rows.into_iter().filter_map(|(_, row)| taken(row)).collect::<Vec<_>>()));
+        halves.into_iter().flat_map(|half| half.join().unwrap()).collect()
+    });
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    println!("{} bad values are refused", BAD.len());
+}
+
+/// What is wrong if values are taken, or refused for another reason.
+fn taken((set, changes, says): &(&str, &str, &str)) -> Option<String> {
+    let mut command = Set::named(set).template(&chart(), KUBERNETES[0]);
+    let (output, said) = tried(command.args(changes.split(' ').flat_map(|change| ["--set", change])));
+    let known = !output.status.success() && said.contains(says) && said.contains("Error: ");
+    (!known).then(|| format!("{set} with {changes}: not refused by '{says}', but {}:\n{said:.2000}", output.status))
+}
+
+#[test]
+fn what_is_refused_is_said_at_once() {
+    let all = ["settings.database.connections=30", "api.resources.limits.memory=512Mi", "resourceQuota.hard.pods=10"];
+    let mut command = Set::named("default").template(&chart(), KUBERNETES[0]);
+    let (output, said) = tried(command.args(all.iter().flat_map(|change| ["--set", change])));
+    assert!(!output.status.success());
+    for says in ["Too many connections", "Too little memory", "The quota"] {
+        assert!(said.contains(says), "{says}: {said}");
+    }
+    // What is not bad is not refused: the same way of asking.
+    let good = ("default", "settings.database.connections=9", "");
+    assert!(taken(&good).is_some());
+}

@@ -1,0 +1,169 @@
+//! What changes with what: an update starts those pods anew that it is about, and no others.
+
+use std::path::Path;
+use std::process::Command;
+
+use rulebox_tests::tools::run;
+use serde_json::Value;
+
+use crate::rendered::{
+    KUBERNETES, Rendered, SETS, Set, all, chart, containers, entries, helm, list, of_kind, one, parse, pods, render,
+    selects, text, title, workloads,
+};
+
+/// Workloads whose pods start anew between two renderings.
+fn rolled(before: &[Value], after: &[Value]) -> Vec<String> {
+    let same = |object: &Value| after.iter().find(|other| title(other) == title(object)).cloned().unwrap_or_default();
+    let rolled = workloads(before).filter(|(object, template)| same(object)["spec"]["template"] != **template);
+    rolled.map(|(object, _)| title(object)).collect()
+}
+
+/// What Kubernetes refuses to change between two renderings.
+fn refused(before: &[Value], after: &[Value]) -> Vec<String> {
+    let mut refused = Vec::new();
+    for (object, _) in workloads(before) {
+        let Some(other) = after.iter().find(|other| title(other) == title(object)) else { continue };
+        for field in ["selector", "serviceName", "volumeClaimTemplates"] {
+            if object["spec"][field] != other["spec"][field] {
+                refused.push(format!("{}: {field}", title(object)));
+            }
+        }
+    }
+    refused
+}
+
+fn with(set: &str, changes: &[&str]) -> Vec<Value> {
+    let mut command = Set::named(set).template(&chart(), KUBERNETES[0]);
+    parse(&run(command.args(changes.iter().flat_map(|change| ["--set-string", change]))))
+}
+
+/// The chart as a later version of itself, of a later version of Rulebox.
+fn later(directory: &Path) {
+    run(Command::new("cp").arg("-r").arg(chart()).arg(directory));
+    let file = directory.join("Chart.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines = text.lines().map(|line| match line.split_once(':') {
+        Some((name @ ("version" | "appVersion"), _)) => format!("{name}: 9.8.7\n"),
+        _ => format!("{line}\n"),
+    });
+    std::fs::write(&file, lines.collect::<String>()).unwrap();
+}
+
+#[test]
+fn a_new_version_starts_pods_of_rulebox_anew_and_no_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let later_chart = directory.path().join("chart");
+    later(&later_chart);
+    let mut rolled_in_all = 0;
+    for name in ["default", "staging", "small", "production"] {
+        let before = one(name);
+        let after = render(Set::named(name), &later_chart, KUBERNETES[0]);
+        assert_ne!(before.text, after.text);
+        assert_eq!(refused(&before.objects, &after.objects), Vec::<String>::new(), "{name}");
+        let rolled = rolled(&before.objects, &after.objects);
+        // With a digest, the image is the same until that is another.
+        let own = ["Deployment rulebox-api", "Deployment rulebox-executor"];
+        let others: Vec<_> = rolled.iter().filter(|title| !own.contains(&title.as_str())).collect();
+        assert_eq!(
+            others,
+            Vec::<&String>::new(),
+            "{name}: data stores and poolers start anew with the chart's version"
+        );
+        assert!(rolled.contains(&"Deployment rulebox-api".to_owned()), "{name}: {rolled:?}");
+        rolled_in_all += rolled.len();
+    }
+    println!("a later version: {rolled_in_all} workloads of Rulebox start anew, and no other");
+}
+
+#[test]
+fn changes_start_those_anew_that_they_are_about() {
+    let api = "Deployment rulebox-api";
+    let executor = "Deployment rulebox-executor";
+    let pooler = "Deployment rulebox-pgbouncer";
+    let redis = ["StatefulSet rulebox-redis", "StatefulSet rulebox-redis-replica"];
+    let rows: [(&str, Vec<&str>); 6] = [
+        ("settings.tenant.rules=7", vec![api]),
+        ("executors.settings.evaluation.queue=7", vec![executor]),
+        ("settings.log.filter=debug", vec![api, executor]),
+        ("pgbouncer.queryWaitSeconds=7", vec![pooler]),
+        ("redis.inCluster.maxMemory=100mb", redis.to_vec()),
+        ("secrets.revision=7", [vec![api, executor, pooler], redis.to_vec()].concat()),
+    ];
+    let before = &one("staging").objects;
+    for (change, expected) in &rows {
+        let number = change.ends_with("=7") && *change != "secrets.revision=7";
+        let mut command = Set::named("staging").template(&chart(), KUBERNETES[0]);
+        let after = parse(&run(command.args([if number { "--set" } else { "--set-string" }, change])));
+        let mut rolled = rolled(before, &after);
+        rolled.sort();
+        let mut expected = expected.clone();
+        expected.sort_unstable();
+        assert_eq!(rolled, expected, "{change}");
+        assert_eq!(refused(before, &after), Vec::<String>::new(), "{change}");
+    }
+    println!("{} changes of values start those anew that read them", rows.len());
+    // That these see a change at all.
+    let changed = with("staging", &["fullnameOverride=other", "nameOverride=other"]);
+    assert_eq!(rolled(before, &changed).len(), workloads(before).count());
+    let mut changed = before.clone();
+    for object in &mut changed {
+        if object["kind"] == "StatefulSet" {
+            object["spec"]["selector"] = Value::Null;
+            object["spec"]["volumeClaimTemplates"] = Value::Null;
+        }
+    }
+    assert_eq!(refused(before, &changed).len(), 2 * of_kind(before, "StatefulSet").count());
+}
+
+#[test]
+fn the_newest_kubernetes_gets_what_the_oldest_does() {
+    for (set, before) in SETS.iter().zip(all()) {
+        let after = render(set, &chart(), KUBERNETES[1]);
+        assert_eq!(before.text, after.text, "{}", set.name);
+    }
+    println!("{} renderings are the same for Kubernetes {} and {}", all().len(), KUBERNETES[0], KUBERNETES[1]);
+}
+
+#[test]
+fn two_releases_in_a_namespace_do_not_meet() {
+    let staging = Set::named("staging");
+    let mut command = helm();
+    command.args(["template", "second"]).arg(chart()).args(["--namespace", "rulebox"]).args(staging.flags());
+    let second = parse(&run(&mut command));
+    let first: &Rendered = one("staging");
+    let mut checks = 0;
+    for (object, _) in workloads(&second) {
+        for (other, template) in pods(&first.objects) {
+            let selector = &object["spec"]["selector"]["matchLabels"];
+            assert!(!selects(selector, template), "{} selects pods of {}", title(object), title(other));
+            checks += 1;
+        }
+    }
+    for object in &second {
+        assert!(first.objects.iter().all(|other| title(other) != title(object)), "two of {}", title(object));
+        checks += 1;
+    }
+    println!("two releases: {checks} checks");
+}
+
+#[test]
+fn long_names_are_cut_to_what_kubernetes_takes() {
+    let long = "a".repeat(53);
+    let mut command = helm();
+    command.args(["template", &long]).arg(chart()).args(["--namespace", "rulebox"]);
+    let objects = parse(&run(command.args(Set::named("vault").flags())));
+    for object in &objects {
+        // What these make has suffixes of eleven characters, in names and in labels.
+        let made = ["CronJob", "Deployment", "StatefulSet"].contains(&text(&object["kind"]));
+        assert!(text(&object["metadata"]["name"]).len() <= if made { 52 } else { 63 }, "{}", title(object));
+        for (name, value) in entries(&object["metadata"]["labels"]) {
+            assert!(text(value).len() <= 63, "{}: {name}", title(object));
+        }
+    }
+    for (_, template) in pods(&objects) {
+        for port in containers(template).flat_map(|container| list(&container["ports"])) {
+            assert!(text(&port["name"]).len() <= 15);
+        }
+    }
+    println!("{} names of a release with 53 characters", objects.len());
+}
