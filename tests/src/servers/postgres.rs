@@ -12,7 +12,7 @@ use super::{Guarded, free_port, wait_until};
 use crate::{root, signal};
 
 /// Of the superuser, and of every login: the server is on loopback, and gone with the test.
-pub(super) const PASSWORD: &str = "pa ss/w@rd";
+pub const PASSWORD: &str = "pa ss/w@rd";
 /// As it stands in a URL.
 const PASSWORD_IN_URL: &str = "pa%20ss%2Fw%40rd";
 
@@ -194,7 +194,7 @@ pub(super) fn userlist(passwords: [&str; 2]) -> String {
 }
 
 /// A program of the server's package, which is not always on the path.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = std::env::split_paths(&path).collect();
     let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
@@ -206,7 +206,7 @@ fn program(name: &str) -> PathBuf {
 }
 
 /// Root may start no `PostgreSQL` and no `PgBouncer`: the user and group to be instead.
-pub(super) fn other_user() -> Option<(u32, u32)> {
+pub fn other_user() -> Option<(u32, u32)> {
     if std::fs::metadata("/proc/self").unwrap().uid() != 0 {
         return None;
     }
@@ -220,7 +220,7 @@ pub(super) fn other_user() -> Option<(u32, u32)> {
 }
 
 /// Gives a directory to the user that the server runs as.
-pub(super) fn own(path: &Path) {
+pub fn own(path: &Path) {
     if let Some((user, group)) = other_user() {
         chown(path, Some(user), Some(group)).unwrap();
     }

@@ -1,0 +1,112 @@
+//! The drills of backups and of data stores, each run for real on servers of its own; and again over copies with one
+//! fault, which they must find.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rulebox_tests::tools::{run, tried};
+use rulebox_tests::{binary, root};
+use tempfile::TempDir;
+
+use crate::{changed, full};
+
+/// The folders of the repository that a drill reads, with one file changed.
+fn copy_with(folders: &[&str], file: &str, from: &str, to: &str) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    // Servers that refuse to be root come here too.
+    run(Command::new("chmod").arg("0755").arg(directory.path()));
+    for folder in folders {
+        let copy = directory.path().join(folder);
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        run(Command::new("cp").arg("--archive").arg(root().join(folder)).arg(copy));
+    }
+    let path = directory.path().join(file);
+    let text = changed(&fs::read_to_string(&path).unwrap(), from, to);
+    fs::write(&path, text).unwrap();
+    let copy = directory.path().to_owned();
+    (directory, copy)
+}
+
+fn drill(top: &Path, path: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(top.join(path));
+    command.args(arguments);
+    if top != root() {
+        // One that fails leaves what there was, for a look at it: here it goes with the copy.
+        command.env("TMPDIR", top);
+    }
+    command
+}
+
+/// The lines of a drill that say what it found.
+fn findings(said: &str) -> Vec<&str> {
+    said.lines().filter_map(|line| line.strip_prefix("drill: ")).collect()
+}
+
+/// The number before these words.
+fn number(said: &str, before: &str) -> f64 {
+    let end = said.find(before).unwrap_or_else(|| panic!("no {before:?} in {said}"));
+    said[..end].split_whitespace().next_back().unwrap().parse().unwrap()
+}
+
+#[test]
+fn backups_are_restored_and_nothing_differs() {
+    let program = binary();
+    let program = program.to_str().unwrap();
+    let (arguments, least) = if full("a backup of a million rows") {
+        (&["--full", "--rulebox", program][..], 900_000.0)
+    } else {
+        (&["--rulebox", program][..], 2_500.0)
+    };
+    let said = run(&mut drill(&root(), "deploy/backup/drill", arguments));
+    for line in findings(&said) {
+        println!("{line}");
+    }
+    assert!(number(&said, " rows of ") >= least && number(&said, " tables and lists, one by one: all the same") > 15.0);
+    assert!(said.contains("an encrypted backup was opened by its key alone"), "{said}");
+    // The targets of deploy/backup/README.md.
+    assert!(number(&said, " s of commits are gone, with archive_timeout = 2 s") < 5.0);
+    for what in ["restore with its proof", "recovery to a moment before a mistake"] {
+        let seconds: f64 = said.split(what).nth(1).unwrap().split_whitespace().next().unwrap().parse().unwrap();
+        assert!(seconds < 3_600.0, "{what} took {seconds} s");
+    }
+}
+
+#[test]
+fn the_drill_of_backups_finds_a_restore_that_proves_nothing() {
+    let folders = ["deploy/backup", "deploy/postgres", "migrations"];
+    let faults = [
+        // Damage is not looked for.
+        (
+            "deploy/backup/restore",
+            "sha256sum --check --quiet --strict SHA256SUMS >&2",
+            "true",
+            "was refused, but not for 'is damaged'",
+        ),
+        // Rows are not compared.
+        ("deploy/backup/restore", "differ \"$backup/rows.tsv\"", "cat >/dev/null", "not refused"),
+        // A backup that could not be copied away is kept.
+        ("deploy/backup/backup", "if [ -n \"$upload\" ] &&", "if false &&", "not refused"),
+    ];
+    for (file, from, to, found) in faults {
+        let (_directory, copy) = copy_with(&folders, file, from, to);
+        let (output, said) = tried(&mut drill(&copy, "deploy/backup/drill", &[]));
+        assert!(!output.status.success() && said.contains(found), "{file} with {to:?}: {said}");
+    }
+    println!("{} faults of restores and backups found", faults.len());
+}
+
+#[test]
+fn sessions_outlive_redis() {
+    let said = run(&mut drill(&root(), "deploy/data/drill", &["--rulebox", binary().to_str().unwrap()]));
+    for line in findings(&said) {
+        println!("{line}");
+    }
+    assert!(said.contains("a session of 200 bars lost none"), "{said}");
+    assert!(number(&said, " ms after the loss of the primary") < 30_000.0);
+
+    // Without the log of writes, a restart loses them.
+    let (_directory, copy) = copy_with(&["deploy/data"], "deploy/data/redis.conf", "appendonly yes", "appendonly no");
+    let (output, said) = tried(&mut drill(&copy, "deploy/data/drill", &["--rulebox", binary().to_str().unwrap()]));
+    assert!(!output.status.success() && said.contains("FAILED: Redis was started again"), "{said}");
+}

