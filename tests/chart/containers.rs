@@ -46,6 +46,9 @@ fn is_user(value: &Value) -> bool {
     value.as_u64().is_some_and(|user| user >= LEAST_USER)
 }
 
+/// Secrets of which files are taken as they are there: the login for backups may be missing.
+const WHOLE: [&str; 1] = ["passwords"];
+
 fn volumes(objects: &[Value], found: &mut Found) {
     const KINDS: [&str; 5] = ["configMap", "secret", "emptyDir", "projected", "persistentVolumeClaim"];
     for (object, template) in pods(objects) {
@@ -63,6 +66,11 @@ fn volumes(objects: &[Value], found: &mut Found) {
             if let Some(empty) = volume.get("emptyDir") {
                 found.of(object, !text(&empty["sizeLimit"]).is_empty(), &format!("{name} may fill its node"));
             }
+            if let Some(secret) = volume.get("secret") {
+                // The Secret of an authority may have its private key beside the certificate.
+                let chosen = !list(&secret["items"]).is_empty() || WHOLE.contains(&name);
+                found.of(object, chosen, &format!("{name}: all of a Secret"));
+            }
             for kind in ["configMap", "secret", "projected"] {
                 if let Some(files) = volume.get(kind) {
                     let mode = files["defaultMode"].as_u64();
@@ -73,6 +81,10 @@ fn volumes(objects: &[Value], found: &mut Found) {
             let mounts = containers(template).flat_map(|container| list(&container["volumeMounts"]));
             let mounted = mounts.into_iter().any(|mount| mount["name"] == name);
             found.of(object, mounted != FOR_OTHERS.contains(&name), &format!("{name}: mounted {mounted}"));
+            // Whoever connects checks what it connects to.
+            let everywhere =
+                containers(template).all(|it| list(&it["volumeMounts"]).iter().any(|mount| mount["name"] == name));
+            found.of(object, everywhere || !name.ends_with("-ca"), &format!("{name}: a container goes without"));
         }
         for container in containers(template) {
             for mount in list(&container["volumeMounts"]) {
@@ -183,6 +195,8 @@ fn volumes_that_are_not_are_found() {
         (json!({"name": "x", "emptyDir": {"sizeLimit": "1Mi"}}), "x: mounted false"),
         (json!({"name": "x", "secret": {"secretName": "s", "defaultMode": 0o440}}), "x: mounted false"),
         (json!({"name": "x", "secret": {"secretName": "s"}}), "mode None"),
+        (json!({"name": "x", "secret": {"secretName": "s"}}), "x: all of a Secret"),
+        (json!({"name": "x-ca", "secret": {"secretName": "s"}}), "x-ca: a container goes without"),
         (json!({"name": "x", "secret": {"secretName": "s", "defaultMode": 0o755}}), "mode Some(493)"),
     ];
     let rows = rows.map(|(volume, says)| broken("default", "Deployment rulebox-api", VOLUMES, volume, says));

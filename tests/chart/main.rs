@@ -15,6 +15,7 @@ mod monitoring;
 mod names;
 mod policies;
 mod programs;
+mod readme;
 mod refused;
 mod rendered;
 mod secrets;

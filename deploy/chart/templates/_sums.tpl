@@ -79,7 +79,8 @@
 {{- $all = append $all (dict "name" "first-tenant" "pods" 1 "resources" $v.firstTenant.resources) -}}
 {{- end -}}
 {{- if $v.backup.enabled -}}
-{{- $all = append $all (dict "name" "backup" "pods" 1 "resources" $v.backup.resources) -}}
+{{- /* The first one, and the night's. */ -}}
+{{- $all = append $all (dict "name" "backup" "pods" 2 "resources" $v.backup.resources) -}}
 {{- end -}}
 {{- if $v.tests.enabled -}}
 {{- $all = append $all (dict "name" "test" "pods" 2 "resources" $v.tests.resources) -}}

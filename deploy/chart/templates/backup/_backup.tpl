@@ -18,3 +18,97 @@ data:
     {{- join "\n" . | nindent 4 }}
   {{- end }}
 {{- end -}}
+
+{{- /* The pod that makes a backup. */ -}}
+{{- define "rulebox.backupPod" -}}
+{{- $part := dict "root" . "component" "backup" "user" "postgresql" "workload" .Values.backup -}}
+metadata:
+  labels:
+    {{- include "rulebox.podLabels" $part | nindent 4 }}
+  annotations:
+    checksum/config: {{ include "rulebox.configChecksum" (include "rulebox.backupConfig" .) }}
+    {{- if .Values.vault.enabled }}
+    {{- include "rulebox.vaultAnnotations" (dict "root" . "role" .Values.vault.roles.backup "path" .Values.vault.paths.api "files" (include "rulebox.secretFiles" . | fromJson | values | sortAlpha)) | trim | nindent 4 }}
+    vault.hashicorp.com/agent-init-first: "true"
+    {{- end }}
+spec:
+  restartPolicy: Never
+  {{- include "rulebox.podStart" $part | nindent 2 }}
+  terminationGracePeriodSeconds: 60
+  initContainers:
+    - name: dump
+      image: {{ include "rulebox.imageName" (dict "image" .Values.backup.image) }}
+      imagePullPolicy: {{ .Values.backup.image.pullPolicy }}
+      # The container behind it writes down that it succeeded: this image has no `rulebox`.
+      command: [bash, /opt/rulebox/backup/backup, --no-record, --to, /backups, --keep, {{ int64 .Values.backup.keep | quote }}]
+      {{- if .Values.backup.recipients }}
+      args: [--recipients, /opt/rulebox/backup/recipients]
+      {{- end }}
+      env:
+        - name: PGSERVICEFILE
+          value: /run/rulebox/backup/pg_service.conf
+        - name: PGSERVICE
+          value: rulebox
+        - name: PGDATABASE
+          value: {{ .Values.postgresql.database }}
+      resources:
+        {{- toYaml .Values.backup.resources | nindent 8 }}
+      securityContext:
+        {{- include "rulebox.containerSecurity" $part | nindent 8 }}
+      volumeMounts:
+        - name: backups
+          mountPath: /backups
+        - name: scripts
+          mountPath: /opt/rulebox/backup
+          readOnly: true
+        - name: login
+          mountPath: /run/rulebox/backup
+          readOnly: true
+        - name: tmp
+          mountPath: /tmp
+        {{- include "rulebox.authorityMounts" . | trim | nindent 8 }}
+  containers:
+    - name: record
+      {{- include "rulebox.image" . | nindent 6 }}
+      args: [backup, record]
+      env:
+        {{- include "rulebox.secretEnv" . | trim | nindent 8 }}
+        {{- include "rulebox.authorityEnv" . | trim | nindent 8 }}
+      resources:
+        {{- toYaml .Values.backup.resources | nindent 8 }}
+      securityContext:
+        {{- include "rulebox.containerSecurity" $part | nindent 8 }}
+      volumeMounts:
+        {{- include "rulebox.secretMount" . | trim | nindent 8 }}
+        {{- include "rulebox.authorityMounts" . | trim | nindent 8 }}
+  volumes:
+    - name: backups
+      persistentVolumeClaim:
+        claimName: {{ default (include "rulebox.part" $part) .Values.backup.volume.existingClaim }}
+    - name: scripts
+      configMap:
+        name: {{ include "rulebox.part" $part }}
+        defaultMode: 0555
+    - name: login
+      secret:
+        secretName: {{ .Values.backup.existingSecret }}
+        defaultMode: 0440
+        items:
+          - {key: pg_service.conf, path: pg_service.conf}
+    - name: tmp
+      emptyDir:
+        sizeLimit: 64Mi
+    {{- include "rulebox.secretVolume" . | trim | nindent 4 }}
+    {{- include "rulebox.vaultVolume" . | trim | nindent 4 }}
+    {{- include "rulebox.authorityVolumes" . | trim | nindent 4 }}
+{{- end -}}
+
+{{- /* Whether a backup is made at once. Beside being the first one, its pod is what a claim waits for whose StorageClass
+       binds it to its first consumer: until then `helm --wait` would wait, for the night's backup. A claim that is bound
+       needs none. Where the cluster cannot be asked, it is made. */ -}}
+{{- define "rulebox.firstBackup" -}}
+{{- if not .Values.backup.volume.existingClaim -}}
+{{- $claim := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "rulebox.part" (dict "root" . "component" "backup")) -}}
+{{- if ne (dig "status" "phase" "" $claim) "Bound" -}}true{{- end -}}
+{{- end -}}
+{{- end -}}

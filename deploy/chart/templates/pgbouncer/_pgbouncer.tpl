@@ -9,7 +9,7 @@ metadata:
   labels:
     {{- include "rulebox.labels" $part | nindent 4 }}
 data:
-  # deploy/postgres/pgbouncer.ini says why these.
+  # deploy/data/pgbouncer.ini says why these.
   pgbouncer.ini: |
     [databases]
     {{ .Values.postgresql.database }} = host={{ include "rulebox.postgresqlHost" . }} port={{ include "rulebox.postgresqlPort" . }} dbname={{ .Values.postgresql.database }}
@@ -25,9 +25,22 @@ data:
     max_client_conn = {{ int64 $p.maxClientConnections }}
     query_wait_timeout = {{ int64 $p.queryWaitSeconds }}
     server_login_retry = 1
+    # A server that is gone without a word is found out, and a failover seen.
+    server_connect_timeout = 3
+    dns_max_ttl = 5
+    tcp_keepalive = 1
+    tcp_keepidle = 10
+    tcp_keepintvl = 3
+    tcp_keepcnt = 3
+    server_lifetime = 600
+    server_idle_timeout = 300
+    idle_transaction_timeout = 60
+    # Logins, and probes, are not news.
+    log_connections = 0
+    log_disconnections = 0
     server_tls_sslmode = {{ $p.serverTls.mode }}
     {{- if $p.serverTls.existingSecret }}
-    server_tls_ca_file = /run/pgbouncer/server-tls/{{ $p.serverTls.key }}
+    server_tls_ca_file = /run/pgbouncer/server-tls/ca.crt
     {{- end }}
     client_tls_sslmode = {{ $p.clientTls.mode }}
     {{- if $p.clientTls.existingSecret }}

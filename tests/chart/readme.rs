@@ -1,0 +1,172 @@
+//! The commands of the chart's README, word for word: with a `kubectl` and a `helm` that write down what they are told.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use rulebox_tests::tools::run;
+use serde_json::Value;
+
+use crate::rendered::{chart, helm, list, of_kind, parse, pods, text, title};
+
+/// Secrets by their names: keys and what is in them.
+type Secrets = BTreeMap<String, BTreeMap<String, String>>;
+
+/// The blocks of commands in the part of the README that installs.
+fn blocks() -> Vec<String> {
+    let readme = fs::read_to_string(chart().join("README.md")).unwrap();
+    let install = readme.split("\n## ").find(|part| part.starts_with("Install\n")).unwrap().to_owned();
+    install.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+fn program(file: &Path, text: &str) {
+    fs::write(file, text).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Runs commands, and says which Secrets they make and what they install.
+fn follow(commands: &str) -> (Secrets, Vec<Value>, Vec<String>) {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    symlink(rulebox_tests::root().join("deploy"), place.join("deploy")).unwrap();
+    fs::create_dir_all(place.join("bin")).unwrap();
+    fs::create_dir_all(place.join("calls")).unwrap();
+    let real = helm().get_program().to_string_lossy().into_owned();
+    program(&place.join("bin/kubectl"), "#!/bin/sh\nprintf '%s\\0' \"$@\" >\"calls/$(date +%s%N)\"\n");
+    // What it would install; how long it would wait is not asked.
+    let template = format!(
+        "#!/bin/bash\nif [ \"$3\" = test ]; then exit; fi\n[ \"$3 $4\" = 'upgrade --install' ] || exit 9\n\
+         set -- \"${{@/--wait/}}\"; set -- \"${{@/--timeout/--output-dir}}\"\n\
+         for word; do case $word in '') ;; 15m) all+=(out) ;; *) all+=(\"$word\") ;; esac; done\n\
+         exec '{real}' \"${{all[@]:0:2}}\" template \"${{all[@]:4}}\"\n"
+    );
+    program(&place.join("bin/helm"), &template);
+    let path = format!("{}:{}", place.join("bin").display(), std::env::var("PATH").unwrap());
+    let script = format!("set -euo pipefail\n{commands}");
+    run(Command::new("bash").args(["-c", &script]).env("PATH", path).current_dir(place));
+    let rendered =
+        run(Command::new("find").args(["out", "-name", "*.yaml", "-exec", "cat", "{}", "+"]).current_dir(place));
+    let (mut secrets, mut others) = (Secrets::new(), Vec::new());
+    for call in fs::read_dir(place.join("calls")).unwrap() {
+        let call = fs::read_to_string(call.unwrap().path()).unwrap();
+        let words: Vec<_> = call.split('\0').collect();
+        let ["--namespace", "rulebox", "create", "secret", "generic", name, rest @ ..] = words.as_slice() else {
+            others.push(words.join(" "));
+            continue;
+        };
+        let keys = secrets.entry((*name).to_owned()).or_default();
+        for word in rest.iter().filter(|word| !word.is_empty()) {
+            let (from, rest) = word.split_once('=').unwrap();
+            let (key, value) = rest.split_once('=').unwrap();
+            let value =
+                if from == "--from-file" { fs::read_to_string(place.join(value)).unwrap() } else { value.to_owned() };
+            keys.insert(key.to_owned(), value);
+        }
+    }
+    (secrets, parse(&rendered), others)
+}
+
+/// What is missing between the Secrets that are made and those that pods want.
+fn missing(secrets: &Secrets, objects: &[Value]) -> Vec<String> {
+    let mut missing = Vec::new();
+    let mut used = Vec::new();
+    for (object, template) in pods(objects) {
+        for volume in list(&template["spec"]["volumes"]).iter().filter(|volume| volume["secret"].is_object()) {
+            let name = text(&volume["secret"]["secretName"]);
+            used.push(name);
+            let Some(keys) = secrets.get(name) else {
+                missing.push(format!("{}: there is no {name}", title(object)));
+                continue;
+            };
+            let items = list(&volume["secret"]["items"]).iter().map(|item| text(&item["key"]));
+            missing.extend(items.filter(|key| !keys.contains_key(*key)).map(|key| format!("{name} has no {key}")));
+        }
+    }
+    missing.extend(
+        secrets.keys().filter(|name| !used.contains(&name.as_str())).map(|name| format!("nobody wants {name}")),
+    );
+    // Addresses lead to Services, and passwords are not empty.
+    for (name, key, value) in
+        secrets.iter().flat_map(|(name, keys)| keys.iter().map(move |(key, value)| (name, key, value)))
+    {
+        let address = value.rsplit_once('@').map(|(_, behind)| behind.split('/').next().unwrap_or_default());
+        if let Some((host, port)) = address.and_then(|address| address.split_once(':')) {
+            let there = of_kind(objects, "Service").any(|service| {
+                service["metadata"]["name"] == host
+                    && list(&service["spec"]["ports"]).iter().any(|open| open["port"].as_u64() == port.parse().ok())
+            });
+            if !there {
+                missing.push(format!("{name}: {key} leads to {host}:{port}, which is not there"));
+            }
+        }
+        if value.len() < 16 || value.contains(":@") {
+            missing.push(format!("{name}: {key} is empty"));
+        }
+    }
+    missing
+}
+
+/// What a cluster without operators does not know.
+fn foreign(objects: &[Value]) -> Vec<String> {
+    let own = |version: &str| {
+        version.rsplit_once('/').is_none_or(|(group, _)| {
+            !group.contains('.') || (group.ends_with(".k8s.io") && !group.starts_with("gateway."))
+        })
+    };
+    objects.iter().filter(|object| !own(text(&object["apiVersion"]))).map(title).collect()
+}
+
+#[test]
+fn a_small_install_has_all_that_it_wants() {
+    let blocks = blocks();
+    let [secrets, small, _] = blocks.as_slice() else { panic!("{} blocks of commands", blocks.len()) };
+    // As the comment behind it says.
+    let pooled = "database=rulebox-pgbouncer:6432 # for a small install, which has no pooler: rulebox-postgresql:5432";
+    assert!(secrets.contains(pooled), "{secrets}");
+    let (secrets, objects, others) =
+        follow(&format!("{}{small}", secrets.replace(pooled, "database=rulebox-postgresql:5432")));
+    assert_eq!(missing(&secrets, &objects), Vec::<String>::new());
+    assert_eq!(foreign(&objects), Vec::<String>::new());
+    assert_eq!(others.len(), 2, "{others:?}");
+    assert!(others.iter().any(|call| call.contains("pod-security.kubernetes.io/enforce=restricted")), "{others:?}");
+    println!("small: {} Secrets for {} objects", secrets.len(), objects.len());
+}
+
+#[test]
+fn staging_has_all_that_it_wants() {
+    let blocks = blocks();
+    let [first, _, staging] = blocks.as_slice() else { panic!("{} blocks of commands", blocks.len()) };
+    let (mut secrets, objects, _) = follow(&format!("{first}{staging}"));
+    assert_eq!(missing(&secrets, &objects), Vec::<String>::new());
+    assert_eq!(foreign(&objects), Vec::<String>::new());
+    // The executors' certificate has the name by which they are called.
+    let address = of_kind(&objects, "ConfigMap")
+        .find_map(|config| config["data"]["RULEBOX_EXECUTORS__ADDRESSES"].as_str())
+        .unwrap();
+    let host = address.trim_start_matches("https://").split(':').next().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    for (side, purpose) in [("executor", "sslserver"), ("api", "sslclient")] {
+        for (key, value) in &secrets[&format!("rulebox-{side}-tls")] {
+            fs::write(directory.path().join(key), value).unwrap();
+        }
+        let verify = ["verify", "-CAfile", "ca.crt", "-purpose", purpose, "-verify_hostname", host, "tls.crt"];
+        run(Command::new("openssl").args(verify).current_dir(directory.path()));
+    }
+    println!("staging: {} Secrets for {} objects", secrets.len(), objects.len());
+    // What is missing is found.
+    secrets.get_mut("rulebox-api").unwrap().remove("platform-url");
+    secrets.get_mut("rulebox-api").unwrap().insert("redis-url".to_owned(), "redis://:password@redis:6379".to_owned());
+    secrets.insert("rulebox-other".to_owned(), BTreeMap::new());
+    secrets.remove("rulebox-backup");
+    let missing = missing(&secrets, &objects);
+    for says in [
+        "rulebox-api has no platform-url",
+        "redis:6379, which is not",
+        "nobody wants rulebox-other",
+        "there is no rulebox-backup",
+    ] {
+        assert!(missing.iter().any(|fault| fault.contains(says)), "{says}: {missing:?}");
+    }
+}
