@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use rulebox_tests::tools::run;
 use serde_json::{Value, json};
 
 use crate::found::{Found, broken, finds, holds_everywhere};
-use crate::rendered::{chart, entries, list, of_kind, one, read, text};
+use crate::rendered::{KUBERNETES, Set, chart, entries, list, of_kind, one, parse, read, text};
 
 /// Metrics that are not Rulebox's own: of Prometheus, and of every process.
 const OF_OTHERS: [&str; 3] = ["up", "process_resident_memory_bytes", "process_start_time_seconds"];
@@ -153,6 +154,13 @@ fn alerts_are_those_of_the_source() {
     for name in ["production", "staging", "options", "vault", "upgrade"] {
         let rule = of_kind(&one(name).objects, "PrometheusRule").next().unwrap();
         assert_eq!(rule["spec"]["groups"], source["groups"], "{name}");
+    }
+    let base = "https://git.example.com/rulebox/blob/main/";
+    let mut command = Set::named("staging").template(&chart(), KUBERNETES[0]);
+    let elsewhere = parse(&run(command.args(["--set", &format!("monitoring.prometheusRule.runbookBaseUrl={base}")])));
+    let rule = of_kind(&elsewhere, "PrometheusRule").next().unwrap();
+    for alert in list(&rule["spec"]["groups"]).iter().flat_map(|group| list(&group["rules"])) {
+        assert!(text(&alert["annotations"]["runbook_url"]).starts_with(base), "{alert}");
     }
     let alerts = list(&source["groups"]).iter().map(|group| list(&group["rules"]).len()).sum::<usize>();
     println!("{alerts} alerts in five renderings");

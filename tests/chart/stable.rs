@@ -167,3 +167,39 @@ fn long_names_are_cut_to_what_kubernetes_takes() {
     }
     println!("{} names of a release with 53 characters", objects.len());
 }
+
+#[test]
+fn an_update_takes_nothing_away_that_holds_data() {
+    let (before, after) = (&one("staging").objects, &one("upgrade").objects);
+    let gone = before.iter().filter(|object| after.iter().all(|other| title(other) != title(object)));
+    let gone: Vec<_> = gone.map(title).collect();
+    assert_eq!(gone, ["Job rulebox-migrate-install"]);
+    // Nor does the end of a release.
+    let mut kept = 0;
+    for object in all().iter().flat_map(|rendered| &rendered.objects) {
+        match text(&object["kind"]) {
+            "PersistentVolumeClaim" | "Cluster" => {
+                assert_eq!(object["metadata"]["annotations"]["helm.sh/resource-policy"], "keep", "{}", title(object));
+            }
+            "StatefulSet" => {
+                let retention = &object["spec"]["persistentVolumeClaimRetentionPolicy"];
+                assert_eq!(retention["whenDeleted"], "Retain", "{}", title(object));
+            }
+            _ => continue,
+        }
+        kept += 1;
+    }
+    println!("{kept} claims, clusters and sets keep their data");
+    assert!(kept >= 15, "{kept}");
+}
+
+#[test]
+fn settings_win_over_what_the_chart_sets() {
+    let objects = with("staging", &["settings.redis.key_prefix=other"]);
+    let settings = of_kind(&objects, "ConfigMap").find(|it| it["metadata"]["name"] == "rulebox-api").unwrap();
+    assert_eq!(settings["data"]["RULEBOX_REDIS__REPLICAS"], "3");
+    let mut command = Set::named("staging").template(&chart(), KUBERNETES[0]);
+    let objects = parse(&run(command.args(["--set", "settings.redis.replicas=7"])));
+    let settings = of_kind(&objects, "ConfigMap").find(|it| it["metadata"]["name"] == "rulebox-api").unwrap();
+    assert_eq!(settings["data"]["RULEBOX_REDIS__REPLICAS"], "7");
+}
