@@ -87,3 +87,102 @@ fn secrets_are_not_shown() {
     let error = with("master_secret = 1234567890").unwrap_err().to_string();
     assert_eq!(error, "RULEBOX_MASTER_SECRET: it must be text, in quotes");
 }
+
+/// Settings without a default of their own: what the table of all settings says of each instead.
+const OF_THE_MACHINE: [(&str, &str); 6] = [
+    ("compile.threads", "half of the cores"),
+    ("compile.workers", "half of the cores, 2 at least"),
+    ("compile.tenant_workers", "half of the workers"),
+    ("evaluation.threads", "the cores"),
+    // The image says where its volume and its ports are.
+    ("data_dir", "`rulebox-data`; in the image `/var/lib/rulebox`"),
+    ("config", "-"),
+];
+
+/// A row of the table for each setting, without what it says of it: the variable, a * if it is a secret, the default.
+fn rows() -> Vec<String> {
+    let defaults = serde_json::to_value(Defaults::default()).unwrap();
+    let mut settings: Vec<(String, serde_json::Value)> = Vec::new();
+    for (name, value) in defaults.as_object().unwrap() {
+        if let Some(section) = value.as_object() {
+            settings.extend(section.iter().map(|(key, value)| (format!("{name}.{key}"), value.clone())));
+        } else {
+            settings.push((name.clone(), value.clone()));
+        }
+    }
+    // Secrets are not serialised, and the file is no setting of a file.
+    settings.extend(SECRETS.iter().chain(&["config"]).map(|path| ((*path).to_owned(), serde_json::Value::Null)));
+    let row = |(path, value): (String, serde_json::Value)| {
+        let default = match value {
+            _ if path.ends_with(".listen") => {
+                let address = value.as_str().unwrap().to_owned();
+                format!("`{address}`; in the image `{}`", address.replace("127.0.0.1", "0.0.0.0"))
+            }
+            serde_json::Value::Null => "-".to_owned(),
+            serde_json::Value::Array(list) if list.is_empty() => "-".to_owned(),
+            serde_json::Value::String(text) if text.is_empty() => "-".to_owned(),
+            serde_json::Value::String(text) => format!("`{text}`"),
+            other => format!("`{other}`"),
+        };
+        let of_machine = OF_THE_MACHINE.iter().find(|(name, _)| *name == path);
+        let default = of_machine.map_or(default, |(_, said)| (*said).to_owned());
+        let secret = if SECRETS.contains(&path.as_str()) { " *" } else { "" };
+        format!("| `{}`{secret} | {default} ", variable(&path))
+    };
+    let mut rows: Vec<_> = settings.into_iter().map(row).collect();
+    rows.sort();
+    rows
+}
+
+/// What is wrong with the units that a row states: the name of a setting ends in one.
+fn wrong_unit(variable: &str, said: &str) -> bool {
+    let units = [
+        ("_BYTES", &["Bytes"][..]),
+        ("_MS", &["Milliseconds", "milliseconds"]),
+        ("_SECONDS", &["Seconds", "seconds"]),
+        ("_MINUTES", &["Minutes"]),
+        ("_HOURS", &["Hours"]),
+        ("_DAYS", &["Days"]),
+    ];
+    let unit = units.iter().find(|(end, _)| variable.ends_with(end));
+    unit.is_some_and(|(_, words)| !words.iter().any(|word| said.contains(word)))
+}
+
+/// What is wrong with a table of settings, and how many rows it has.
+fn faults(table: &str) -> (Vec<String>, usize) {
+    let (mut faults, mut listed) = (Vec::new(), Vec::new());
+    for line in table.lines().filter(|line| line.starts_with("| `RULEBOX_")) {
+        let cells: Vec<_> = line.splitn(4, '|').collect();
+        let &["", variable, default, said] = cells.as_slice() else { panic!("{line}") };
+        if said.len() < 10 || !said.ends_with(" |") || wrong_unit(variable.trim_matches([' ', '*', '`']), said) {
+            faults.push(format!("says too little, or of another unit: {line}"));
+        }
+        listed.push(format!("|{variable}|{default}"));
+    }
+    let rows = rows();
+    faults.extend(rows.iter().filter(|row| !listed.contains(row)).map(|row| format!("missing: {row}")));
+    faults.extend(listed.iter().filter(|row| !rows.contains(row)).map(|row| format!("not so: {row}")));
+    if faults.is_empty() && listed.len() != rows.len() {
+        faults.push("a setting is there twice".to_owned());
+    }
+    (faults, listed.len())
+}
+
+#[test]
+fn the_table_of_settings_has_each_with_its_default() {
+    let table = include_str!("../../../deploy/image/settings.md");
+    let (found, listed) = faults(table);
+    assert_eq!(found, Vec::<String>::new());
+    assert!(listed > 100);
+    println!("settings: {listed} rows, each with its variable, default and unit");
+    for (from, to) in [
+        ("| `RULEBOX_API__BODY_SECONDS` | `60` |", "| `RULEBOX_API__BODY_SECONDS` | `61` |"),
+        ("| `RULEBOX_API__BODY_SECONDS` | `60` | Seconds", "| `RULEBOX_API__BODY_SECONDS` | `60` | Minutes"),
+        ("| `RULEBOX_LOG__FILTER` |", "| `RULEBOX_LOG__FILTERS` |"),
+        ("| `RULEBOX_REDIS__URL` * |", "| `RULEBOX_REDIS__URL` |"),
+    ] {
+        assert!(table.contains(from) && !faults(&table.replacen(from, to, 1)).0.is_empty(), "{to} is not found");
+    }
+    let row = table.lines().find(|line| line.starts_with("| `RULEBOX_ROLE` |")).unwrap();
+    assert_eq!(faults(&format!("{table}{row}\n")).0.len(), 1, "a row that is there twice is not found");
+}
