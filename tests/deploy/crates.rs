@@ -67,7 +67,7 @@ fn licences_bans_sources_and_advisories() {
         let file = directory.path().join("deny.toml");
         fs::write(&file, config).unwrap();
         let mut command = Command::new(&program);
-        command.args(["--locked", "check", "--config"]).arg(&file).args(checks).current_dir(root());
+        command.args(["--locked", "--config"]).arg(&file).arg("check").args(checks).current_dir(root());
         let (output, said) = tried(&mut command);
         (output.status.success(), said)
     };

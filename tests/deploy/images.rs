@@ -21,7 +21,6 @@ fn is_in_the_context(path: &str, ignore: &str) -> bool {
     let mut is_in = true;
     for line in ignore.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (pattern, lets_in) = line.strip_prefix('!').map_or((line, false), |pattern| (pattern, true));
-        let lets_in = line.starts_with('!') && lets_in;
         let fits = match pattern.strip_prefix("**/") {
             Some(name) => path.split('/').any(|part| part == name),
             None => pattern == "*" || path == pattern || path.starts_with(&format!("{pattern}/")),
@@ -54,6 +53,39 @@ fn the_context_has_what_is_copied_and_nothing_of_this_machine() {
     }
     assert!(!is_in_the_context("migrations/a", &changed(&ignore, "!migrations\n", "")));
     println!("the context of images: {} sources let through", copied.len());
+}
+
+/// What stands behind these words in a file, up to the end of its line.
+fn behind(path: &str, words: &str) -> String {
+    let text = read(path);
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(words));
+    line.unwrap_or_else(|| panic!("{path} has no {words:?}")).trim_matches([' ', '"']).to_owned()
+}
+
+#[test]
+fn versions_agree() {
+    let tag = behind("deploy/image/Dockerfile", "ARG RUST_TAG=");
+    let rust = tag.split('-').next().unwrap();
+    assert_eq!(behind(".github/workflows/ci.yml", "RUST_VERSION:"), rust);
+    assert!(rust.starts_with(&behind("Cargo.toml", "rust-version = ")), "{rust}");
+    // Dumps are made by clients of the server's version.
+    let postgres = behind("deploy/image/Dockerfile", "ARG POSTGRES_TAG=");
+    assert_eq!(behind("deploy/compose/compose.yaml", "image: postgres:"), postgres);
+    let debian = behind("deploy/image/pgbouncer.Dockerfile", "ARG DEBIAN_TAG=");
+    let debian = debian.split('-').next().unwrap();
+    assert!(tag.ends_with(debian) && postgres.ends_with(debian), "{tag}, {postgres}, {debian}");
+    // Each base that a release begins with is one that `bases` fixes.
+    let bases = read("deploy/image/bases");
+    for file in ["deploy/image/Dockerfile", "deploy/image/pgbouncer.Dockerfile"] {
+        for from in
+            read(file).lines().filter(|line| line.starts_with("FROM ") && line.contains('/') | line.contains(':'))
+        {
+            let name = from.split("${").nth(1).unwrap().split("_TAG").next().unwrap();
+            assert!(from.contains(&format!(":+@${{{name}_DIGEST}}")), "{file}: {from} goes by its tag alone");
+            assert!(bases.contains(&format!("\n{name}_DIGEST=")), "{file}: {name} is not in bases");
+        }
+    }
+    println!("versions: Rust {rust}, PostgreSQL {postgres}, Debian {debian}");
 }
 
 /// What dependencies are built of: a manifest that names a target that is not there would be found when images are built.

@@ -63,7 +63,8 @@ fn zizmor_finds_nothing() {
         tried(command.current_dir(directory))
     };
     let (output, said) = audit(&root());
-    assert!(output.status.success() && said.contains("No findings to report"), "{said}");
+    // One is passed over where it stands, with the reason.
+    assert!(output.status.success() && said.contains("No findings to report. Good job! (1 ignored)"), "{said}");
     let files = [".github/dependabot.yml", WORKFLOWS[0], WORKFLOWS[1]];
     assert!(files.iter().all(|file| said.contains(&format!("completed {file}"))), "{said}");
     println!("zizmor: {} files", files.len());
@@ -117,7 +118,7 @@ fn actionlint_finds_nothing() {
 fn checkov(program: &Path, directory: &Path) -> (Vec<String>, usize, Vec<String>) {
     let mut command = Command::new(program);
     command.args(["--directory", ".", "--framework", "dockerfile", "github_actions", "--skip-download"]);
-    command.args(["--compact", "--quiet", "--output", "json"]).current_dir(directory);
+    command.args(["--compact", "--output", "json"]).current_dir(directory);
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let report: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
