@@ -97,6 +97,40 @@ fn the_drill_of_backups_finds_a_restore_that_proves_nothing() {
 }
 
 #[test]
+fn the_archive_takes_a_file_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let archive = path("the archive's");
+    fs::create_dir(&archive).unwrap();
+    let script = |name: &str| Command::new(root().join("deploy/backup").join(name));
+    let servers: Vec<_> = (0..8).map(|n| (path(&format!("log {n}")), vec![n; 1 << 20])).collect();
+    for (log, bytes) in &servers {
+        fs::write(log, bytes).unwrap();
+    }
+    for round in 0..5 {
+        let name = format!("0000000100000000000000{round:02}");
+        // Servers that do not know of one another.
+        let at_once: Vec<_> =
+            servers.iter().map(|(log, _)| script("wal-archive").arg(&archive).arg(log).arg(&name).spawn()).collect();
+        let taken: Vec<_> = at_once.into_iter().map(|child| child.unwrap().wait().unwrap().success()).collect();
+        let kept = fs::read(archive.join(&name)).unwrap();
+        let is_kept: Vec<_> = servers.iter().map(|(_, bytes)| *bytes == kept).collect();
+        assert_eq!(taken, is_kept, "who was told that its file is kept");
+        let (log, _) = &servers[taken.iter().position(|one| *one).unwrap()];
+        assert!(tried(script("wal-archive").arg(&archive).arg(log).arg(&name)).0.status.success(), "once more");
+        run(script("wal-restore").arg(&archive).arg(&name).arg(path("restored")));
+        assert_eq!(fs::read(path("restored")).unwrap(), kept);
+    }
+    assert_eq!(fs::read_dir(&archive).unwrap().count(), 5, "something half-written is left");
+    // What is not mounted is not the end of the log.
+    let code = |command: &mut Command| tried(command).0.status.code();
+    assert_eq!(code(script("wal-restore").arg(path("none")).arg("a").arg(path("b"))), Some(126));
+    assert_eq!(code(script("wal-restore").arg(&archive).arg("a").arg(path("b"))), Some(1));
+    assert_eq!(code(script("wal-archive").arg(path("none")).arg(path("log 0")).arg("a")), Some(1));
+    println!("the archive: 5 files, each of one of {} servers that wrote it at a time", servers.len());
+}
+
+#[test]
 fn sessions_outlive_redis() {
     let said = run(&mut drill(&root(), "deploy/data/drill", &["--rulebox", binary().to_str().unwrap()]));
     for line in findings(&said) {
