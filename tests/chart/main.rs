@@ -18,6 +18,7 @@ mod programs;
 mod readme;
 mod refused;
 mod rendered;
+mod running;
 mod secrets;
 mod settings;
 mod stable;

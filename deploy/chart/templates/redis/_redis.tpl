@@ -21,6 +21,8 @@ data:
     maxmemory {{ $of.maxMemory }}
     maxmemory-policy noeviction
     tcp-keepalive 60
+    # There is one copy: no other that the first would wait for.
+    repl-diskless-sync-delay 0
     {{- if ne .component "redis" }}
     # A second copy. It takes over by hand: README.md says how.
     replicaof {{ include "rulebox.part" (dict "root" .root "component" "redis") }} 6379

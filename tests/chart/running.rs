@@ -1,0 +1,271 @@
+//! What the pods are given really runs: stores, pooler, service and a backup, each with the files, arguments and variables
+//! of its container, at other addresses.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use rulebox_tests::servers::postgres::{Postgres, other_user};
+use rulebox_tests::servers::{Guarded, free_port, wait_until};
+use rulebox_tests::tools::run;
+use rulebox_tests::{Server, binary};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::rendered::{all, containers, entries, list, of_kind, one, pods, text};
+
+const PASSWORD: &str = "4f0c9a77d2e14b6f8a3e";
+
+/// A directory in the place of a container's, and what is elsewhere.
+struct Place {
+    directory: TempDir,
+    /// What the containers' files and variables name, and what it is here.
+    instead: Vec<(String, String)>,
+}
+
+impl Place {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut place = Self { directory, instead: Vec::new() };
+        for (path, name) in [
+            ("/run/rulebox/secrets", "secrets"),
+            ("/vault/secrets", "secrets"),
+            ("/run/rulebox/postgresql", "passwords"),
+            ("/opt/rulebox/postgresql", "postgresql"),
+            ("/run/pgbouncer/userlist", "pgbouncer"),
+            ("/run/redis/auth", "redis"),
+            ("/opt/rulebox/backup", "scripts"),
+            ("/run/rulebox/backup", "login"),
+            ("/backups", "backups"),
+            ("/var/cache/rulebox", "cache"),
+            ("/etc/rulebox", "config"),
+        ] {
+            fs::create_dir_all(place.at(name)).unwrap();
+            place.instead.push((path.to_owned(), place.at(name).display().to_string()));
+        }
+        place
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A text of a container, for here.
+    fn here(&self, text: &str) -> String {
+        self.instead.iter().fold(text.to_owned(), |text, (there, here)| text.replace(there, here))
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.at(name), text).unwrap();
+    }
+
+    /// Files of a `ConfigMap`.
+    fn lay_out(&self, objects: &[Value], config: &str, folder: &str) {
+        for (name, value) in entries(&data(objects, config)) {
+            self.write(&format!("{folder}/{name}"), &self.here(text(value)));
+        }
+    }
+
+    /// Variables of a container, and of the `ConfigMap` that it takes them from.
+    fn variables(&self, objects: &[Value], container: &Value) -> BTreeMap<String, String> {
+        let mut variables = BTreeMap::new();
+        for from in list(&container["envFrom"]) {
+            for (name, value) in entries(&data(objects, text(&from["configMapRef"]["name"]))) {
+                variables.insert(name.to_owned(), self.here(text(value)));
+            }
+        }
+        for variable in list(&container["env"]) {
+            // Of what is requested: one CPU, here.
+            let value = variable["value"].as_str().unwrap_or("1");
+            variables.insert(text(&variable["name"]).to_owned(), self.here(value));
+        }
+        variables
+    }
+
+    /// `rulebox` as a container runs it.
+    fn rulebox(&self, objects: &[Value], container: &Value) -> Command {
+        let mut command = Command::new(binary());
+        command.env_clear().envs(self.variables(objects, container)).args(list(&container["args"]).iter().map(text));
+        command
+    }
+}
+
+fn data(objects: &[Value], config: &str) -> Value {
+    of_kind(objects, "ConfigMap").find(|it| it["metadata"]["name"] == config).unwrap()["data"].clone()
+}
+
+fn container<'a>(objects: &'a [Value], name: &str) -> &'a Value {
+    let mut all = pods(objects).flat_map(|(_, template)| containers(template));
+    all.find(|container| container["name"] == name).unwrap_or_else(|| panic!("there is no container {name}"))
+}
+
+/// The server as the release makes it, up to its logins; each parameter of all renderings is one that it knows.
+fn postgresql(place: &mut Place, objects: &[Value]) -> Postgres {
+    let server = Postgres::start();
+    let mut parameters = 0;
+    for rendered in all() {
+        let pods = pods(&rendered.objects).flat_map(|(_, template)| containers(template));
+        let arguments = pods.flat_map(|container| list(&container["args"])).filter_map(|it| text(it).split_once('='));
+        let arguments = arguments.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let clusters =
+            of_kind(&rendered.objects, "Cluster").flat_map(|it| entries(&it["spec"]["postgresql"]["parameters"]));
+        let clusters = clusters.map(|(name, value)| (name.to_owned(), text(value).to_owned()));
+        for (name, value) in arguments.chain(clusters) {
+            server.psql("postgres", &format!("alter system set {name} = '{value}'"));
+            parameters += 1;
+        }
+    }
+    println!("PostgreSQL takes {parameters} parameters of {} renderings", all().len());
+    place.lay_out(objects, "rulebox-postgresql", "postgresql");
+    let superuser = server.superuser();
+    let own = superuser.iter().find(|(name, _)| *name == "PGPASSWORD").unwrap();
+    place.write("passwords/superuser-password", &own.1);
+    for login in ["owner", "service", "platform", "backup"] {
+        place.write(&format!("passwords/{login}-password"), PASSWORD);
+    }
+    let variables = place.variables(objects, container(objects, "postgresql"));
+    run(Command::new("sh").arg(place.at("postgresql/init.sh")).envs(variables).envs(superuser));
+    place
+        .instead
+        .push(("host=rulebox-postgresql port=5432".to_owned(), format!("host=127.0.0.1 port={}", server.port())));
+    server
+}
+
+fn pgbouncer(place: &Place, objects: &[Value]) -> (Guarded, u16) {
+    let port = free_port();
+    let settings = text(&data(objects, "rulebox-pgbouncer")["pgbouncer.ini"]).to_owned();
+    let settings = place.here(&settings).replace("listen_addr = *", "listen_addr = 127.0.0.1");
+    let settings = settings.replace("listen_port = 6432", &format!("listen_port = {port}"));
+    assert!(settings.contains(&port.to_string()) && !settings.contains("rulebox-postgresql"), "{settings}");
+    place.write("pgbouncer.ini", &settings);
+    let list = ["rulebox_service", "rulebox_review"].map(|login| format!("\"{login}\" \"{PASSWORD}\"\n"));
+    place.write("pgbouncer/userlist.txt", &list.concat());
+    let mut command = Command::new("pgbouncer");
+    command.arg(place.at("pgbouncer.ini")).current_dir(place.directory.path());
+    let mut process = Guarded::spawn_as(&command, other_user(), "KILL");
+    wait_until(&mut process, "pgbouncer", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+    (process, port)
+}
+
+/// Redis with a `ConfigMap`'s settings, and what `redis-cli` is told to reach it.
+fn redis(place: &Place, objects: &[Value], config: &str, primary: u16) -> (Guarded, u16) {
+    let port = free_port();
+    let settings = place.here(text(&data(objects, config)["redis.conf"]));
+    let settings = settings.replace("bind * -::*", "bind 127.0.0.1").replace("port 6379", &format!("port {port}"));
+    let settings = settings.replace("replicaof rulebox-redis 6379", &format!("replicaof 127.0.0.1 {primary}"));
+    let folder = place.at(&format!("{config}-data"));
+    fs::create_dir_all(&folder).unwrap();
+    let settings = settings.replace("dir /data", &format!("dir {}", folder.display()));
+    place.write("redis/auth.conf", &format!("requirepass {PASSWORD}\nmasterauth {PASSWORD}\n"));
+    let file = format!("{config}.conf");
+    place.write(&file, &settings);
+    let mut process = Guarded::spawn(Command::new("redis-server").arg(place.at(&file)));
+    wait_until(&mut process, "redis-server", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+    (process, port)
+}
+
+fn ask(port: u16, words: &[&str]) -> String {
+    let mut command = Command::new("redis-cli");
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string()]).env("REDISCLI_AUTH", PASSWORD);
+    run(command.args(words))
+}
+
+fn secrets(place: &Place, server: u16, pooler: u16, redis: u16) {
+    let url = |login: &str, port: u16| format!("postgresql://{login}:{PASSWORD}@127.0.0.1:{port}/rulebox");
+    place.write("secrets/migrate-url", &url("rulebox_owner", server));
+    place.write("secrets/database-url", &url("rulebox_service", pooler));
+    place.write("secrets/platform-url", &url("rulebox_review", pooler));
+    place.write("secrets/redis-url", &format!("redis://:{PASSWORD}@127.0.0.1:{redis}"));
+    place.write("secrets/master-secret", "a master secret of tests, long enough for one");
+    place.write("secrets/previous-master-secret", "the master secret before it, as long as that one");
+    place.write("secrets/otlp-headers", "authorization: Bearer x");
+    let login = format!("[rulebox]\nhost=127.0.0.1\nport={server}\nuser=rulebox_backup\npassword={PASSWORD}\n");
+    place.write("login/pg_service.conf", &login);
+}
+
+#[test]
+fn stores_service_and_backup_run_with_what_their_pods_are_given() {
+    let mut place = Place::new();
+    let staging = &one("staging").objects;
+    let server = postgresql(&mut place, staging);
+    let (_pooler, pooler) = pgbouncer(&place, staging);
+    let (_redis, redis) = redis(&place, staging, "rulebox-redis", 0);
+    secrets(&place, server.port(), pooler, redis);
+    run(&mut place.rulebox(staging, container(staging, "migrate")));
+
+    // A first install of a small one: it does everything, makes the first key, and answers what `helm test` asks.
+    let small = &one("small").objects;
+    let mut settings = place.variables(small, container(small, "api"));
+    for (name, value) in [("RULEBOX_API__LISTEN", "127.0.0.1:0"), ("RULEBOX_HEALTH__LISTEN", "127.0.0.1:0")] {
+        settings.insert(name.to_owned(), value.to_owned());
+    }
+    settings.insert("RULEBOX_DATA_DIR".to_owned(), place.at("data").display().to_string());
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let arguments: Vec<_> = list(&container(small, "api")["args"]).iter().skip(1).map(text).collect();
+    let service = Server::try_start_with(&place.at("data"), &arguments, &settings).unwrap();
+    assert!(service.key.is_some());
+    for url in [format!("{}/readyz", service.health), format!("{}/openapi.json", service.api)] {
+        assert!(reqwest::blocking::get(&url).unwrap().status().is_success(), "{url}");
+    }
+    drop(service);
+
+    // The settings of the API and of executors in every rendering are ones that the service takes.
+    let mut taken = 0;
+    for rendered in all() {
+        let objects = &rendered.objects;
+        if let Some(config) = of_kind(objects, "ConfigMap").find(|it| it["data"]["rulebox.toml"].is_string()) {
+            place.write("config/rulebox.toml", text(&config["data"]["rulebox.toml"]));
+        }
+        let secrets = place.variables(staging, container(staging, "record"));
+        for name in ["api", "executor"] {
+            if pods(objects).flat_map(|(_, template)| containers(template)).any(|it| it["name"] == name) {
+                let mut command = Command::new(binary());
+                command.env_clear().envs(&secrets).envs(place.variables(objects, container(objects, name)));
+                run(command.args(["tenant", "list"]));
+                taken += 1;
+            }
+        }
+    }
+    let vault = &one("vault").objects;
+    run(&mut place.rulebox(vault, container(vault, "first-tenant")));
+    println!("the service takes the settings of {taken} containers");
+    assert_eq!(taken, 13);
+
+    place.lay_out(staging, "rulebox-backup", "scripts");
+    let dump = container(staging, "dump");
+    let mut words = list(&dump["command"]).iter().chain(list(&dump["args"])).map(|word| place.here(text(word)));
+    let mut command = Command::new(words.next().unwrap());
+    run(command.args(words).envs(place.variables(staging, dump)));
+    let made = fs::read_dir(place.at("backups")).unwrap().filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().starts_with("rulebox-2")
+    });
+    assert_eq!(made.count(), 1);
+    run(&mut place.rulebox(staging, container(staging, "record")));
+}
+
+#[test]
+fn redis_and_its_copy_run_with_what_their_pods_are_given() {
+    let place = Place::new();
+    let staging = &one("staging").objects;
+    let (_primary, primary) = redis(&place, staging, "rulebox-redis", 0);
+    let (_copy, copy) = redis(&place, staging, "rulebox-redis-replica", primary);
+    for (name, value) in [("maxmemory-policy", "noeviction"), ("appendonly", "yes"), ("appendfsync", "everysec")] {
+        assert!(ask(primary, &["config", "get", name]).contains(value), "{name}");
+    }
+    ask(primary, &["set", "a", "b"]);
+    let began = std::time::Instant::now();
+    while !ask(copy, &["get", "a"]).contains('b') {
+        assert!(began.elapsed().as_secs() < 30, "the copy has not got what was written");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(ask(copy, &["set", "a", "c"]).contains("READONLY"));
+    // As README.md says when the primary is gone for good.
+    ask(copy, &["replicaof", "no", "one"]);
+    ask(copy, &["set", "a", "c"]);
+    assert!(ask(copy, &["get", "a"]).contains('c'));
+}
