@@ -235,7 +235,7 @@ fn make_secrets_makes_all_or_nothing() {
     // Of several at a time, one makes them.
     let children: Vec<_> = (0..3).map(|_| Command::new(compose.join("make-secrets")).spawn().unwrap()).collect();
     for mut child in children {
-        child.wait().unwrap();
+        assert!(child.wait().unwrap().success());
     }
     assert_eq!(names(&compose), BTreeSet::from(["make-secrets".to_owned(), "secrets".to_owned()]));
     let secrets = compose.join("secrets");

@@ -13,6 +13,7 @@ mod poolers;
 mod postgres;
 mod redis;
 mod scripts;
+mod settings;
 mod watchers;
 mod workflows;
 
