@@ -8,7 +8,7 @@ use crate::rendered::{containers, list, of_kind, pods, text};
 /// Kinds that give rights, or hold secrets.
 const REFUSED: [&str; 5] = ["Secret", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"];
 
-fn powerless(objects: &[Value], found: &mut Found) {
+pub(crate) fn powerless(objects: &[Value], found: &mut Found) {
     for object in objects {
         found.of(object, !REFUSED.contains(&text(&object["kind"])), "the chart makes none of this kind");
     }

@@ -46,7 +46,7 @@ fn is_for_somebody(objects: &[Value], found: &mut Found) {
     }
 }
 
-fn budgets(objects: &[Value], found: &mut Found) {
+pub(crate) fn budgets(objects: &[Value], found: &mut Found) {
     protects(objects, found);
     is_for_somebody(objects, found);
 }

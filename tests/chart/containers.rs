@@ -11,7 +11,7 @@ const LEAST_USER: u64 = 10_000;
 /// Volumes that a container of the release need not mount: the token is for the agent that Vault's injector adds.
 const FOR_OTHERS: &[&str] = &["vault-token"];
 
-fn confined(objects: &[Value], found: &mut Found) {
+pub(crate) fn confined(objects: &[Value], found: &mut Found) {
     for (object, template) in pods(objects) {
         let spec = &template["spec"];
         let context = &spec["securityContext"];
@@ -49,7 +49,7 @@ fn is_user(value: &Value) -> bool {
 /// Secrets of which files are taken as they are there: the login for backups may be missing.
 const WHOLE: [&str; 1] = ["passwords"];
 
-fn volumes(objects: &[Value], found: &mut Found) {
+pub(crate) fn volumes(objects: &[Value], found: &mut Found) {
     const KINDS: [&str; 5] = ["configMap", "secret", "emptyDir", "projected", "persistentVolumeClaim"];
     for (object, template) in pods(objects) {
         let mut names: Vec<_> = list(&template["spec"]["volumes"]).iter().map(|volume| text(&volume["name"])).collect();
@@ -95,7 +95,7 @@ fn volumes(objects: &[Value], found: &mut Found) {
     }
 }
 
-fn images(objects: &[Value], found: &mut Found) {
+pub(crate) fn images(objects: &[Value], found: &mut Found) {
     for (object, template) in pods(objects) {
         for container in containers(template) {
             let image = text(&container["image"]);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::found::{Found, broken, finds, holds_everywhere};
 use crate::rendered::{self, containers, list, of_kind, one, pods, selects, text};
 
-fn end(objects: &[Value], found: &mut Found) {
+pub(crate) fn end(objects: &[Value], found: &mut Found) {
     for (object, template) in pods(objects) {
         let job = match text(&object["kind"]) {
             "Job" => &object["spec"],
@@ -32,7 +32,7 @@ fn end(objects: &[Value], found: &mut Found) {
 }
 
 /// Hooks of an install or an upgrade run before the release's own objects are there, or are what they were.
-fn find_all(objects: &[Value], found: &mut Found) {
+pub(crate) fn find_all(objects: &[Value], found: &mut Found) {
     let hook = |object: &Value| text(&object["metadata"]["annotations"]["helm.sh/hook"]).to_owned();
     let weight = |object: &Value| text(&object["metadata"]["annotations"]["helm.sh/hook-weight"]).parse::<i64>().ok();
     for (object, template) in pods(objects).filter(|(object, _)| !hook(object).is_empty()) {

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod budgets;
+mod choices;
 mod containers;
 mod copies;
 mod found;

@@ -60,7 +60,7 @@ fn is_there(metrics: &BTreeSet<String>, name: &str) -> bool {
     OF_OTHERS.contains(&name) || metrics.contains(name) || metrics.contains(base)
 }
 
-fn alerts(objects: &[Value], found: &mut Found) {
+pub(crate) fn alerts(objects: &[Value], found: &mut Found) {
     let metrics = metrics();
     for rule in of_kind(objects, "PrometheusRule") {
         let rules: Vec<_> = list(&rule["spec"]["groups"]).iter().flat_map(|group| list(&group["rules"])).collect();
@@ -82,7 +82,7 @@ fn alerts(objects: &[Value], found: &mut Found) {
     }
 }
 
-fn scraped(objects: &[Value], found: &mut Found) {
+pub(crate) fn scraped(objects: &[Value], found: &mut Found) {
     for monitor in of_kind(objects, "ServiceMonitor") {
         let selector = &monitor["spec"]["selector"]["matchLabels"];
         let services: Vec<_> = of_kind(objects, "Service")

@@ -17,7 +17,7 @@ const OF_OBJECTS: [&str; 3] = ["app.kubernetes.io/version", "app.kubernetes.io/m
 /// Kinds that are in no namespace.
 const OF_CLUSTER: [&str; 1] = ["PriorityClass"];
 
-fn labelled(objects: &[Value], found: &mut Found) {
+pub(crate) fn labelled(objects: &[Value], found: &mut Found) {
     let mut seen = BTreeSet::new();
     for object in objects {
         found.of(object, seen.insert(title(object)), "there are two of them");
@@ -46,7 +46,7 @@ fn labelled(objects: &[Value], found: &mut Found) {
     }
 }
 
-fn selected(objects: &[Value], found: &mut Found) {
+pub(crate) fn selected(objects: &[Value], found: &mut Found) {
     for (object, template) in workloads(objects) {
         let selector = &object["spec"]["selector"];
         let names: Vec<_> = entries(&selector["matchLabels"]).map(|(name, _)| name).collect();
@@ -58,7 +58,7 @@ fn selected(objects: &[Value], found: &mut Found) {
     }
 }
 
-fn served(objects: &[Value], found: &mut Found) {
+pub(crate) fn served(objects: &[Value], found: &mut Found) {
     for service in of_kind(objects, "Service") {
         let spec = &service["spec"];
         found.of(service, spec["type"] == "ClusterIP", "it is open to the outside");

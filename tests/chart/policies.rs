@@ -90,7 +90,7 @@ fn meant(objects: &[Value]) -> BTreeSet<String> {
     there.map(|(from, to, port, _)| format!("{from} {to} {port}")).collect()
 }
 
-fn matrix(objects: &[Value], found: &mut Found) {
+pub(crate) fn matrix(objects: &[Value], found: &mut Found) {
     let (through, meant) = (let_through(objects), meant(objects));
     let parts = parts(objects).len();
     found.checks += parts * parts * PORTS.len();
@@ -99,7 +99,7 @@ fn matrix(objects: &[Value], found: &mut Found) {
 }
 
 /// Whatever is not said is refused, in both directions, for every pod.
-fn denied(objects: &[Value], found: &mut Found) {
+pub(crate) fn denied(objects: &[Value], found: &mut Found) {
     for (object, template) in pods(objects) {
         let mut directions = BTreeSet::new();
         for policy in of_kind(objects, "NetworkPolicy").map(|policy| &policy["spec"]) {
@@ -112,7 +112,7 @@ fn denied(objects: &[Value], found: &mut Found) {
 }
 
 /// Rules name who and where: one without peers or ports is for all of them.
-fn named(objects: &[Value], found: &mut Found) {
+pub(crate) fn named(objects: &[Value], found: &mut Found) {
     for policy in of_kind(objects, "NetworkPolicy") {
         let spec = &policy["spec"];
         let component = text(&spec["podSelector"]["matchLabels"]["app.kubernetes.io/component"]);

@@ -18,7 +18,7 @@ const SETTINGS: [&str; 9] = [
     "REDIS_URL",
 ];
 
-fn kept(objects: &[Value], found: &mut Found) {
+pub(crate) fn kept(objects: &[Value], found: &mut Found) {
     for (object, template) in pods(objects) {
         let executor = template["metadata"]["labels"]["app.kubernetes.io/component"] == "executor";
         for container in containers(template) {
@@ -104,7 +104,7 @@ fn in_values(values: &Value, path: &str, found: &mut Found) {
 }
 
 /// What is read at the start: a change must start pods anew.
-fn rolled(objects: &[Value], found: &mut Found) {
+pub(crate) fn rolled(objects: &[Value], found: &mut Found) {
     const READ_ONCE: [&str; 5] = ["api", "executor", "pgbouncer", "redis", "redis-replica"];
     for (object, template) in rendered::workloads(objects) {
         let sum = |name: &str| text(&template["metadata"]["annotations"][name]).len() == 64;

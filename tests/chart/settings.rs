@@ -182,7 +182,7 @@ fn variables(known: &BTreeSet<String>, objects: &[Value], found: &mut Found) {
     }
 }
 
-fn known_variables(objects: &[Value], found: &mut Found) {
+pub(crate) fn known_variables(objects: &[Value], found: &mut Found) {
     static KNOWN: std::sync::OnceLock<BTreeSet<String>> = std::sync::OnceLock::new();
     variables(KNOWN.get_or_init(known), objects, found);
 }

@@ -50,7 +50,7 @@ fn most(objects: &[Value], object: &Value) -> (u64, u64) {
     (replicas, surge.as_u64().or(part.map(|percent| (replicas * percent).div_ceil(100))).unwrap_or_default())
 }
 
-fn resources(objects: &[Value], found: &mut Found) {
+pub(crate) fn resources(objects: &[Value], found: &mut Found) {
     for (object, template) in pods(objects) {
         let range = of_kind(objects, "LimitRange").next();
         let largest = range.and_then(|range| mebi(&range["spec"]["limits"][0]["max"]["memory"]));
@@ -72,7 +72,7 @@ fn resources(objects: &[Value], found: &mut Found) {
     }
 }
 
-fn quota(objects: &[Value], found: &mut Found) {
+pub(crate) fn quota(objects: &[Value], found: &mut Found) {
     let mut sum = [0_u64; 4];
     let mut add = |pods: u64, [cpu, requested, limit]: Wants| {
         let [count, a, b, c] = &mut sum;
@@ -140,7 +140,7 @@ fn server(objects: &[Value]) -> Option<u64> {
 /// Superusers, replication, migrations, backups.
 const FOR_OTHERS: u64 = 10;
 
-fn connections(objects: &[Value], found: &mut Found) {
+pub(crate) fn connections(objects: &[Value], found: &mut Found) {
     let named = |component: &str| {
         let mut all =
             pods(objects).filter(|(_, it)| it["metadata"]["labels"]["app.kubernetes.io/component"] == component);
@@ -175,6 +175,64 @@ fn connections(objects: &[Value], found: &mut Found) {
         let wanted = 2 * (replicas + surge);
         found.of(executor, taken >= Some(wanted), &format!("{wanted} connections of APIs, of {taken:?}"));
     }
+}
+
+/// Pods that `CloudNativePG` makes are held by what it is told.
+fn clusters(objects: &[Value], found: &mut Found) {
+    for cluster in of_kind(objects, "Cluster") {
+        let spec = &cluster["spec"];
+        let wants = wants(&spec["resources"]);
+        found.of(
+            cluster,
+            wants.is_some_and(|[cpu, _, _]| cpu > 0),
+            "requests of CPU and memory, and a limit of memory",
+        );
+        found.of(
+            cluster,
+            wants.is_some_and(|[_, requested, limit]| requested == limit),
+            "its memory may be taken from it",
+        );
+        found.of(cluster, spec["instances"].as_u64() >= Some(3), "two instances agree on nothing");
+        found.of(cluster, spec["enablePDB"] == true, "it has no budget of disruption");
+        found.of(cluster, spec["enableSuperuserAccess"] == false, "there is a superuser's password");
+        found.of(cluster, spec["seccompProfile"]["type"] == "RuntimeDefault", "its seccomp profile");
+        found.of(cluster, spec["affinity"]["podAntiAffinityType"] == "required", "two instances on one node");
+        let replicas = spec["postgresql"]["synchronous"]["number"].as_u64();
+        found.of(cluster, replicas >= Some(1), "what was answered is on one machine");
+        let volumes = [&spec["storage"], &spec["walStorage"]];
+        found.of(
+            cluster,
+            volumes.iter().all(|volume| volume["size"].is_string()),
+            "a full log fills the data's volume",
+        );
+        let stored = list(&spec["plugins"]).iter().any(|plugin| plugin["isWALArchiver"] == true);
+        found.of(cluster, stored, "its log is archived nowhere");
+        let scheduled =
+            of_kind(objects, "ScheduledBackup").any(|it| it["spec"]["cluster"]["name"] == cluster["metadata"]["name"]);
+        found.of(cluster, scheduled, "nothing makes its backups");
+    }
+}
+
+#[test]
+fn clusters_survive_a_machine() {
+    const CLUSTER: &str = "Cluster rulebox-postgresql";
+    holds_everywhere("clusters of PostgreSQL", clusters, 22);
+    finds(
+        clusters,
+        &[
+            broken("production", CLUSTER, "/spec/resources/limits", None, "a limit of memory"),
+            broken("production", CLUSTER, "/spec/resources/limits/memory", json!("8Gi"), "may be taken"),
+            broken("production", CLUSTER, "/spec/instances", json!(2), "agree on nothing"),
+            broken("production", CLUSTER, "/spec/enablePDB", None, "no budget"),
+            broken("production", CLUSTER, "/spec/enableSuperuserAccess", json!(true), "superuser's password"),
+            broken("production", CLUSTER, "/spec/seccompProfile", None, "seccomp"),
+            broken("production", CLUSTER, "/spec/affinity", None, "on one node"),
+            broken("production", CLUSTER, "/spec/postgresql/synchronous", None, "on one machine"),
+            broken("production", CLUSTER, "/spec/walStorage", None, "a full log"),
+            broken("production", CLUSTER, "/spec/plugins", None, "archived nowhere"),
+            broken("production", "ScheduledBackup rulebox-postgresql", "", None, "makes its backups"),
+        ],
+    );
 }
 
 #[test]

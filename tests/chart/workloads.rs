@@ -159,6 +159,13 @@ fn scales(objects: &[Value], found: &mut Found) {
     }
 }
 
+/// All of these.
+pub(crate) fn all(objects: &[Value], found: &mut Found) {
+    for property in [ends_well, rolls_well, is_spread, scales] {
+        property(objects, found);
+    }
+}
+
 #[test]
 fn workloads_start_and_end_well() {
     holds_everywhere("probes and ends", ends_well, 200);
