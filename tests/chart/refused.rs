@@ -5,7 +5,7 @@ use rulebox_tests::tools::tried;
 use crate::rendered::{KUBERNETES, Set, chart};
 
 /// A set, what is changed in it (`--set`, with spaces between), and a part of what is said.
-pub(crate) const BAD: [(&str, &str, &str); 44] = [
+pub(crate) const BAD: [(&str, &str, &str); 45] = [
     ("default", "settings.database.connections=30", "Too many connections for PgBouncer"),
     ("default", "api.autoscaling.maxReplicas=200", "Too many connections for PgBouncer"),
     ("default", "pgbouncer.replicas=1", "Too many connections for PgBouncer"),
@@ -17,6 +17,7 @@ pub(crate) const BAD: [(&str, &str, &str); 44] = [
     ("default", "api.resources.limits.memory=512Mi", "Too little memory for the API"),
     ("default", "settings.api.bodies_in_flight_bytes=2000000000", "Too little memory for the API"),
     ("small", "settings.evaluation.loaded_bytes=1000000000", "Too little memory for the API"),
+    ("small", "settings.code_cache.bytes=2000000000", "codeCache.sizeLimit is too small"),
     ("default", "executors.resources.limits.memory=512Mi", "Too little memory for executors"),
     ("default", "executors.settings.compile.workers=8", "Too little memory for executors"),
     ("default", "executors.settings.executors.connections=100", "Too few connections for an executor"),

@@ -85,6 +85,13 @@
 {{- if gt $needed $limit -}}
 {{ printf "\n- Too little memory for the API: its settings let a pod take %d MiB (256 for itself; settings.api.bodies_in_flight_bytes, settings.evaluation.answers_in_flight_bytes, without Redis sessions.in_process_bytes, and with executors.isolated=false loaded modules and compile workers), and its limit is %d MiB. Raise api.resources.limits.memory, or lower these settings." $needed $limit }}
 {{- end -}}
+{{- if and .Values.codeCache.enabled (not .Values.executors.isolated) -}}
+{{- $cache := div (include "rulebox.number" (dict "settings" $s "section" "code_cache" "name" "bytes" "default" 1073741824) | int64) 1048576 -}}
+{{- $room := include "rulebox.mebi" .Values.codeCache.sizeLimit | int64 -}}
+{{- if ge $cache $room -}}
+{{ printf "\n- codeCache.sizeLimit is too small: the service may keep %d MiB of compiled code (settings.code_cache.bytes), and a pod that has more than %d MiB is ended. Raise codeCache.sizeLimit, or lower that setting." $cache $room }}
+{{- end -}}
+{{- end -}}
 {{- if .Values.executors.isolated -}}
 {{- $needed := add 256 (div (include "rulebox.runtimeBytes" .Values.executors.settings | int64) 1048576) -}}
 {{- $limit := include "rulebox.mebi" .Values.executors.resources.limits.memory | int64 -}}

@@ -6,10 +6,11 @@
 {{- if hasSuffix "m" $text -}}{{- trimSuffix "m" $text | int64 -}}{{- else -}}{{- mul (int64 $text) 1000 -}}{{- end -}}
 {{- end -}}
 
-{{- /* Memory in MiB: `512Mi`, `2Gi`. */ -}}
+{{- /* Memory, or room on a disk, in MiB: `512Mi`, `2Gi`, `1Ti`. */ -}}
 {{- define "rulebox.mebi" -}}
 {{- $text := toString . -}}
-{{- if hasSuffix "Gi" $text -}}{{- mul (trimSuffix "Gi" $text | int64) 1024 -}}{{- else -}}{{- trimSuffix "Mi" $text | int64 -}}{{- end -}}
+{{- if hasSuffix "Ti" $text -}}{{- mul (trimSuffix "Ti" $text | int64) 1048576 -}}
+{{- else if hasSuffix "Gi" $text -}}{{- mul (trimSuffix "Gi" $text | int64) 1024 -}}{{- else -}}{{- trimSuffix "Mi" $text | int64 -}}{{- end -}}
 {{- end -}}
 
 {{- /* Replicas at the most, without those of an update. */ -}}
