@@ -1,4 +1,5 @@
-//! The commands of the chart's README, word for word: with a `kubectl` and a `helm` that write down what they are told.
+//! The commands of the chart's README, word for word: with a `kubectl` and a `helm` that write down what they are told. And
+//! what Helm prints at the end.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +10,7 @@ use std::process::Command;
 use rulebox_tests::tools::run;
 use serde_json::Value;
 
-use crate::rendered::{chart, helm, list, of_kind, parse, pods, text, title};
+use crate::rendered::{KUBERNETES, SETS, Set, all, chart, helm, list, of_kind, parse, pods, text, title};
 
 /// Secrets by their names: keys and what is in them.
 type Secrets = BTreeMap<String, BTreeMap<String, String>>;
@@ -169,4 +170,45 @@ fn staging_has_all_that_it_wants() {
     ] {
         assert!(missing.iter().any(|fault| fault.contains(says)), "{says}: {missing:?}");
     }
+}
+
+/// What Helm prints at the end of an install, which `helm template` leaves out: as if it were a manifest.
+fn notes(set: &Set) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("chart");
+    run(Command::new("cp").arg("-r").arg(chart()).arg(&copy));
+    let text = fs::read_to_string(copy.join("templates/NOTES.txt")).unwrap();
+    let text: String = text.lines().flat_map(|line| ["  ", line, "\n"]).collect();
+    fs::write(copy.join("templates/notes.yaml"), format!("notes: |\n{text}")).unwrap();
+    let notes = parse(&run(set.template(&copy, KUBERNETES[1]).args(["--show-only", "templates/notes.yaml"])));
+    notes.first().unwrap()["notes"].as_str().unwrap().to_owned()
+}
+
+/// Objects that are named, as `kind/name`, and are not there.
+fn unknown(notes: &str, objects: &[Value]) -> (usize, Vec<String>) {
+    let words = notes
+        .split_whitespace()
+        .filter(|word| ["deployment/", "service/", "job/", "statefulset/"].iter().any(|kind| word.starts_with(kind)));
+    let words: Vec<_> = words.collect();
+    let there: Vec<_> = objects.iter().map(|it| title(it).to_lowercase().replace(' ', "/")).collect();
+    let unknown = words.iter().filter(|word| !there.iter().any(|title| title == *word));
+    (words.len(), unknown.map(|word| (*word).to_owned()).collect())
+}
+
+#[test]
+fn notes_name_what_is_there() {
+    let mut named = 0;
+    for (set, rendered) in SETS.iter().zip(all()) {
+        let notes = notes(set);
+        let (words, unknown) = unknown(&notes, &rendered.objects);
+        assert_eq!(unknown, Vec::<String>::new(), "{}", set.name);
+        // Of this Kubernetes and of a release that has a key or says how to make one.
+        assert!(!notes.contains("preStop.sleep"), "{}", set.name);
+        assert!(notes.contains("/usr/bin/rulebox key create") || notes.contains("grep '^key'"), "{}", set.name);
+        assert_eq!(notes.contains("rollback"), set.name == "upgrade", "{}", set.name);
+        named += words;
+    }
+    println!("notes: {named} objects are named in {} renderings", all().len());
+    assert!(named >= 14, "{named}");
+    assert_eq!(unknown("see deployment/gone and job/rulebox-migrate", &[]).1.len(), 2);
 }

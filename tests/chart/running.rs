@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
+use rulebox_tests::servers::authority::Authority;
 use rulebox_tests::servers::postgres::{Postgres, other_user};
 use rulebox_tests::servers::{Guarded, free_port, wait_until};
 use rulebox_tests::tools::run;
@@ -37,6 +38,8 @@ impl Place {
             ("/run/rulebox/postgresql", "passwords"),
             ("/opt/rulebox/postgresql", "postgresql"),
             ("/run/pgbouncer/userlist", "pgbouncer"),
+            ("/run/pgbouncer/server-tls", "server-tls"),
+            ("/run/pgbouncer/client-tls", "client-tls"),
             ("/run/redis/auth", "redis"),
             ("/opt/rulebox/backup", "scripts"),
             ("/run/rulebox/backup", "login"),
@@ -135,12 +138,12 @@ fn postgresql(place: &mut Place, objects: &[Value]) -> Postgres {
     server
 }
 
-fn pgbouncer(place: &Place, objects: &[Value]) -> (Guarded, u16) {
+/// A pooler with the settings of a `ConfigMap`.
+fn pgbouncer(place: &Place, settings: &str) -> (Guarded, u16) {
     let port = free_port();
-    let settings = text(&data(objects, "rulebox-pgbouncer")["pgbouncer.ini"]).to_owned();
-    let settings = place.here(&settings).replace("listen_addr = *", "listen_addr = 127.0.0.1");
+    let settings = place.here(settings).replace("listen_addr = *", "listen_addr = 127.0.0.1");
     let settings = settings.replace("listen_port = 6432", &format!("listen_port = {port}"));
-    assert!(settings.contains(&port.to_string()) && !settings.contains("rulebox-postgresql"), "{settings}");
+    assert!(settings.contains(&port.to_string()) && !settings.contains("/run/"), "{settings}");
     place.write("pgbouncer.ini", &settings);
     let list = ["rulebox_service", "rulebox_review"].map(|login| format!("\"{login}\" \"{PASSWORD}\"\n"));
     place.write("pgbouncer/userlist.txt", &list.concat());
@@ -192,7 +195,7 @@ fn stores_service_and_backup_run_with_what_their_pods_are_given() {
     let mut place = Place::new();
     let staging = &one("staging").objects;
     let server = postgresql(&mut place, staging);
-    let (_pooler, pooler) = pgbouncer(&place, staging);
+    let (_pooler, pooler) = pgbouncer(&place, text(&data(staging, "rulebox-pgbouncer")["pgbouncer.ini"]));
     let (_redis, redis) = redis(&place, staging, "rulebox-redis", 0);
     secrets(&place, server.port(), pooler, redis);
     run(&mut place.rulebox(staging, container(staging, "migrate")));
@@ -246,6 +249,26 @@ fn stores_service_and_backup_run_with_what_their_pods_are_given() {
     });
     assert_eq!(made.count(), 1);
     run(&mut place.rulebox(staging, container(staging, "record")));
+}
+
+#[test]
+fn every_pooler_starts_with_its_settings() {
+    let place = Place::new();
+    let authority = Authority::new();
+    fs::copy(authority.certificate(), place.at("server-tls/ca.crt")).unwrap();
+    let identity = authority.identify(&place.at("client-tls"));
+    fs::rename(identity.certificate, place.at("client-tls/tls.crt")).unwrap();
+    fs::rename(identity.key, place.at("client-tls/tls.key")).unwrap();
+    let mut started = 0;
+    for rendered in all() {
+        for settings in of_kind(&rendered.objects, "ConfigMap").filter_map(|it| it["data"]["pgbouncer.ini"].as_str()) {
+            let (mut process, _) = pgbouncer(&place, settings);
+            process.kill();
+            started += 1;
+        }
+    }
+    println!("{started} poolers start with their settings");
+    assert_eq!(started, 6);
 }
 
 #[test]
