@@ -12,7 +12,7 @@ use rulebox_tests::servers::authority::Authority;
 use rulebox_tests::servers::postgres::{Postgres, other_user};
 use rulebox_tests::servers::{Guarded, free_port, wait_until};
 use rulebox_tests::tools::run;
-use rulebox_tests::{Server, binary};
+use rulebox_tests::{Executor, Server, binary};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -40,6 +40,7 @@ impl Place {
             ("/run/pgbouncer/userlist", "pgbouncer"),
             ("/run/pgbouncer/server-tls", "server-tls"),
             ("/run/pgbouncer/client-tls", "client-tls"),
+            ("/run/rulebox/tls", "tls"),
             ("/run/redis/auth", "redis"),
             ("/opt/rulebox/backup", "scripts"),
             ("/run/rulebox/backup", "login"),
@@ -215,6 +216,7 @@ fn stores_service_and_backup_run_with_what_their_pods_are_given() {
         assert!(reqwest::blocking::get(&url).unwrap().status().is_success(), "{url}");
     }
     drop(service);
+    isolated(&place, staging);
 
     // The settings of the API and of executors in every rendering are ones that the service takes.
     let mut taken = 0;
@@ -249,6 +251,43 @@ fn stores_service_and_backup_run_with_what_their_pods_are_given() {
     });
     assert_eq!(made.count(), 1);
     run(&mut place.rulebox(staging, container(staging, "record")));
+}
+
+/// An API and an executor, each with its container's settings, find each other over mutual TLS.
+fn isolated(place: &Place, objects: &[Value]) {
+    let authority = Authority::new();
+    fs::copy(authority.certificate(), place.at("tls/ca.crt")).unwrap();
+    let identity = authority.identify(&place.at("tls"));
+    fs::rename(identity.certificate, place.at("tls/tls.crt")).unwrap();
+    fs::rename(identity.key, place.at("tls/tls.key")).unwrap();
+    let port = free_port();
+    let here = [
+        ("RULEBOX_API__LISTEN", "127.0.0.1:0".to_owned()),
+        ("RULEBOX_HEALTH__LISTEN", "127.0.0.1:0".to_owned()),
+        ("RULEBOX_EXECUTORS__ADDRESSES", format!("https://localhost:{port}")),
+        ("RULEBOX_DATA_DIR", place.at("data").display().to_string()),
+    ];
+    let of = |name: &str, instead: &[(&str, String)]| {
+        let mut settings = place.variables(objects, container(objects, name));
+        settings.extend(instead.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        settings
+    };
+    let listen = format!("127.0.0.1:{port}");
+    let executor = of(
+        "executor",
+        &[("RULEBOX_HEALTH__LISTEN", "127.0.0.1:0".to_owned()), ("RULEBOX_EXECUTORS__LISTEN", listen.clone())],
+    );
+    let executor: Vec<_> = executor.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let _executor = Executor::start(&listen, &executor);
+    let api = of("api", &here);
+    let api: Vec<_> = api.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let service = Server::try_start_with(&place.at("data"), &["--role", "api"], &api).unwrap();
+    let began = std::time::Instant::now();
+    let mut said = String::new();
+    while !said.contains("[+] executors") {
+        assert!(began.elapsed().as_secs() < 30, "the API has not found the executor: {said}");
+        said = reqwest::blocking::get(format!("{}/readyz?verbose", service.health)).unwrap().text().unwrap();
+    }
 }
 
 #[test]
