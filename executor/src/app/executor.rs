@@ -27,6 +27,7 @@ pub struct ExecutorApp {
     identity: Option<Arc<Identity>>,
     confinement: Confinement,
     workers: Workers,
+    metrics: Metrics,
 }
 
 impl ExecutorApp {
@@ -39,6 +40,8 @@ impl ExecutorApp {
         let identity = engine::identity(&config)?;
         let listener = Listener::bind(&config.executors.listen)?;
         let health = listen(config.health.listen)?;
+        // What they read of the process and its control group is not to be opened afterwards.
+        let metrics = Metrics::new()?;
         let readable = identity.as_ref().map(|identity| identity.directories()).unwrap_or_default();
         // Afterwards no process can be started.
         let workers = engine::workers(&config);
@@ -50,7 +53,7 @@ impl ExecutorApp {
         if let Some(identity) = &identity {
             identity.reload()?;
         }
-        Ok(Self { config, listener, health, identity, confinement, workers })
+        Ok(Self { config, listener, health, identity, confinement, workers, metrics })
     }
 
     /// What the process has given up.
@@ -80,8 +83,7 @@ impl ExecutorApp {
     /// # Errors
     /// If the engine cannot start, or a listener cannot be used.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), StartError> {
-        let Self { config, listener, health, identity, confinement, workers } = self;
-        let metrics = Metrics::new()?;
+        let Self { config, listener, health, identity, confinement, workers, metrics } = self;
         if let Some(identity) = &identity {
             tokio::spawn(engine::show_expiry(Arc::clone(identity), metrics.clone()));
         }

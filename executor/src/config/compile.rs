@@ -22,8 +22,9 @@ pub struct Compile {
     pub bar_fuel: u64,
     /// Processes that compile modules of tenants, one module each at a time. They are started when they are needed.
     pub workers: usize,
-    /// Modules of one tenant that are compiled at a time, so that no tenant takes all of these.
-    pub tenant_workers: usize,
+    /// Modules of one tenant that are compiled at a time, so that no tenant takes all of these: half of them, if it is
+    /// not set.
+    pub tenant_workers: Option<usize>,
     /// Bytes of memory that compiling a module may take.
     pub worker_memory_bytes: u64,
     /// Seconds of processor time that compiling a module may take.
@@ -51,13 +52,18 @@ impl Compile {
             source_bytes: 64 << 10,
             bar_fuel: 1_000_000,
             workers,
-            tenant_workers: workers / 2,
+            tenant_workers: None,
             worker_memory_bytes: job.address_space_bytes,
             worker_cpu_seconds: job.cpu_seconds,
             worker_seconds: job.wall.as_secs(),
             worker_confinement: None,
             worker_program: None,
         }
+    }
+
+    /// Modules of one tenant that are compiled at a time.
+    pub fn of_tenant(&self) -> usize {
+        self.tenant_workers.unwrap_or(self.workers / 2).clamp(1, self.workers.max(1))
     }
 
     /// The longest that a module may take from the moment in which a worker has it: when the worker is lost, another one

@@ -144,6 +144,8 @@ const ACCEPTING: &[c_long] = &[
     libc::SYS_epoll_ctl,
     libc::SYS_epoll_pwait,
     libc::SYS_eventfd2,
+    // How many descriptors it has, by a directory that it opened before.
+    libc::SYS_getdents64,
     // Of the processes that it had before: they are not to stay as zombies.
     libc::SYS_wait4,
     libc::SYS_waitid,
@@ -155,7 +157,7 @@ const ACCEPTING_OLD: &[c_long] = &[libc::SYS_epoll_wait];
 const ACCEPTING_OLD: &[c_long] = &[];
 
 /// Reading files. Which, Landlock says.
-const READING: &[c_long] = &[libc::SYS_statx, libc::SYS_newfstatat, libc::SYS_getdents64, libc::SYS_readlinkat];
+const READING: &[c_long] = &[libc::SYS_statx, libc::SYS_newfstatat, libc::SYS_readlinkat];
 
 /// To start a process of the same program, to hear of its end or bring it about, and to confine it further.
 const FORKS: &[c_long] = &[

@@ -12,6 +12,7 @@ use super::shares::{Share, Shares};
 pub struct Places {
     /// What each owner has of them.
     shares: Shares,
+    size: usize,
     free: Arc<Semaphore>,
 }
 
@@ -26,7 +27,12 @@ impl Places {
     /// So many, of which one owner may have `most`; the last quarter is for owners who have none.
     pub fn new(size: usize, most: usize) -> Self {
         let size = size.min(Semaphore::MAX_PERMITS);
-        Self { shares: Shares::within(size, most), free: Arc::new(Semaphore::new(size)) }
+        Self { shares: Shares::within(size, most), size, free: Arc::new(Semaphore::new(size)) }
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.size.saturating_sub(self.free.available_permits())
     }
 
     /// Takes one, if there is one for this owner.
@@ -62,7 +68,9 @@ mod tests {
         assert!(places.take(owner(2)).is_none(), "the last quarter is for who has none");
         held.extend([3, 4].map(|n| places.take(owner(n)).unwrap()));
         assert!(places.take(owner(5)).is_none(), "there are no more");
+        assert_eq!(places.taken(), 8);
         held.pop();
+        assert_eq!(places.taken(), 7);
         assert!(places.take_in_turn(owner(1)).await.is_some());
         drop(held);
         assert!(places.take(owner(1)).is_some());

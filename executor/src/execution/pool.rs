@@ -118,6 +118,11 @@ impl Pool {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// How many wait or work.
+    pub fn in_flight(&self) -> usize {
+        self.places.taken()
+    }
+
     /// Takes a place: whoever has one waits for threads, and is not refused any more.
     ///
     /// # Errors

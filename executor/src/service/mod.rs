@@ -209,7 +209,7 @@ impl Service {
             modules,
             module_uploads: Pool::new("module", compile.workers, compile.queue)
                 .strict()
-                .of_each_owner(compile.tenant_workers),
+                .of_each_owner(compile.of_tenant()),
             runs,
             texts,
             bar_runs,
@@ -349,8 +349,10 @@ impl Service {
         if let Some((connected, _)) = self.executors() {
             self.metrics.dependency_up.with_label_values(&["executors"]).set(i64::from(connected > 0));
         }
-        self.metrics.compile_queue.set(depth(self.compiler.waiting() + self.module_uploads.waiting()));
-        self.metrics.evaluation_queue.set(depth(self.runs.waiting() + self.bar_runs.waiting()));
+        self.metrics.load.compile_queue.set(depth(self.compiler.waiting() + self.module_uploads.waiting()));
+        self.metrics.load.evaluation_queue.set(depth(self.runs.waiting() + self.bar_runs.waiting()));
+        let in_flight = [&self.runs, &self.bar_runs, &self.stream_turns].map(Pool::in_flight);
+        self.metrics.load.evaluations_in_flight.set(depth(in_flight.iter().sum()));
     }
 }
 

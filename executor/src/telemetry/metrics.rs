@@ -8,6 +8,7 @@ use prometheus::{
     Encoder, Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use super::process::Process;
 use super::tenants::Tenants;
 use crate::domain::violation;
 
@@ -23,14 +24,12 @@ pub struct Metrics {
     pub refused: IntCounterVec,
     /// Seconds of compiling, by stage (`compile`: text to module, `load`: module to machine code, `worker`: the same of modules of tenants) and result.
     pub compile_duration: HistogramVec,
-    /// Texts waiting to be compiled.
-    pub compile_queue: IntGauge,
     /// Texts and modules that were not compiled, by reason: `queue_full`, or the kind of the refusal.
     pub compile_rejected: IntCounterVec,
     /// Seconds from a request that has been read to its results, by mode (`bar`, `columns`, `stream`).
     pub evaluation_duration: HistogramVec,
-    /// Requests waiting to be run.
-    pub evaluation_queue: IntGauge,
+    /// What waits, and what is being done.
+    pub load: Load,
     /// Runs of a rule, by mode, outcome and tenant.
     pub evaluations: IntCounterVec,
     /// Bars run, by mode.
@@ -77,6 +76,17 @@ pub struct Metrics {
     pub upkeep: Upkeep,
     /// Seconds since 1970 of the start.
     pub started: Gauge,
+}
+
+/// What waits, and what is being done: read when somebody looks.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Texts waiting to be compiled.
+    pub compile_queue: IntGauge,
+    /// Requests waiting to be run.
+    pub evaluation_queue: IntGauge,
+    /// Evaluations that were taken in and have no results yet.
+    pub evaluations_in_flight: IntGauge,
 }
 
 /// What is looked at from time to time, for alerts.
@@ -135,9 +145,23 @@ impl Maker {
             let most = self.gauge("rulebox_memory_limit_bytes", "What the process may have, by its control group.")?;
             most.set(limit);
         }
-        #[cfg(target_os = "linux")]
-        self.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        if let Some(process) = Process::of_this()? {
+            self.0.register(Box::new(process))?;
+        }
         Ok(started)
+    }
+}
+
+impl Load {
+    fn new(make: &Maker) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            compile_queue: make.gauge("rulebox_compile_queue_depth", "Texts waiting to be compiled.")?,
+            evaluation_queue: make.gauge("rulebox_evaluation_queue_depth", "Requests waiting to be run.")?,
+            evaluations_in_flight: make.gauge(
+                "rulebox_evaluations_in_flight",
+                "Evaluations that were taken in and have no results yet, streams included.",
+            )?,
+        })
     }
 }
 
@@ -203,7 +227,6 @@ impl Metrics {
                 "Time to compile: `compile` is text to module, `load` is module to machine code, `worker` the same of modules of tenants.",
                 &["stage", "result"],
             )?,
-            compile_queue: make.gauge("rulebox_compile_queue_depth", "Texts waiting to be compiled.")?,
             compile_rejected: make.counter(
                 "rulebox_compile_rejected_total",
                 "Texts and modules that were not compiled.",
@@ -214,7 +237,7 @@ impl Metrics {
                 "Time from a read request to its results.",
                 &["mode"],
             )?,
-            evaluation_queue: make.gauge("rulebox_evaluation_queue_depth", "Requests waiting to be run.")?,
+            load: Load::new(&make)?,
             evaluations: make.counter(
                 "rulebox_evaluations_total",
                 "Runs of a rule; `outcome` is its most severe verdict, or `violation`.",

@@ -2,6 +2,7 @@
 
 pub mod logs;
 pub mod metrics;
+mod process;
 pub mod spans;
 pub mod tenants;
 pub mod traceparent;

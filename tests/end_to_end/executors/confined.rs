@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use rulebox_tests::{Executor, binary, root};
+use rulebox_tests::{Executor, binary, resident_bytes, root};
 
 use super::Near;
 
@@ -30,6 +30,25 @@ fn an_executor_holds_nothing_and_says_so() {
     assert!(threads > 1);
     let metrics = client.get(format!("{}/metrics", executor.health)).send().unwrap().text().unwrap();
     assert!(metrics.contains("rulebox_evaluation_queue_depth"), "{metrics}");
+    // It reads nothing of /proc any more, and says what it uses all the same.
+    let metric = |name: &str| -> f64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
+    };
+    #[expect(clippy::cast_precision_loss, reason = "bytes and files of a process have room")]
+    let near = |said: f64, counted: u64, factor: f64| (said / counted as f64 - 1.0).abs() < factor;
+    let resident = resident_bytes(executor.process());
+    let said = metric("process_resident_memory_bytes");
+    assert!(near(said, resident, 0.5), "{said} and not {resident}");
+    let files = std::fs::read_dir(format!("/proc/{}/fd", executor.process())).unwrap().count() as u64;
+    let said = metric("process_open_fds");
+    assert!(near(said, files, 0.3), "{said} and not {files}");
+    assert!(metric("process_max_fds") > 1_024.0, "as many as it may have");
+    let age = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64()
+        - metric("process_start_time_seconds");
+    assert!((-2.0..600.0).contains(&age), "{age} s");
+    assert!(metric("process_cpu_seconds_total") > 0.0 && metric("process_threads") > 1.0);
+    assert!(metric("rulebox_evaluations_in_flight") == 0.0);
 }
 
 #[test]

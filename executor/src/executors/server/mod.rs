@@ -63,7 +63,7 @@ impl Executor {
             loads: Pool::new("compile", compilers, texts).strict(),
             guest_loads: Pool::new("module", settings.compile.workers, texts)
                 .strict()
-                .of_each_owner(settings.compile.tenant_workers),
+                .of_each_owner(settings.compile.of_tenant()),
             open: Places::new(streams, streams.div_ceil(2)),
             frames: FrameRoom::new(FRAMES_BYTES),
             arriving: Arc::new(Semaphore::new(ARRIVING)),
@@ -75,8 +75,9 @@ impl Executor {
     /// Sets the gauges that are read rather than counted.
     pub fn measure(&self) {
         let depth = |waiting: usize| i64::try_from(waiting).unwrap_or(i64::MAX);
-        self.metrics.compile_queue.set(depth(self.loads.waiting() + self.guest_loads.waiting()));
-        self.metrics.evaluation_queue.set(depth(self.runs.waiting()));
+        self.metrics.load.compile_queue.set(depth(self.loads.waiting() + self.guest_loads.waiting()));
+        self.metrics.load.evaluation_queue.set(depth(self.runs.waiting()));
+        self.metrics.load.evaluations_in_flight.set(depth(self.runs.in_flight()));
     }
 
     /// The metrics.

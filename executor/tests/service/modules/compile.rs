@@ -27,7 +27,7 @@ async fn server() -> (Server, String) {
         config.tenant.modules = true;
         config.compile.worker_memory_bytes = 64 << 20;
         config.compile.workers = 2;
-        config.compile.tenant_workers = 1;
+        config.compile.tenant_workers = Some(1);
     })
     .await;
     (server, admin)
