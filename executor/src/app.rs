@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::confinement::ConfinementError;
 use crate::delivery::SECRETS_PURPOSE;
 use crate::delivery::alertmanager::AlertmanagerError;
+use crate::delivery::webhook::NoClient;
 use crate::domain::audit::Sealer;
 use crate::execution::code_cache::{DirectoryError, alarms};
 use crate::execution::engine::Engine;
@@ -118,6 +119,9 @@ pub enum StartError {
     /// Secrets cannot be closed.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// Webhooks cannot be sent.
+    #[error(transparent)]
+    Webhooks(#[from] NoClient),
     /// There is no Alertmanager to push to.
     #[error(transparent)]
     Alertmanager(#[from] AlertmanagerError),
@@ -258,7 +262,7 @@ impl App {
             violations: jobs::Violations::new(service.clone(), heard, raised),
             deliver: jobs::Deliver::new(deliverer, on_call, config.webhooks.at_a_time, service.news()),
         };
-        let health_state = HealthState { service: service.clone(), store: platform, draining: Arc::clone(&draining) };
+        let health_state = HealthState::new(service.clone(), platform, Arc::clone(&draining));
         let (api_router, _) = api::router(ApiState::new(service.clone()));
         let health_router = api::health::router(health_state);
         Ok(Self {

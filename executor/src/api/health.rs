@@ -32,9 +32,12 @@ async fn ready(State(state): State<HealthState>, RawQuery(query): RawQuery) -> R
     // Without Redis limits go by share and sessions wait, but rules run: taking the replica away would help nobody.
     let redis = state.service.shared().health.up();
     let draining = state.is_draining();
-    let is_ready = store.is_ok() && !draining;
-    let mut text = String::new();
     let executors = state.service.executors();
+    // A new replica has no executor for a moment, which others have. One that has had some and lost them is as good as
+    // they are: rules can be written.
+    let has_met = executors.is_none_or(|(connected, _)| state.has_met_executors(connected > 0));
+    let is_ready = store.is_ok() && !draining && has_met;
+    let mut text = String::new();
     if is_verbose(query.as_deref()) {
         let said = store.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
         text = format!("{} store: {said}\n", mark(said == "ok"));
@@ -43,12 +46,15 @@ async fn ready(State(state): State<HealthState>, RawQuery(query): RawQuery) -> R
             text.push_str(&format!("{} redis: {said}\n", mark(up)));
         }
         if let Some((connected, known)) = executors {
-            let said = if connected > 0 { "" } else { "; runs answer 503" };
+            let said = match (connected > 0, has_met) {
+                (true, _) => "",
+                (false, true) => "; runs answer 503",
+                (false, false) => "; not ready until the first is",
+            };
             text.push_str(&format!("{} executors: {connected} of {known} connected{said}\n", mark(connected > 0)));
         }
         text.push_str(&format!("{} serving: {}\n", mark(!draining), if draining { "draining" } else { "ok" }));
     }
-    // So it is without executors: rules can be written, and none is there on any other replica.
     let is_whole = redis != Some(false) && executors.is_none_or(|(connected, _)| connected > 0);
     text.push_str(match (is_ready, is_whole) {
         (true, true) => "ok\n",

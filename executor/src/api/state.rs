@@ -42,9 +42,20 @@ pub struct HealthState {
     pub store: Arc<dyn PlatformStore>,
     /// Set when the service is to stop.
     pub draining: Arc<AtomicBool>,
+    met_executors: Arc<AtomicBool>,
 }
 
 impl HealthState {
+    /// Of a service that has met no executor yet.
+    pub fn new(service: Service, store: Arc<dyn PlatformStore>, draining: Arc<AtomicBool>) -> Self {
+        Self { service, store, draining, met_executors: Arc::default() }
+    }
+
+    /// Whether an executor is connected, or ever was.
+    pub fn has_met_executors(&self, are_some_connected: bool) -> bool {
+        self.met_executors.fetch_or(are_some_connected, Ordering::Relaxed) || are_some_connected
+    }
+
     /// Whether the service is about to stop.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)

@@ -7,7 +7,7 @@ use super::StartError;
 use crate::auth::vault::Vault;
 use crate::config::Config;
 use crate::delivery::address::Policy;
-use crate::delivery::alertmanager::{AlertmanagerError, Alertmanagers};
+use crate::delivery::alertmanager::Alertmanagers;
 use crate::delivery::names::SystemNames;
 use crate::delivery::on_call::OnCall;
 use crate::delivery::outbox::{Deliverer, Parts};
@@ -30,7 +30,7 @@ pub(super) fn deliverer(
 ) -> Result<Deliverer, StartError> {
     let webhooks = &config.webhooks;
     let policy = Policy { allow_loopback: webhooks.allow_loopback };
-    let poster = Poster::new(policy, Arc::new(SystemNames), webhooks.timeout()).map_err(AlertmanagerError::Client)?;
+    let poster = Poster::new(policy, Arc::new(SystemNames), webhooks.timeout(), webhooks.proxy.clone())?;
     if webhooks.allow_loopback {
         tracing::warn!("RULEBOX_WEBHOOKS__ALLOW_LOOPBACK is set: tenants may have this machine connect to itself");
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::list::list;
+use crate::delivery::tunnel::Proxy;
 
 /// Settings of webhooks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -22,11 +23,21 @@ pub struct Webhooks {
     pub at_a_time: usize,
     /// Hours that the secret before signs beside a new one.
     pub rotation_hours: u64,
+    /// A proxy, `http://host:port`, through which they go, where nothing else reaches the internet.
+    pub proxy: Option<Proxy>,
 }
 
 impl Default for Webhooks {
     fn default() -> Self {
-        Self { allow_loopback: false, per_tenant: 20, timeout_ms: 10_000, tries: 20, at_a_time: 32, rotation_hours: 24 }
+        Self {
+            allow_loopback: false,
+            per_tenant: 20,
+            timeout_ms: 10_000,
+            tries: 20,
+            at_a_time: 32,
+            rotation_hours: 24,
+            proxy: None,
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub enum AlertmanagerError {
     )]
     Address(usize),
     /// There is no TLS.
-    #[error("there can be no connections to webhooks or Alertmanager")]
+    #[error("there can be no connections to Alertmanager")]
     Client(#[from] reqwest::Error),
 }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! store (outbox) -> outbox  -> webhook -> signature, address, names
+//!                                       tunnel
 //!                           -> turns
 //!                -> on_call -> alertmanager
 //! ```
@@ -12,13 +13,30 @@ pub mod names;
 pub mod on_call;
 pub mod outbox;
 pub mod signature;
+pub mod tunnel;
 mod turns;
 pub mod webhook;
 
 use std::error::Error;
 
 use address::BadAddress;
-use names::NotPublic;
+use names::{LookUpError, NotPublic};
+use tunnel::NoTunnel;
+
+impl From<LookUpError> for NotTaken {
+    fn from(error: LookUpError) -> Self {
+        match error {
+            LookUpError::NotPublic(_) => Self::NotPublic,
+            LookUpError::Unknown(error) => Self::Away(error.into()),
+        }
+    }
+}
+
+impl From<NoTunnel> for NotTaken {
+    fn from(error: NoTunnel) -> Self {
+        Self::Away(error.into())
+    }
+}
 
 /// What the secrets of webhooks are closed for.
 pub const SECRETS_PURPOSE: &str = "webhooks";
@@ -38,10 +56,10 @@ pub enum NotTaken {
     Slow,
     /// No connection.
     #[error("no connection to a public address")]
-    Away(#[source] reqwest::Error),
+    Away(#[source] Box<dyn Error + Send + Sync>),
     /// The connection ended, or what came is no HTTP.
     #[error("no answer that could be read")]
-    Broken(#[source] reqwest::Error),
+    Broken(#[source] Box<dyn Error + Send + Sync>),
     /// Sent elsewhere.
     #[error("answered {0}: redirects are not followed")]
     Redirected(u16),
@@ -67,10 +85,14 @@ impl NotTaken {
         if error.is_timeout() {
             Self::Slow
         } else if error.is_connect() {
-            Self::Away(error)
+            Self::Away(error.into())
         } else {
-            Self::Broken(error)
+            Self::broken(error)
         }
+    }
+
+    fn broken(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Broken(error.into())
     }
 
     /// What a status says. The rest of the answer is not read.

@@ -46,21 +46,41 @@ pub struct PermittedOnly {
     pub names: Arc<dyn Names>,
 }
 
-impl Resolve for PermittedOnly {
-    fn resolve(&self, name: Name) -> Resolving {
-        let Self { policy, names } = self.clone();
-        Box::pin(async move { permitted(policy, &*names, name.as_str()).await })
+/// Why a name gives no address.
+#[derive(Debug, thiserror::Error)]
+pub enum LookUpError {
+    /// Nobody knows it, or who does cannot be asked.
+    #[error("the name cannot be looked up")]
+    Unknown(#[from] std::io::Error),
+    /// It stands for an address that is not permitted.
+    #[error(transparent)]
+    NotPublic(#[from] NotPublic),
+}
+
+impl PermittedOnly {
+    /// The addresses of a name now. One that is not permitted would be enough for somebody who asks until he gets it, so
+    /// then there is none.
+    ///
+    /// # Errors
+    /// [`LookUpError`].
+    pub async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, LookUpError> {
+        let found = self.names.look_up(name).await?;
+        if found.iter().all(|ip| self.policy.permits(*ip)) { Ok(found) } else { Err(NotPublic.into()) }
     }
 }
 
-async fn permitted(policy: Policy, names: &dyn Names, name: &str) -> Result<Addrs, Box<dyn Error + Send + Sync>> {
-    let found = names.look_up(name).await?;
-    // One of several would be enough for somebody who asks until he gets it.
-    if !found.iter().all(|ip| policy.permits(*ip)) {
-        return Err(NotPublic.into());
+impl Resolve for PermittedOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        let this = self.clone();
+        Box::pin(async move {
+            let found = this.look_up(name.as_str()).await.map_err(|error| match error {
+                LookUpError::NotPublic(error) => Box::<dyn Error + Send + Sync>::from(error),
+                LookUpError::Unknown(error) => error.into(),
+            })?;
+            // The port is that of the URL.
+            Ok(Box::new(found.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+        })
     }
-    // The port is that of the URL.
-    Ok(Box::new(found.into_iter().map(|ip| SocketAddr::new(ip, 0))))
 }
 
 #[cfg(test)]

@@ -3,19 +3,40 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::{Client, redirect};
 
 use super::NotTaken;
 use super::address::Policy;
 use super::names::{Names, PermittedOnly};
 use super::signature::{SigningSecret, sign_all};
+use super::tunnel::{Proxy, Tunnel};
+
+/// What receivers are told of who posts.
+const NAME: &str = concat!("Rulebox-Webhooks/", env!("CARGO_PKG_VERSION"));
+
+/// There can be no connections.
+#[derive(Debug, thiserror::Error)]
+#[error("there can be no connections to webhooks")]
+pub enum NoClient {
+    /// Without a proxy.
+    Direct(#[from] reqwest::Error),
+    /// Through one.
+    Proxied(#[from] rustls::Error),
+}
 
 /// Posts to webhooks.
 #[derive(Clone, Debug)]
 pub struct Poster {
-    client: Client,
+    way: Way,
     policy: Policy,
+}
+
+/// How receivers are reached.
+#[derive(Clone, Debug)]
+enum Way {
+    Direct(Client),
+    Proxied(Tunnel),
 }
 
 /// What is posted.
@@ -30,22 +51,23 @@ pub struct Message<'a> {
 }
 
 impl Poster {
-    /// Posts to addresses of this policy, by what these names stand for, and waits so long for an answer.
+    /// Posts to addresses of this policy, by what these names stand for, and waits so long for an answer. With a proxy,
+    /// through it alone.
     ///
     /// # Errors
     /// If there is no TLS.
-    pub fn new(policy: Policy, names: Arc<dyn Names>, timeout: Duration) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .timeout(timeout)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            // What was checked is the address of this connection: the next one is checked anew.
-            .pool_max_idle_per_host(0)
-            .dns_resolver(PermittedOnly { policy, names })
-            .user_agent(concat!("Rulebox-Webhooks/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { client, policy })
+    pub fn new(
+        policy: Policy,
+        names: Arc<dyn Names>,
+        timeout: Duration,
+        proxy: Option<Proxy>,
+    ) -> Result<Self, NoClient> {
+        let names = PermittedOnly { policy, names };
+        let way = match proxy {
+            Some(proxy) => Way::Proxied(Tunnel::new(proxy, names, timeout)?),
+            None => Way::Direct(direct(names, timeout)?),
+        };
+        Ok(Self { way, policy })
     }
 
     /// Posts a message, signed with each secret.
@@ -56,18 +78,43 @@ impl Poster {
         // Addresses that are no names do not go through the resolver.
         let url = self.policy.check(url)?;
         let signatures = sign_all(secrets, message.id, message.timestamp, message.body);
-        let request = self
-            .client
-            .post(url)
-            .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", message.id)
-            .header("webhook-timestamp", message.timestamp.to_string())
-            .header("webhook-signature", signatures)
-            .body(message.body.to_owned());
-        // Dropped behind its head: however long the body is, it is not read.
-        let response = request.send().await.map_err(NotTaken::of)?;
-        NotTaken::unless_success(response.status().as_u16())
+        let mut headers = HeaderMap::new();
+        let mut header = |name, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            } else {
+                // Ids, numbers and signatures are of plain characters.
+                tracing::error!(%name, "a header of a webhook cannot be sent");
+            }
+        };
+        header(USER_AGENT, NAME);
+        header(CONTENT_TYPE, "application/json");
+        header(HeaderName::from_static("webhook-id"), message.id);
+        header(HeaderName::from_static("webhook-timestamp"), &message.timestamp.to_string());
+        header(HeaderName::from_static("webhook-signature"), &signatures);
+        let body = message.body.to_owned();
+        let status = match &self.way {
+            // Dropped behind its head: however long the body is, it is not read.
+            Way::Direct(client) => {
+                let sent = client.post(url).headers(headers).body(body).send().await;
+                sent.map_err(NotTaken::of)?.status()
+            }
+            Way::Proxied(tunnel) => Box::pin(tunnel.post(&url, headers, body)).await?,
+        };
+        NotTaken::unless_success(status.as_u16())
     }
+}
+
+fn direct(names: PermittedOnly, timeout: Duration) -> Result<Client, reqwest::Error> {
+    Client::builder()
+        .timeout(timeout)
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        // What was checked is the address of this connection: the next one is checked anew.
+        .pool_max_idle_per_host(0)
+        .dns_resolver(names)
+        .build()
 }
 
 #[cfg(test)]
@@ -108,7 +155,7 @@ mod tests {
 
     async fn post(names: Arc<Answers>, allow_loopback: bool, url: &str) -> Result<(), NotTaken> {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let poster = Poster::new(Policy { allow_loopback }, names, Duration::from_secs(30)).unwrap();
+        let poster = Poster::new(Policy { allow_loopback }, names, Duration::from_secs(30), None).unwrap();
         poster.post(url, &[SigningSecret::generate()], &MESSAGE).await
     }
 
@@ -161,7 +208,7 @@ mod tests {
         let names = Answers::of(&[&["127.0.0.1"], &["10.0.0.1"], &["127.0.0.1"]]);
         let _ = rustls::crypto::ring::default_provider().install_default();
         let policy = Policy { allow_loopback: true };
-        let poster = Poster::new(policy, Arc::clone(&names) as Arc<dyn Names>, Duration::from_secs(30)).unwrap();
+        let poster = Poster::new(policy, Arc::clone(&names) as Arc<dyn Names>, Duration::from_secs(30), None).unwrap();
         let secrets = [SigningSecret::generate()];
         let post = async || poster.post(&url, &secrets, &MESSAGE).await;
         assert!(post().await.is_ok());

@@ -161,7 +161,7 @@ impl Server {
             // An error is the end of the test: stop as well.
             let _ = stopped.await;
         };
-        let served = tokio::spawn(async move { app.serve(stop_signal).await });
+        let served = tokio::spawn(async move { Box::pin(app.serve(stop_signal)).await });
         Self { base, health, key, directory, client: reqwest::Client::new(), stop: Some(stop), served }
     }
 

@@ -4,6 +4,7 @@
 mod alerting;
 mod breach;
 mod outage;
+mod proxied;
 mod receivers;
 mod replicas;
 mod signatures;

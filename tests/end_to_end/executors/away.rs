@@ -18,7 +18,7 @@ fn without_executors_runs_wait_and_all_else_goes_on() {
         |api: &Server| api.client().get(format!("{}/readyz?verbose", api.health)).send().unwrap().text().unwrap();
     let said = ready(&api);
     assert!(
-        said.contains("[-] executors: 0 of 1 connected; runs answer 503") && said.ends_with("degraded\n"),
+        said.contains("[-] executors: 0 of 1 connected; not ready until the first is") && said.ends_with("not ready\n"),
         "{said}"
     );
     let source = json!({"source": example("equity_drawdown")});
@@ -46,6 +46,9 @@ fn without_executors_runs_wait_and_all_else_goes_on() {
     executor.signal("KILL");
     executor.wait();
     assert_eq!(body(api.post(&key, &evaluate, &bar), 503)["code"], "executors_unavailable");
+    let said = ready(&api);
+    let lost = said.contains("[-] executors: 0 of 1 connected; runs answer 503") && said.ends_with("degraded\n");
+    assert!(lost, "one that has met some is as ready as all others: {said}");
     let _executor = Executor::start(&place, &[]);
     let began = Instant::now();
     while api.post(&key, &evaluate, &bar).unwrap().status() != 200 {

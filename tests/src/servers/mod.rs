@@ -9,6 +9,7 @@ pub mod postgres;
 pub mod prometheus;
 pub mod redis;
 pub mod standard_webhooks;
+pub mod tinyproxy;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
