@@ -314,7 +314,7 @@ impl Default for Defaults {
 const PREFIX: &str = "RULEBOX_";
 
 /// Settings that are text whatever it looks like: a secret `[...]` is no list, and a directory `2026` no number.
-const TEXTS: [&str; 14] = [
+const TEXTS: [&str; 13] = [
     "data_dir",
     "master_secret",
     "previous_master_secret",
@@ -323,7 +323,6 @@ const TEXTS: [&str; 14] = [
     "database.migrate_url",
     "redis.url",
     "redis.key_prefix",
-    "alertmanager.url",
     "telemetry.otlp_endpoint",
     "telemetry.otlp_headers",
     "telemetry.service_name",
@@ -354,6 +353,11 @@ fn secret_of_file(path: &str) -> Result<Option<String>, ConfigError> {
     }
 }
 
+/// The settings file: this one, or the one that `RULEBOX_CONFIG` names.
+fn settings_file(named: Option<&Path>) -> Option<PathBuf> {
+    named.map(Path::to_path_buf).or_else(|| std::env::var_os("RULEBOX_CONFIG").map(PathBuf::from))
+}
+
 impl Config {
     /// Threads of a pool.
     const MOST_THREADS: usize = 256;
@@ -365,8 +369,7 @@ impl Config {
     /// If the file cannot be read, a setting is unknown or a value is out of bounds.
     pub fn load(file: Option<&Path>, role: Option<Role>) -> Result<Self, ConfigError> {
         let mut sources = Figment::from(Serialized::defaults(Defaults::default()));
-        let named = std::env::var_os("RULEBOX_CONFIG").map(PathBuf::from);
-        if let Some(path) = file.map(Path::to_path_buf).or(named) {
+        if let Some(path) = settings_file(file) {
             sources = sources.merge(Toml::file_exact(path));
         }
         let texts = TEXTS.map(|path| variable(path).trim_start_matches(PREFIX).to_owned());
@@ -392,6 +395,21 @@ impl Config {
             sources = sources.merge(Serialized::default("role", role));
         }
         Self::read(&sources)
+    }
+
+    /// Where health and metrics are, by the settings of the process: for who asks from beside it. Reads no other setting,
+    /// so that none can be wrong, and no secret.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the address is none.
+    pub fn health_address(file: Option<&Path>) -> Result<SocketAddr, ConfigError> {
+        let defaults = Serialized::default("health", Defaults::default().health);
+        let mut sources = Figment::from(defaults);
+        if let Some(path) = settings_file(file) {
+            sources = sources.merge(Toml::file_exact(path));
+        }
+        let sources = sources.merge(Env::prefixed(PREFIX).only(&["HEALTH__LISTEN"]).split("__"));
+        Ok(sources.extract_inner("health.listen")?)
     }
 
     /// Refuses what does not go together in a process that serves. Commands beside it take the same settings, without

@@ -5,6 +5,7 @@
 mod delivery;
 mod durability;
 mod executors;
+mod health;
 mod hostile;
 mod hot_loop;
 mod kinds;

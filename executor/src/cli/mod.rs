@@ -1,8 +1,8 @@
 //! The command line: one file a command.
 //!
 //! Results go to standard output, everything else to standard error. Exit codes: 0; 1 for a rule that does not compile,
-//! a module that is refused, a test that fails, a limit that does not hold or an audit log that was changed; 2 for bad
-//! usage or data that cannot be read.
+//! a module that is refused, a test that fails, a limit that does not hold, an audit log that was changed or a service
+//! that is not well; 2 for bad usage or data that cannot be read.
 
 mod admin;
 mod audit;
@@ -16,8 +16,10 @@ mod explain;
 mod failure;
 mod fmt;
 mod guest;
+mod healthcheck;
 mod key;
 mod migrate;
+mod open_files;
 mod params;
 mod report;
 mod run;
@@ -39,7 +41,8 @@ use clap::{Parser, Subcommand};
 #[command(name = "rulebox", version, about, max_term_width = 100)]
 #[command(
     after_help = "Exit codes: 0; 1 for a rule that does not compile, a module that is refused, a test that fails, a \
-                  limit that does not hold or an audit log that was changed; 2 for bad usage or data that cannot be read."
+                  limit that does not hold, an audit log that was changed or a service that is not well; 2 for bad \
+                  usage or data that cannot be read."
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -50,6 +53,7 @@ struct CommandLine {
 enum Command {
     Demo(demo::Arguments),
     Serve(serve::Arguments),
+    Healthcheck(healthcheck::Arguments),
     Check(check::Arguments),
     Fmt(fmt::Arguments),
     Test(test::Arguments),
@@ -70,6 +74,7 @@ pub fn main() -> ExitCode {
     let done = match CommandLine::parse().command {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Fmt(arguments) => fmt::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),

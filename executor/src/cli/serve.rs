@@ -7,7 +7,7 @@ use clap::Args;
 use secrecy::ExposeSecret;
 
 use super::failure::Failure;
-use super::signal;
+use super::{open_files, signal};
 use crate::app::executor::ExecutorApp;
 use crate::app::{App, tables};
 use crate::config::{Config, Role};
@@ -75,7 +75,7 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_COMPILE__SOURCE_BYTES        bytes of a rule's text
   RULEBOX_COMPILE__BAR_FUEL            worst-case fuel of one bar
   RULEBOX_COMPILE__WORKERS             processes that compile modules of tenants
-  RULEBOX_COMPILE__TENANT_WORKERS      modules of a tenant that are compiled at a time
+  RULEBOX_COMPILE__TENANT_WORKERS      modules of a tenant that are compiled at a time (half of these)
   RULEBOX_COMPILE__WORKER_MEMORY_BYTES  memory to compile a module
   RULEBOX_COMPILE__WORKER_CPU_SECONDS  processor time to compile a module
   RULEBOX_COMPILE__WORKER_SECONDS      time by the clock to compile a module; of the API as of its
@@ -151,6 +151,8 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_WEBHOOKS__TRIES              tries until a delivery is given up
   RULEBOX_WEBHOOKS__AT_A_TIME          deliveries that are tried at a time
   RULEBOX_WEBHOOKS__ROTATION_HOURS     how long the secret before signs beside a new one
+  RULEBOX_WEBHOOKS__PROXY              a proxy, http://host:port, by which webhooks go: it is asked to
+                                       CONNECT to the addresses that Rulebox has checked
   RULEBOX_ALERTMANAGER__URLS           addresses of Alertmanager, with commas between them; each is
                                        told of what is high or critical: http://alertmanager:9093
   RULEBOX_ALERTMANAGER__TIMEOUT_MS     time of one push
@@ -176,9 +178,10 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_LOG__FORMAT                  auto, json, pretty
   RULEBOX_LOG__FILTER                  what to log (info)
 
-A secret (RULEBOX_MASTER_SECRET, RULEBOX_PREVIOUS_MASTER_SECRET, RULEBOX_REDIS__URL,
-RULEBOX_TELEMETRY__OTLP_HEADERS) may be in a file instead: the same variable with _FILE
-names it.
+A secret (RULEBOX_MASTER_SECRET, RULEBOX_PREVIOUS_MASTER_SECRET, the three addresses
+RULEBOX_DATABASE__…URL, RULEBOX_REDIS__URL, RULEBOX_TELEMETRY__OTLP_HEADERS) may be in a file
+instead: the same variable with _FILE names it. A platform's own REDIS_URL and DATABASE_URL
+are taken too.
 
 Tokens of OpenID Connect issuers are taken beside keys: in the file, once for each issuer,
   [[oidc]] with issuer, audience = [...], tenants = [...] (`*` is any), and, where
@@ -198,6 +201,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Its exporter has a thread of its own, and may not be made or ended on one that serves.
     let traces = Traces::start(&config.telemetry)?;
     logs::start(&config.log, traces.as_ref())?;
+    open_files::take_more();
     let served = signal::block_on(serve(config, arguments.migrate));
     if let Some(traces) = traces {
         traces.stop();
@@ -210,6 +214,7 @@ fn serve_executor(config: Config) -> Result<(), Failure> {
     begin_anew()?;
     // It reaches nothing: its runs are in the traces of those who ask for them.
     logs::start(&config.log, None)?;
+    open_files::take_more();
     let app = ExecutorApp::start(config)?;
     tracing::info!(confinement = %app.confinement(), "confined");
     signal::block_on(async {

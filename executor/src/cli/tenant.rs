@@ -8,6 +8,7 @@ use super::admin::Admin;
 use super::failure::Failure;
 use super::usage::{self, Times};
 use crate::domain::tenant::{Tenant, TenantLimits, TenantName};
+use crate::store::StoreError;
 
 /// Make tenants, set their limits, suspend them, show what they used
 #[derive(Debug, Args)]
@@ -26,6 +27,9 @@ enum Command {
         name: String,
         #[command(flatten)]
         limits: Limits,
+        /// Leave a tenant of this name as it is, limits and all, and succeed: for jobs that may run again
+        #[arg(long)]
+        if_absent: bool,
     },
     /// List the tenants, one a line
     List,
@@ -96,9 +100,12 @@ impl Limits {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let makes = matches!(arguments.command, Command::Create { .. });
     arguments.settings.block_on(makes, async |admin: &Admin| match &arguments.command {
-        Command::Create { name, limits } => {
-            let made = admin.store.create_tenant(&tenant_name(name)?, &limits.read()?, &admin.change()).await?;
-            show(&made)
+        Command::Create { name, limits, if_absent } => {
+            let (name, limits) = (tenant_name(name)?, limits.read()?);
+            match admin.store.create_tenant(&name, &limits, &admin.change()).await {
+                Err(StoreError::TenantTaken(_)) if *if_absent => show(&admin.store.tenant_named(&name).await?),
+                made => show(&made?),
+            }
         }
         Command::List => {
             let mut after: Option<TenantName> = None;

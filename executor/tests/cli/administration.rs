@@ -26,6 +26,11 @@ fn a_tenant_and_its_keys_are_made_listed_and_revoked() {
     assert!(made.starts_with("acme  ") && made.trim_end().ends_with("active  rules=3"), "{made}");
     let again = room.rulebox(&["tenant", "create", "acme"]).refused(2);
     assert_eq!(again, "error: there is a tenant `acme` already\n");
+    // A job that runs again finds what it made, and changes nothing of it.
+    let same = room.rulebox(&["tenant", "create", "acme", "--if-absent", "--limit", "rules=9"]).ok();
+    assert_eq!(same, made);
+    assert!(room.rulebox(&["tenant", "create", "other", "--if-absent"]).ok().starts_with("other  "));
+    assert!(room.rulebox(&["tenant", "create", "No Name", "--if-absent"]).refused(2).contains("No Name"));
     let created =
         room.rulebox(&["key", "create", "--tenant", "acme", "--role", "author", "--role", "engine", "--name", "ci"]);
     let key = created.out.trim().to_owned();
@@ -43,7 +48,7 @@ fn a_tenant_and_its_keys_are_made_listed_and_revoked() {
     assert!(room.rulebox(&["tenant", "resume", "acme"]).ok().trim_end().ends_with("active  rules=3"));
     assert!(room.rulebox(&["tenant", "limits", "acme"]).ok().trim_end().ends_with("active"));
     assert!(room.rulebox(&["tenant", "show", "acme"]).ok().starts_with("acme  "));
-    assert_eq!(room.rulebox(&["tenant", "list"]).ok().lines().count(), 1);
+    assert_eq!(room.rulebox(&["tenant", "list"]).ok().lines().count(), 2);
     let used = room.rulebox(&["tenant", "usage", "acme"]).ok();
     let lines: Vec<_> = used.lines().collect();
     assert_eq!(lines[0], "hour                  requests  refused  evaluations  bars  fuel");
