@@ -204,6 +204,32 @@ fn everything_else_is_refused() {
     );
 }
 
+/// Only the API reaches the internet, and with a proxy of webhooks not even that.
+fn internet(objects: &[Value], found: &mut Found) {
+    let proxied = of_kind(objects, "ConfigMap").any(|map| !map["data"]["RULEBOX_WEBHOOKS__PROXY"].is_null());
+    for policy in of_kind(objects, "NetworkPolicy") {
+        let component = text(&policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]);
+        let rules = list(&policy["spec"]["egress"]);
+        let mut peers = rules.iter().flat_map(|rule| list(&rule["to"]));
+        let reaches = peers.any(|peer| text(&peer["ipBlock"]["cidr"]).ends_with("/0"));
+        found.of(policy, !reaches || (component == "api" && !proxied), "the internet is reached");
+    }
+}
+
+#[test]
+fn nobody_but_the_api_reaches_the_internet_and_with_a_proxy_nobody_does() {
+    const API: &str = "NetworkPolicy rulebox-api";
+    holds_everywhere("egress to the internet", internet, 50);
+    let block = json!({"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"port": 443}]});
+    finds(
+        internet,
+        &[
+            broken("production", API, "/spec/egress/-", block.clone(), "rulebox-api: the internet"),
+            broken("default", "NetworkPolicy rulebox-pgbouncer", "/spec/egress/-", block, "the internet is reached"),
+        ],
+    );
+}
+
 #[test]
 fn rules_name_who_and_where() {
     const API: &str = "NetworkPolicy rulebox-api";

@@ -5,7 +5,7 @@ use rulebox_tests::tools::tried;
 use crate::rendered::{KUBERNETES, Set, chart};
 
 /// A set, what is changed in it (`--set`, with spaces between), and a part of what is said.
-pub(crate) const BAD: [(&str, &str, &str); 45] = [
+pub(crate) const BAD: [(&str, &str, &str); 47] = [
     ("default", "settings.database.connections=30", "Too many connections for PgBouncer"),
     ("default", "api.autoscaling.maxReplicas=200", "Too many connections for PgBouncer"),
     ("default", "pgbouncer.replicas=1", "Too many connections for PgBouncer"),
@@ -26,6 +26,8 @@ pub(crate) const BAD: [(&str, &str, &str); 45] = [
     ("default", "resourceQuota.hard.limits\\.memory=1Gi", "The quota of the namespace is too small"),
     ("default", "api.autoscaling.minReplicas=9 api.autoscaling.maxReplicas=8", "minReplicas is more than maxReplicas"),
     ("default", "settings.telemetry.otlp_endpoint=http://c:4318/v1/traces", "networkPolicy.otlp.to is empty"),
+    ("default", "settings.webhooks.proxy=http://p:3128", "networkPolicy.egressProxy.to is empty"),
+    ("default", "settings.webhooks.proxy=https://p:3128", "proxy"),
     ("default", "settings.alertmanager.urls={http://a:9093}", "networkPolicy.alertmanager.to is empty"),
     (
         "default",

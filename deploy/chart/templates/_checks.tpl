@@ -119,6 +119,9 @@
 {{- if and (dig "alertmanager" "urls" "" $v.settings) (not $p.alertmanager.to) -}}
 {{ "\n- settings.alertmanager.urls is set and networkPolicy.alertmanager.to is empty: alerts would be dropped at the pod. Say which pods or addresses Alertmanager is." }}
 {{- end -}}
+{{- if and (dig "webhooks" "proxy" "" $v.settings) (not $p.egressProxy.to) -}}
+{{ "\n- settings.webhooks.proxy is set and networkPolicy.egressProxy.to is empty: webhooks would be dropped at the pod. Say which pods or addresses the proxy is." }}
+{{- end -}}
 {{- if and (not $v.postgresql.inCluster.enabled) (not $v.postgresql.cloudnativepg.enabled) (not $p.postgresql.to) -}}
 {{ "\n- networkPolicy.postgresql.to is empty, and PostgreSQL is none of this release: say which pods or addresses it is." }}
 {{- end -}}
