@@ -178,10 +178,10 @@ Settings, as environment variables; in a file, RULEBOX_API__LISTEN is `listen` u
   RULEBOX_LOG__FORMAT                  auto, json, pretty
   RULEBOX_LOG__FILTER                  what to log (info)
 
-A secret (RULEBOX_MASTER_SECRET, RULEBOX_PREVIOUS_MASTER_SECRET, the three addresses
-RULEBOX_DATABASE__…URL, RULEBOX_REDIS__URL, RULEBOX_TELEMETRY__OTLP_HEADERS) may be in a file
-instead: the same variable with _FILE names it. A platform's own REDIS_URL and DATABASE_URL
-are taken too.
+A secret (RULEBOX_MASTER_SECRET, RULEBOX_PREVIOUS_MASTER_SECRET, RULEBOX_DATABASE__URL,
+RULEBOX_DATABASE__PLATFORM_URL, RULEBOX_DATABASE__MIGRATE_URL, RULEBOX_REDIS__URL,
+RULEBOX_TELEMETRY__OTLP_HEADERS) may be in a file instead: the same variable with _FILE
+names it.
 
 Tokens of OpenID Connect issuers are taken beside keys: in the file, once for each issuer,
   [[oidc]] with issuer, audience = [...], tenants = [...] (`*` is any), and, where
