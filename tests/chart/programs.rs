@@ -156,7 +156,7 @@ fn checkov(program: &Path, file: &Path, more: &[&Path]) -> (u64, Vec<String>) {
 
 #[test]
 fn checkov_finds_nothing_but_what_is_passed_over() {
-    if std::env::var_os("RULEBOX_FULL").is_none() {
+    if std::env::var_os("TESTS_FULL").is_none() {
         println!("checkov: only in --full");
         return;
     }

@@ -1,7 +1,7 @@
 //! What is deployed beside the chart: scripts, settings, images, workflows, configurations of data stores, backups. Each
 //! is judged by the program that reads it, or really started; and each judge is shown to find what is wrong in a copy.
 //!
-//! What takes minutes or asks for more of the machine is tried with `RULEBOX_FULL=1` alone, and the others say so.
+//! What takes minutes or asks for more of the machine is tried with `TESTS_FULL=1` alone, and the others say so.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
@@ -25,7 +25,7 @@ use serde_json::Value;
 
 /// Whether what is long is tried too. If not, it says what is left out.
 fn full(what: &str) -> bool {
-    let full = std::env::var_os("RULEBOX_FULL").is_some();
+    let full = std::env::var_os("TESTS_FULL").is_some();
     if !full {
         println!("not tried: {what}; `./tests/run --full` does");
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// Rounds of uploads, each ended by `kill -9`.
 fn rounds() -> usize {
-    if std::env::var_os("RULEBOX_FULL").is_some() { 25 } else { 4 }
+    if std::env::var_os("TESTS_FULL").is_some() { 25 } else { 4 }
 }
 
 #[test]

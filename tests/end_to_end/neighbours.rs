@@ -128,7 +128,7 @@ fn load(server: &Server, key: &str, kinds: usize, connection: usize, n: usize) -
         }
         // Honest work of many seconds.
         _ => {
-            let rows = if std::env::var_os("RULEBOX_FULL").is_some() { 1_000_000 } else { 50_000 };
+            let rows = if std::env::var_os("TESTS_FULL").is_some() { 1_000_000 } else { 50_000 };
             let columns = json!({"columns": {"equity": vec![1; rows], "drawdown": vec![0; rows]}});
             server.post(key, "/v1/rules/long/evaluate", &columns)
         }

@@ -13,7 +13,7 @@ const COUNTER: &str = "rule counter(equity) {\n let n = cum_sum(1)\n let total =
 
 /// Rounds of bars, each ended by `kill -9`.
 fn rounds() -> u64 {
-    if std::env::var_os("RULEBOX_FULL").is_some() { 25 } else { 4 }
+    if std::env::var_os("TESTS_FULL").is_some() { 25 } else { 4 }
 }
 
 /// One bar; its answer, or nothing if the service is gone.

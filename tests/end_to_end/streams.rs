@@ -1,4 +1,4 @@
-//! Streams of a million bars, and of ten with `RULEBOX_FULL=1`: through one request, in memory that does not grow with
+//! Streams of a million bars, and of ten with `TESTS_FULL=1`: through one request, in memory that does not grow with
 //! them.
 
 use std::process::Command;
@@ -174,7 +174,7 @@ fn measure(kind: &str, rows: u32) -> u64 {
 }
 
 fn in_bounds(kind: &str) {
-    let full = std::env::var_os("RULEBOX_FULL").is_some();
+    let full = std::env::var_os("TESTS_FULL").is_some();
     for rows in [Some(1_000_000), full.then_some(10_000_000)].into_iter().flatten() {
         let grown = measure(kind, rows);
         assert!(grown < MOST_MEMORY, "{rows} bars took {} MiB", grown >> 20);

@@ -45,7 +45,7 @@ pub fn tried(command: &mut Command) -> (Output, String) {
 
 /// The Python of the tests, 3.12 or later for some of the packages: `./tests/run` says which.
 fn python() -> String {
-    std::env::var("RULEBOX_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
+    std::env::var("TESTS_PYTHON").unwrap_or_else(|_| "python3".to_owned())
 }
 
 /// Installs what is not there, or there in other versions. Of two processes, the second waits.

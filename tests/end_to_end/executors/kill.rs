@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::{Far, account, body, upload};
 
-/// How long it goes on, with `RULEBOX_FULL=1` or without.
+/// How long it goes on, with `TESTS_FULL=1` or without.
 fn duration() -> Duration {
-    Duration::from_secs(if std::env::var_os("RULEBOX_FULL").is_some() { 120 } else { 12 })
+    Duration::from_secs(if std::env::var_os("TESTS_FULL").is_some() { 120 } else { 12 })
 }
 
 const RULE: &str = "rule watched(equity, drawdown) {\n  param limit: num = 10% in 0%..100%\n  out low = lowest(equity, 50, min: 1)\n  if drawdown > limit { breach liquidate \"{drawdown:.3%}\" }\n  else if equity < (sma(equity, 20) ?? equity) { warn \"{equity:.2}\" }\n}";

@@ -10,7 +10,7 @@ const UPLOADS: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn rounds() -> usize {
-    if std::env::var_os("RULEBOX_FULL").is_some() { 20 } else { 3 }
+    if std::env::var_os("TESTS_FULL").is_some() { 20 } else { 3 }
 }
 
 #[test]

@@ -38,7 +38,7 @@ const COUNTER: &str = "rule counter(equity) {\n let n = cum_sum(1)\n let total =
                        out sum = total\n if total > 1e12 { breach \"much\" }\n}";
 
 fn time() -> Duration {
-    if std::env::var_os("RULEBOX_FULL").is_some() { Duration::from_mins(30) } else { Duration::from_mins(2) }
+    if std::env::var_os("TESTS_FULL").is_some() { Duration::from_mins(30) } else { Duration::from_mins(2) }
 }
 
 /// What all sessions came to.

@@ -37,7 +37,7 @@ enum Moment {
 }
 
 fn moments() -> Vec<Moment> {
-    let full = std::env::var_os("RULEBOX_FULL").is_some();
+    let full = std::env::var_os("TESTS_FULL").is_some();
     let mut moments = vec![
         Moment::Nothing,
         Moment::Sending { sent: 1, answered: 1 },

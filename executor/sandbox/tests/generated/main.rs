@@ -1,7 +1,7 @@
 //! Thousands of generated rules: the module against the interpreter, bit for bit, however the bars are split, with
 //! the state saved and restored between any two bars, and never over the proved cost.
 //!
-//! `RULEBOX_GENERATED_RULES` sets how many (10,000 by default), `RULEBOX_GENERATED_SEED` which.
+//! `TESTS_GENERATED_RULES` sets how many (10,000 by default), `TESTS_GENERATED_SEED` which.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
@@ -30,8 +30,8 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 fn check_shard(shard: u32) {
-    let rules = setting("RULEBOX_GENERATED_RULES", 10_000).div_ceil(u64::from(SHARDS));
-    let seed = setting("RULEBOX_GENERATED_SEED", 1);
+    let rules = setting("TESTS_GENERATED_RULES", 10_000).div_ceil(u64::from(SHARDS));
+    let seed = setting("TESTS_GENERATED_SEED", 1);
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     bytes[8..12].copy_from_slice(&shard.to_le_bytes());
