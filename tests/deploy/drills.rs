@@ -86,6 +86,14 @@ fn the_drill_of_backups_finds_a_restore_that_proves_nothing() {
         ),
         // Rows are not compared.
         ("deploy/backup/restore", "differ \"$backup/rows.tsv\"", "cat >/dev/null", "not refused"),
+        // The time of an earlier recovery stays.
+        (
+            "deploy/backup/recover",
+            "for other in recovery_target recovery_target_lsn recovery_target_name recovery_target_xid; do \
+             echo \"$other = ''\"; done\n  echo \"recovery_target_time",
+            "[ -z \"$until\" ] || echo \"recovery_target_time",
+            "since the copy of a server that was recovered is gone",
+        ),
         // A backup that could not be copied away is kept.
         ("deploy/backup/backup", "if [ -n \"$upload\" ] &&", "if false &&", "not refused"),
     ];
