@@ -111,6 +111,7 @@ fn the_archive_takes_a_file_once() {
     let path = |name: &str| directory.path().join(name);
     let archive = path("the archive's");
     fs::create_dir(&archive).unwrap();
+    fs::write(archive.join(".rulebox-archive"), "").unwrap();
     let script = |name: &str| Command::new(root().join("deploy/backup").join(name));
     let servers: Vec<_> = (0..8).map(|n| (path(&format!("log {n}")), vec![n; 1 << 20])).collect();
     for (log, bytes) in &servers {
@@ -130,9 +131,14 @@ fn the_archive_takes_a_file_once() {
         run(script("wal-restore").arg(&archive).arg(&name).arg(path("restored")));
         assert_eq!(fs::read(path("restored")).unwrap(), kept);
     }
-    assert_eq!(fs::read_dir(&archive).unwrap().count(), 5, "something half-written is left");
-    // What is not mounted is not the end of the log.
+    assert_eq!(fs::read_dir(&archive).unwrap().count(), 1 + 5, "something half-written is left");
+    // What is not mounted is not the end of the log, whether the directory that it would be mounted on is there or not.
     let code = |command: &mut Command| tried(command).0.status.code();
+    let unmounted = path("unmounted");
+    fs::create_dir(&unmounted).unwrap();
+    assert_eq!(code(script("wal-restore").arg(&unmounted).arg("a").arg(path("b"))), Some(126));
+    assert_eq!(code(script("wal-archive").arg(&unmounted).arg(path("log 0")).arg("a")), Some(1));
+    assert_eq!(fs::read_dir(&unmounted).unwrap().count(), 0);
     assert_eq!(code(script("wal-restore").arg(path("none")).arg("a").arg(path("b"))), Some(126));
     assert_eq!(code(script("wal-restore").arg(&archive).arg("a").arg(path("b"))), Some(1));
     assert_eq!(code(script("wal-archive").arg(path("none")).arg(path("log 0")).arg("a")), Some(1));
