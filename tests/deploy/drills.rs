@@ -86,6 +86,13 @@ fn the_drill_of_backups_finds_a_restore_that_proves_nothing() {
         ),
         // Rows are not compared.
         ("deploy/backup/restore", "differ \"$backup/rows.tsv\"", "cat >/dev/null", "not refused"),
+        // Backups may not log in any more.
+        (
+            "deploy/backup/restore",
+            "if exists (select from pg_roles where rolname = ''rulebox_backup'')",
+            "if false",
+            "what was restored cannot be backed up",
+        ),
         // The time of an earlier recovery stays.
         (
             "deploy/backup/recover",
