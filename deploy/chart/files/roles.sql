@@ -1,8 +1,13 @@
 -- Makes the logins and the database of Rulebox. Run once by a superuser, or by whoever may make roles and databases:
 --
---   psql --set=owner_password=… --set=service_password=… --set=platform_password=… --file=deploy/postgres/roles.sql
+--   export OWNER=/run/secrets/owner SERVICE=/run/secrets/service PLATFORM=/run/secrets/platform
+--   psql --dbname=postgres --file=- --file=deploy/postgres/roles.sql <<'END'
+--   \set owner_password `cat "$OWNER"`
+--   \set service_password `cat "$SERVICE"`
+--   \set platform_password `cat "$PLATFORM"`
+--   END
 --
--- `--set=database=…` gives the database another name.
+-- psql reads the passwords itself: arguments of a command are seen by everybody on the machine. `--set=database=…` gives the database another name.
 \set ON_ERROR_STOP on
 \if :{?database}
 \else

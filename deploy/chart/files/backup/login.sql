@@ -1,6 +1,11 @@
 -- Makes the login that backups are made by. Run once by a superuser, in the database of Rulebox:
 --
---   psql --dbname=rulebox --set=backup_password=… --file=deploy/backup/login.sql
+--   export BACKUP=/run/secrets/backup
+--   psql --dbname=rulebox --file=- --file=deploy/backup/login.sql <<'END'
+--   \set backup_password `cat "$BACKUP"`
+--   END
+--
+-- psql reads the password itself: arguments of a command are seen by everybody on the machine.
 --
 -- It reads every tenant's rows, texts and modules, and changes none: whoever has its password has them all. The service
 -- never has it, and refuses to start with a login such as this one.
