@@ -9,7 +9,7 @@ use rulebox_tests::tools::{from_npm, from_pypi, run, tried};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{changed, full, read};
+use crate::{changed, full, read, yaml};
 
 const WORKFLOWS: [&str; 2] = [".github/workflows/ci.yml", ".github/workflows/release.yml"];
 const DOCKERFILES: [&str; 2] = ["deploy/image/Dockerfile", "deploy/image/pgbouncer.Dockerfile"];
@@ -36,6 +36,24 @@ fn the_lists_are_complete() {
     };
     assert_eq!(names(".github/workflows", |_| true), WORKFLOWS);
     assert_eq!(names("deploy/image", |name| name.ends_with("Dockerfile")), DOCKERFILES);
+}
+
+/// What `./tests/run` leaves out is tried in the workflow, and nothing is released that has not passed it.
+#[test]
+fn a_release_has_passed_in_full() {
+    let ci = yaml(&read(WORKFLOWS[0]));
+    let steps = ci["jobs"]["tests"]["steps"].as_array().unwrap();
+    let commands: Vec<_> = steps.iter().filter_map(|step| step["run"].as_str()).collect();
+    let full: Vec<_> = commands.iter().filter(|command| command.contains("TESTS_FULL=1")).collect();
+    assert_eq!(full.len(), 1, "{commands:?}");
+    for part in ["TESTS_ADVISORIES=required", "binary(deploy)", "binary(chart) & test(checkov)"] {
+        assert!(full[0].contains(part), "there is no {part} in {}", full[0]);
+    }
+    let release = yaml(&read(WORKFLOWS[1]));
+    assert_eq!(release["jobs"]["passes"]["uses"], format!("./{}", WORKFLOWS[0]));
+    let jobs = release["jobs"].as_object().unwrap();
+    assert!(jobs.iter().all(|(name, job)| name == "passes" || job["needs"] == "passes"), "{jobs:?}");
+    println!("workflows: {} jobs of a release need what every change must pass, and in full", jobs.len() - 1);
 }
 
 #[test]
