@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use rulebox_tests::servers::free_port;
 use rulebox_tests::{Executor, Server, binary};
 
 /// How a check ended, and what it wrote to standard error.
@@ -84,7 +85,7 @@ fn an_executor_is_asked_and_an_api_without_one_is_alive_and_not_ready() {
 
 #[test]
 fn what_is_not_well_is_said_in_one_line() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let nobody = format!("127.0.0.1:{}", free_port());
     let (code, said) = check(&[], &[("RULEBOX_HEALTH__LISTEN", &nobody)]);
     assert_eq!(code, Some(1));
     assert!(said.starts_with(&format!("http://{nobody}/livez: ")) && said.lines().count() == 1, "{said}");

@@ -134,7 +134,10 @@ impl Server {
         let ready = || {
             let answer = self.client.get(format!("{}/readyz?verbose", self.health)).send()?;
             let is_ready = answer.status().is_success();
-            Ok::<_, reqwest::Error>(is_ready || answer.text()?.contains("[-] executors: 0"))
+            let lacks: Vec<_> =
+                answer.text()?.lines().filter(|line| line.starts_with("[-]")).map(str::to_owned).collect();
+            let executors = !lacks.is_empty() && lacks.iter().all(|line| line.starts_with("[-] executors: 0"));
+            Ok::<_, reqwest::Error>(is_ready || executors)
         };
         while !ready().unwrap_or(false) {
             assert!(began.elapsed() < Duration::from_secs(30), "the service is not ready after 30 s");

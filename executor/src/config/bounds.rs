@@ -155,6 +155,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         let reason = "it must name a directory".to_owned();
         return Err(ConfigError::Invalid { variable: variable("data_dir"), value: "empty".to_owned(), reason });
     }
+    config.webhooks.check()?;
     config.telemetry.check()
 }
 

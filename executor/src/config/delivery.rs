@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ConfigError;
+use super::error::variable;
 use super::list::list;
 use crate::delivery::tunnel::Proxy;
 
@@ -42,6 +44,19 @@ impl Default for Webhooks {
 }
 
 impl Webhooks {
+    /// Refuses what does not go together: to a proxy elsewhere, "this machine" is its own.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        match &self.proxy {
+            Some(proxy) if self.allow_loopback && !proxy.is_on_this_machine() => Err(ConfigError::Invalid {
+                variable: variable("webhooks.allow_loopback"),
+                value: "true".to_owned(),
+                reason: "with RULEBOX_WEBHOOKS__PROXY tenants would reach the machine of the proxy; leave it out"
+                    .to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Of one try.
     pub const fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)

@@ -34,7 +34,7 @@ impl From<LookUpError> for NotTaken {
 
 impl From<NoTunnel> for NotTaken {
     fn from(error: NoTunnel) -> Self {
-        Self::Away(error.into())
+        if error.is_of_the_proxy() { Self::NoWayOut(error.into()) } else { Self::Away(error.into()) }
     }
 }
 
@@ -57,6 +57,9 @@ pub enum NotTaken {
     /// No connection.
     #[error("no connection to a public address")]
     Away(#[source] Box<dyn Error + Send + Sync>),
+    /// The proxy by which all goes out is away: it was not tried, and its receiver has no part in that.
+    #[error("not tried")]
+    NoWayOut(#[source] Box<dyn Error + Send + Sync>),
     /// The connection ended, or what came is no HTTP.
     #[error("no answer that could be read")]
     Broken(#[source] Box<dyn Error + Send + Sync>),

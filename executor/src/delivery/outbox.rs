@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::Rng;
 use uuid::Uuid;
 
+use super::NotTaken;
 use super::signature::SigningSecret;
 use super::turns::{self, Turns};
 use super::webhook::{Message, Poster};
@@ -16,10 +17,13 @@ use crate::domain::caller::{Actor, TenantId};
 use crate::domain::outbox::{Delivery, DeliveryKind, Leased};
 use crate::domain::webhook::{Webhook, WebhookChange};
 use crate::store::{Change, Store, StoreError, Taking};
+use crate::telemetry::chain;
 use crate::telemetry::metrics::Metrics;
 
 /// Until the second try.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// Until the proxy is asked for again.
+const NO_WAY_OUT_PAUSE: Duration = Duration::from_secs(5);
 /// Between two tries, at most.
 const LONGEST_PAUSE: Duration = Duration::from_hours(2);
 
@@ -108,10 +112,7 @@ impl Deliverer {
         let held = match end {
             End::Taken => self.store.delivered(delivery.id, *token).await?,
             End::Later(due) => self.store.postpone_delivery(delivery.id, *token, due).await?,
-            End::Failed { why, next } => {
-                tracing::debug!(delivery = %delivery.id, why, "not delivered");
-                self.store.not_delivered(delivery.id, *token, &why, next).await?
-            }
+            End::Failed { why, next } => self.store.not_delivered(delivery.id, *token, &why, next).await?,
         };
         if !held {
             tracing::debug!(delivery = %delivery.id, "it was over, or somebody else's, when the try ended");
@@ -147,6 +148,12 @@ impl Deliverer {
         let id = delivery.id.to_string();
         let message = Message { id: &id, timestamp: now.0.div_euclid(1_000), body: &delivery.payload };
         let posted = self.poster.post(&webhook.url, &secrets, &message).await;
+        if let Err(why) = &posted {
+            tracing::debug!(delivery = %delivery.id, error = chain(why), "not delivered");
+        }
+        if matches!(posted, Err(NotTaken::NoWayOut(_))) {
+            return Ok(End::Later(now.plus(NO_WAY_OUT_PAUSE)));
+        }
         trying.end(posted.is_ok());
         Ok(match posted {
             Ok(()) => End::Taken,

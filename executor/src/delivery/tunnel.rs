@@ -36,6 +36,9 @@ use crate::telemetry::chain;
 /// Bytes of the heads that a proxy and a receiver answer with.
 const MOST_HEAD_BYTES: usize = 64 << 10;
 
+/// To connect to a proxy, which is near.
+const PROXY_TIME: Duration = Duration::from_secs(3);
+
 /// Where a proxy is: `http://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxy {
@@ -47,6 +50,13 @@ pub struct Proxy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a proxy is at `http://host:port`, without a login or a path: it is asked to CONNECT, and TLS goes through it")]
 pub struct BadProxy;
+
+impl Proxy {
+    /// Whether it is on this machine.
+    pub fn is_on_this_machine(&self) -> bool {
+        self.host == "localhost" || self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    }
+}
 
 impl FromStr for Proxy {
     type Err = BadProxy;
@@ -88,10 +98,16 @@ impl<'de> Deserialize<'de> for Proxy {
 pub(super) enum NoTunnel {
     #[error("the proxy {proxy} cannot be reached")]
     Away { proxy: Proxy, source: io::Error },
+    #[error("the proxy {proxy} asks for a login, and none can be set")]
+    Login { proxy: Proxy },
+    #[error("the proxy {proxy} does not permit it: it answers {status} to CONNECT")]
+    Refused { proxy: Proxy, status: StatusCode },
+    #[error("the proxy {proxy} does not reach the receiver: it answers {status}")]
+    Failed { proxy: Proxy, status: StatusCode },
+    #[error("the proxy {proxy} does not answer in time")]
+    Slow { proxy: Proxy },
     #[error("the proxy {proxy} does not answer as one")]
     NoAnswer { proxy: Proxy, source: hyper::Error },
-    #[error("the proxy {proxy} answers {status}")]
-    Refused { proxy: Proxy, status: StatusCode },
     #[error("the name stands for no address")]
     Nowhere,
     #[error("there is no TLS with the receiver")]
@@ -102,6 +118,13 @@ pub(super) enum NoTunnel {
     Url(#[source] hyper::http::Error),
 }
 
+impl NoTunnel {
+    /// Whether no receiver has a part in it.
+    pub(super) const fn is_of_the_proxy(&self) -> bool {
+        matches!(self, Self::Away { .. } | Self::Login { .. })
+    }
+}
+
 /// Posts by way of a proxy.
 #[derive(Clone, Debug)]
 pub struct Tunnel {
@@ -109,8 +132,8 @@ pub struct Tunnel {
     names: PermittedOnly,
     tls: Arc<ClientConfig>,
     timeout: Duration,
-    /// Whether the log has been told that it is away.
-    is_away: Arc<AtomicBool>,
+    /// Whether the log has been told that it is no way out.
+    is_told: Arc<AtomicBool>,
 }
 
 /// A stream of either kind.
@@ -128,7 +151,7 @@ impl Tunnel {
             names,
             tls: Arc::new(ClientConfig::with_platform_verifier()?),
             timeout,
-            is_away: Arc::default(),
+            is_told: Arc::default(),
         })
     }
 
@@ -162,49 +185,68 @@ impl Tunnel {
         Ok(sender.send_request(request).await.map_err(NotTaken::broken)?.status())
     }
 
-    /// A tunnel to the host, at one of the addresses that it has now.
+    /// A tunnel to the host, at one of the addresses that it has now. None of them takes the time of the others.
     async fn connect(&self, host: &str, port: u16) -> Result<TokioIo<Upgraded>, NotTaken> {
         let found = match host.parse::<IpAddr>() {
             // Checked with the URL.
             Ok(ip) => vec![ip],
             Err(_) => self.names.look_up(host).await?,
         };
-        let mut failed = NoTunnel::Nowhere;
+        let most = self.timeout / u32::try_from(found.len()).unwrap_or(u32::MAX).max(1);
+        let mut failed = NotTaken::from(NoTunnel::Nowhere);
         for ip in found {
-            let tunnel = self.tunnel(SocketAddr::new(ip, port)).await;
+            let tunnel = self.tunnel(SocketAddr::new(ip, port), most).await;
             self.tell(tunnel.as_ref().err());
             match tunnel {
                 Ok(stream) => return Ok(stream),
-                Err(error) => failed = error,
+                Err(NoTunnel::Slow { .. }) => failed = NotTaken::Slow,
+                Err(error) if error.is_of_the_proxy() => return Err(error.into()),
+                Err(error) => failed = error.into(),
             }
         }
-        Err(failed.into())
+        Err(failed)
     }
 
-    /// Tells the log when the proxy goes and when it is back, and not of each try.
+    /// Tells the log when the proxy goes, or refuses to be one, and when it is one again; and not of each try.
     fn tell(&self, error: Option<&NoTunnel>) {
-        let gone = error.filter(|error| matches!(error, NoTunnel::Away { .. } | NoTunnel::NoAnswer { .. }));
-        match (self.is_away.swap(gone.is_some(), Ordering::Relaxed), gone) {
-            (false, Some(error)) => tracing::warn!(error = chain(error), "webhooks wait for the proxy"),
-            (true, None) => tracing::info!(proxy = %self.proxy, "the proxy of webhooks answers again"),
+        let fault = error.filter(|error| error.is_of_the_proxy() || matches!(error, NoTunnel::Refused { .. }));
+        match (fault, error) {
+            (Some(error), _) if !self.is_told.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(error = chain(error), "webhooks do not get out by the proxy");
+            }
+            (None, None) if self.is_told.swap(false, Ordering::Relaxed) => {
+                tracing::info!(proxy = %self.proxy, "webhooks get out by the proxy again");
+            }
             _ => {}
         }
     }
 
-    async fn tunnel(&self, to: SocketAddr) -> Result<TokioIo<Upgraded>, NoTunnel> {
-        let Proxy { host, port } = &self.proxy;
-        let stream = TcpStream::connect((host.as_str(), *port)).await;
-        let stream = stream.map_err(|source| NoTunnel::Away { proxy: self.proxy.clone(), source })?;
+    async fn tunnel(&self, to: SocketAddr, most: Duration) -> Result<TokioIo<Upgraded>, NoTunnel> {
+        let proxy = || self.proxy.clone();
+        let connected = TcpStream::connect((self.proxy.host.as_str(), self.proxy.port));
+        let connected = tokio::time::timeout(most.min(PROXY_TIME), connected).await;
+        let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let stream = stream.map_err(|source| NoTunnel::Away { proxy: proxy(), source })?;
+        let asked = tokio::time::timeout(most, self.ask(stream, to)).await;
+        asked.unwrap_or_else(|_| Err(NoTunnel::Slow { proxy: proxy() }))
+    }
+
+    async fn ask(&self, stream: TcpStream, to: SocketAddr) -> Result<TokioIo<Upgraded>, NoTunnel> {
         let no_answer = |source| NoTunnel::NoAnswer { proxy: self.proxy.clone(), source };
         let (mut sender, connection) = heads().handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
-        // It ends by itself: with the tunnel, or with what came in its place.
+        // It ends by itself: with the tunnel, or with who asks for it.
         tokio::spawn(connection.with_upgrades());
         let request = Request::connect(to.to_string()).header(HOST, to.to_string()).body(Empty::<Bytes>::new());
         let answer = sender.send_request(request.map_err(NoTunnel::Url)?).await.map_err(no_answer)?;
-        if !answer.status().is_success() {
-            return Err(NoTunnel::Refused { proxy: self.proxy.clone(), status: answer.status() });
+        let (status, proxy) = (answer.status(), self.proxy.clone());
+        match status {
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(NoTunnel::Login { proxy }),
+            StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
+                Err(NoTunnel::Refused { proxy, status })
+            }
+            status if !status.is_success() => Err(NoTunnel::Failed { proxy, status }),
+            _ => Ok(TokioIo::new(hyper::upgrade::on(answer).await.map_err(no_answer)?)),
         }
-        Ok(TokioIo::new(hyper::upgrade::on(answer).await.map_err(no_answer)?))
     }
 }
 
@@ -240,10 +282,22 @@ mod tests {
         (proxy, asked)
     }
 
+    /// Long enough for whoever answers.
+    const LONG: Duration = Duration::from_mins(1);
+
     async fn post(proxy: Proxy, allow_loopback: bool, url: &str) -> Result<StatusCode, NotTaken> {
+        post_within(LONG, proxy, allow_loopback, url).await
+    }
+
+    async fn post_within(
+        time: Duration,
+        proxy: Proxy,
+        allow_loopback: bool,
+        url: &str,
+    ) -> Result<StatusCode, NotTaken> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let names = PermittedOnly { policy: Policy { allow_loopback }, names: Arc::new(SystemNames) };
-        let tunnel = Tunnel::new(proxy, names, Duration::from_secs(2)).unwrap();
+        let tunnel = Tunnel::new(proxy, names, time).unwrap();
         tunnel.post(&Url::parse(url).unwrap(), HeaderMap::new(), "{}".to_owned()).await
     }
 
@@ -268,7 +322,7 @@ mod tests {
         let (proxy, asked) = answering("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await;
         let refused = post(proxy, true, "https://127.0.0.1:8443/x?y=1").await.unwrap_err();
         assert!(
-            matches!(&refused, NotTaken::Away(why) if why.to_string().ends_with("answers 403 Forbidden")),
+            matches!(&refused, NotTaken::Away(why) if why.to_string().ends_with("it answers 403 Forbidden to CONNECT")),
             "{refused:?}"
         );
         let asked = asked.await.unwrap();
@@ -287,17 +341,58 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn proxies_that_misbehave_take_no_longer_than_a_try() {
-        let (gone, _) = answering("").await;
-        let slow = post(gone, true, "http://127.0.0.1:1/").await;
+    async fn who_is_to_blame_is_told_apart() {
+        let (silent, _) = answering("").await;
+        let slow = post_within(Duration::from_secs(1), silent, true, "http://127.0.0.1:1/").await;
         assert!(matches!(slow, Err(NotTaken::Slow)), "{slow:?}");
-        let (odd, _) = answering("SSH-2.0-OpenSSH_9\r\n").await;
-        let odd = post(odd, true, "http://127.0.0.1:1/").await;
-        assert!(matches!(odd, Err(NotTaken::Away(_))), "{odd:?}");
-        let (open, _) = answering("HTTP/1.1 200 OK\r\n\r\nnot TLS, and not what was asked for").await;
-        let odd = post(open, true, "https://127.0.0.1:1/").await;
-        assert!(matches!(odd, Err(NotTaken::Away(_))), "{odd:?}");
+        for (answer, url) in [
+            ("SSH-2.0-OpenSSH_9\r\n", "http://127.0.0.1:1/"),
+            ("HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n", "http://127.0.0.1:1/"),
+            ("HTTP/1.1 200 OK\r\n\r\nnot TLS, and not what was asked for", "https://127.0.0.1:1/"),
+        ] {
+            let (odd, _) = answering(answer).await;
+            let odd = post(odd, true, url).await;
+            assert!(matches!(odd, Err(NotTaken::Away(_))), "{answer}: {odd:?}");
+        }
+        // Nobody can be told anything: that is no failure of a receiver.
+        let (strict, _) = answering("HTTP/1.1 407 Login\r\ncontent-length: 0\r\n\r\n").await;
+        let refused = post(strict, true, "http://127.0.0.1:1/").await;
+        assert!(matches!(refused, Err(NotTaken::NoWayOut(_))), "{refused:?}");
         let nobody = post("http://127.0.0.1:1".parse().unwrap(), true, "http://127.0.0.1:1/").await;
-        assert!(matches!(nobody, Err(NotTaken::Away(_))), "{nobody:?}");
+        assert!(matches!(nobody, Err(NotTaken::NoWayOut(_))), "{nobody:?}");
+    }
+
+    #[derive(Debug)]
+    struct Two;
+
+    #[async_trait::async_trait]
+    impl crate::delivery::names::Names for Two {
+        async fn look_up(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+            Ok(vec!["127.0.0.2".parse().unwrap(), "127.0.0.1".parse().unwrap()])
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_hangs_leaves_time_for_the_next() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let served = tokio::spawn(async move {
+            let (_hangs, _) = listener.accept().await.unwrap();
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut head = [0; 4_096];
+            for answer in ["HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n"] {
+                let read = connection.read(&mut head).await.unwrap();
+                assert!(read > 0);
+                connection.write_all(answer.as_bytes()).await.unwrap();
+            }
+            String::from_utf8_lossy(&head).into_owned()
+        });
+        let names = PermittedOnly { policy: Policy { allow_loopback: true }, names: Arc::new(Two) };
+        let tunnel = Tunnel::new(proxy, names, Duration::from_secs(6)).unwrap();
+        let url = Url::parse("http://two.localhost:7/x").unwrap();
+        let posted = tunnel.post(&url, HeaderMap::new(), "{}".to_owned()).await;
+        assert!(matches!(posted, Ok(StatusCode::NO_CONTENT)), "{posted:?}");
+        assert!(served.await.unwrap().starts_with("POST /x HTTP/1.1\r\nhost: two.localhost:7\r\n"));
     }
 }

@@ -351,8 +351,8 @@ impl Service {
         }
         self.metrics.load.compile_queue.set(depth(self.compiler.waiting() + self.module_uploads.waiting()));
         self.metrics.load.evaluation_queue.set(depth(self.runs.waiting() + self.bar_runs.waiting()));
-        let in_flight = [&self.runs, &self.bar_runs, &self.stream_turns].map(Pool::in_flight);
-        self.metrics.load.evaluations_in_flight.set(depth(in_flight.iter().sum()));
+        let in_flight = self.runs.in_flight() + self.bar_runs.in_flight();
+        self.metrics.load.evaluations_in_flight.set(depth(in_flight));
     }
 }
 

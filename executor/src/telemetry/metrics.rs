@@ -159,7 +159,7 @@ impl Load {
             evaluation_queue: make.gauge("rulebox_evaluation_queue_depth", "Requests waiting to be run.")?,
             evaluations_in_flight: make.gauge(
                 "rulebox_evaluations_in_flight",
-                "Evaluations that were taken in and have no results yet, streams included.",
+                "Evaluations that were taken in and have no results yet; of a stream, the batch that is being run.",
             )?,
         })
     }

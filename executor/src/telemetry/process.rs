@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
 use procfs_core::process::{LimitValue, Limits, Stat};
-use procfs_core::{FromRead, ProcResult};
+use procfs_core::{FromRead, ProcError, ProcResult};
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{Counter, IntGauge};
@@ -19,6 +19,7 @@ use rustix::fs::{Dir, Mode, OFlags};
 #[derive(Debug)]
 pub(super) struct Process {
     files: Mutex<Files>,
+    started: IntGauge,
     cpu: Counter,
     gauges: Vec<(IntGauge, Gauge)>,
 }
@@ -34,7 +35,6 @@ struct Files {
 /// What is read from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gauge {
-    Started,
     Resident,
     Virtual,
     Threads,
@@ -42,8 +42,7 @@ enum Gauge {
     MostFiles,
 }
 
-const GAUGES: [(&str, &str, Gauge); 6] = [
-    ("process_start_time_seconds", "Start of the process, seconds since 1970.", Gauge::Started),
+const GAUGES: [(&str, &str, Gauge); 5] = [
     ("process_resident_memory_bytes", "Memory of the process that is in RAM.", Gauge::Resident),
     ("process_virtual_memory_bytes", "Addresses that the process has taken.", Gauge::Virtual),
     ("process_threads", "Threads of the process.", Gauge::Threads),
@@ -52,15 +51,26 @@ const GAUGES: [(&str, &str, Gauge); 6] = [
 ];
 
 impl Process {
-    /// Of this process. `None` where the system has no such files.
+    /// Of this process. `None` where the system has no such files, or others than are known: a service can do without.
     pub(super) fn of_this() -> Result<Option<Self>, prometheus::Error> {
-        let Ok(files) = Files::open() else { return Ok(None) };
+        let started = IntGauge::new("process_start_time_seconds", "Start of the process, seconds since 1970.")?;
         let cpu = Counter::new("process_cpu_seconds_total", "Processor time of the process, in seconds.")?;
         let gauges = GAUGES.into_iter().map(|(name, help, of)| Ok((IntGauge::new(name, help)?, of)));
         let gauges = gauges.collect::<Result<_, prometheus::Error>>()?;
-        let collector = Self { files: Mutex::new(files), cpu, gauges };
-        collector.look().map_err(|error| prometheus::Error::Msg(error.to_string()))?;
-        Ok(Some(collector))
+        let looked = Files::open().map_err(ProcError::from).and_then(|mut files| {
+            // It is of the past: it is not to be looked up again.
+            started.set(files.started()?);
+            let process = Self { files: Mutex::new(files), started, cpu, gauges };
+            process.look()?;
+            Ok(process)
+        });
+        match looked {
+            Ok(process) => Ok(Some(process)),
+            Err(error) => {
+                tracing::warn!(error = super::chain(&error), "there are no metrics of the process (is /proc mounted?)");
+                Ok(None)
+            }
+        }
     }
 
     /// Sets all of them.
@@ -79,7 +89,6 @@ impl Process {
         let open = (files.descriptors.by_ref().count() as u64).saturating_sub(3);
         for (gauge, of) in &self.gauges {
             let value = match of {
-                Gauge::Started => boot_time().unwrap_or(0) + stat.starttime / ticks,
                 Gauge::Resident => stat.rss * page,
                 Gauge::Virtual => stat.vsize,
                 Gauge::Threads => stat.num_threads.unsigned_abs(),
@@ -89,10 +98,7 @@ impl Process {
                     LimitValue::Unlimited => u64::MAX,
                 },
             };
-            // The start is of the past, and was known before the process was confined.
-            if *of != Gauge::Started || gauge.get() == 0 {
-                gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-            }
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
         Ok(())
     }
@@ -110,6 +116,14 @@ impl Files {
     }
 }
 
+impl Files {
+    /// When the process started, in seconds since 1970.
+    fn started(&mut self) -> ProcResult<i64> {
+        let ticks = Stat::from_read(again(&mut self.stat)?)?.starttime;
+        Ok(i64::try_from(boot_time()? + ticks / rustix::param::clock_ticks_per_second()).unwrap_or(i64::MAX))
+    }
+}
+
 /// The file from its beginning.
 fn again(file: &mut File) -> io::Result<impl Read + '_> {
     file.rewind()?;
@@ -117,15 +131,16 @@ fn again(file: &mut File) -> io::Result<impl Read + '_> {
 }
 
 /// When the machine started, in seconds since 1970.
-fn boot_time() -> Option<u64> {
-    let text = fs::read_to_string("/proc/stat").ok()?;
-    text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+fn boot_time() -> io::Result<u64> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok());
+    line.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 impl Collector for Process {
     fn desc(&self) -> Vec<&Desc> {
         let gauges = self.gauges.iter().flat_map(|(gauge, _)| gauge.desc());
-        self.cpu.desc().into_iter().chain(gauges).collect()
+        self.started.desc().into_iter().chain(self.cpu.desc()).chain(gauges).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -133,6 +148,6 @@ impl Collector for Process {
             tracing::debug!(error = super::chain(&error), "the process cannot look at itself");
         }
         let gauges = self.gauges.iter().flat_map(|(gauge, _)| gauge.collect());
-        self.cpu.collect().into_iter().chain(gauges).collect()
+        self.started.collect().into_iter().chain(self.cpu.collect()).chain(gauges).collect()
     }
 }

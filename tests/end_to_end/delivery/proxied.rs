@@ -1,5 +1,7 @@
 //! Webhooks by way of a proxy, where nothing else reaches the internet.
 
+use std::time::{Duration, Instant};
+
 use rulebox_tests::Server;
 use rulebox_tests::receiver::{Answering, Receiver};
 use rulebox_tests::servers::authority::Authority;
@@ -73,14 +75,32 @@ fn webhooks_go_through_the_proxy_to_addresses_that_were_checked_and_tls_goes_to_
     );
     assert_eq!(receiver.received().len(), 1);
 
-    // Without the proxy there is no other way.
+    // Without the proxy there is no other way, and no try is lost by that.
     proxy.kill();
     let plain = hook(&server, &key, &format!("{}/hook", receiver.url));
     let sent = test_event(&server, &key, &plain);
-    let refused = delivery(&server, &key, &plain, &sent, tried);
-    assert_eq!(refused["last_error"], "no connection to a public address");
+    std::thread::sleep(Duration::from_secs(2));
+    let waits = delivery(&server, &key, &plain, &sent, |_| true);
+    assert_eq!((&waits["state"], &waits["tries"]), (&json!("pending"), &json!(0)), "{waits}");
     assert_eq!(receiver.received().len(), 1);
+    proxy.start_again();
+    let began = Instant::now();
+    delivery(&server, &key, &plain, &sent, |one| one["state"] == "delivered");
+    println!("delivered {:.1?} after the proxy was back", began.elapsed());
     server.signal("TERM");
     let (_, log) = server.wait();
-    assert!(log.contains("cannot be reached"), "operators are told what tenants are not: {log}");
+    for told in ["webhooks do not get out by the proxy", "cannot be reached", "get out by the proxy again"] {
+        assert!(log.contains(told), "operators are told what tenants are not: {log}");
+    }
+}
+
+#[test]
+fn the_machine_of_the_proxy_is_none_that_tenants_may_reach() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = [LOOPBACK, ("RULEBOX_WEBHOOKS__PROXY", "http://egress.example.com:3128")];
+    let refused = Server::try_start(directory.path(), &settings).unwrap_err();
+    assert!(refused.stderr.contains("RULEBOX_WEBHOOKS__ALLOW_LOOPBACK"), "{refused:?}");
+    let settings = [("RULEBOX_WEBHOOKS__PROXY", "https://egress.example.com:3128")];
+    let refused = Server::try_start(directory.path(), &settings).unwrap_err();
+    assert!(refused.stderr.contains("a proxy is at `http://host:port`"), "{refused:?}");
 }

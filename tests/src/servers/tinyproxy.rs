@@ -1,6 +1,7 @@
 //! A private proxy of another make.
 
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -25,11 +26,13 @@ impl Tinyproxy {
             log.display()
         );
         std::fs::write(&file, settings).unwrap();
-        let mut command = Command::new("tinyproxy");
-        command.arg("-d").arg("-c").arg(file);
-        let mut process = Guarded::spawn(&command);
-        wait_until(&mut process, "tinyproxy", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
-        Self { process, port, directory }
+        Self { process: run(&file, port), port, directory }
+    }
+
+    /// Starts it again, on the same port.
+    pub fn start_again(&mut self) {
+        self.process.kill();
+        self.process = run(&self.directory.path().join("tinyproxy.conf"), self.port);
     }
 
     /// Its address, as a setting has it.
@@ -48,4 +51,12 @@ impl Tinyproxy {
     pub fn kill(&mut self) {
         self.process.kill();
     }
+}
+
+fn run(settings: &Path, port: u16) -> Guarded {
+    let mut command = Command::new("tinyproxy");
+    command.arg("-d").arg("-c").arg(settings);
+    let mut process = Guarded::spawn(&command);
+    wait_until(&mut process, "tinyproxy", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+    process
 }
