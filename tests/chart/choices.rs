@@ -32,7 +32,7 @@ const PROPERTIES: [(&str, Property); 22] = [
 ];
 
 /// A set, and what is changed in it, with spaces between.
-const CHOICES: [(&str, &str); 16] = [
+const CHOICES: [(&str, &str); 18] = [
     ("default", "redis.enabled=false api.autoscaling.enabled=false api.replicas=1"),
     ("default", "executors.isolated=false api.resources.limits.memory=4Gi"),
     ("default", "migration.enabled=false tests.enabled=false"),
@@ -42,6 +42,8 @@ const CHOICES: [(&str, &str); 16] = [
     ("default", "settings.api.drain_seconds=300 executors.settings.api.drain_seconds=120 pgbouncer.drainSeconds=90"),
     ("default", "api.maxSurge=3 executors.maxSurge=100% executors.settings.executors.connections=400"),
     ("staging", "redis.inCluster.replicas=0 redis.inCluster.storageClassName=fast"),
+    ("staging", "redis.inCluster.primary=redis-replica"),
+    ("staging", "redis.inCluster.primary=redis-replica redis.inCluster.replicas=0"),
     ("staging", "backup.volume.existingClaim=mine backup.enabled=false"),
     ("staging", "firstTenant.name=a pgbouncer.enabled=false postgresql.maxConnections=200"),
     ("staging", "clusterDomain=example.internal listenAddress=[::] api.runtimeClassName=gvisor"),

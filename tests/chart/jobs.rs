@@ -13,7 +13,11 @@ pub(crate) fn end(objects: &[Value], found: &mut Found) {
             "Pod" => {
                 found.of(object, template["spec"]["activeDeadlineSeconds"].is_u64(), "it has no deadline");
                 // Again, until its deadline: its policies may not be known yet.
-                found.of(object, template["spec"]["restartPolicy"] == "OnFailure", "a test is a race with its policies");
+                found.of(
+                    object,
+                    template["spec"]["restartPolicy"] == "OnFailure",
+                    "a test is a race with its policies",
+                );
                 continue;
             }
             _ => continue,

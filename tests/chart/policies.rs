@@ -65,6 +65,12 @@ fn let_through(objects: &[Value]) -> BTreeSet<String> {
     through
 }
 
+/// Whether a Redis is told to copy another.
+fn copies(objects: &[Value], component: &str) -> bool {
+    let config = of_kind(objects, "ConfigMap").find(|it| text(&it["metadata"]["name"]).ends_with(component));
+    config.is_some_and(|config| text(&config["data"]["redis.conf"]).contains("\nreplicaof "))
+}
+
 /// Those that are meant, of the parts that are there.
 fn meant(objects: &[Value]) -> BTreeSet<String> {
     let parts: BTreeSet<_> = parts(objects).into_iter().map(|(part, _)| part).collect();
@@ -76,7 +82,8 @@ fn meant(objects: &[Value]) -> BTreeSet<String> {
         ("api", "redis", 6379, true),
         // For when it has taken over.
         ("api", "redis-replica", 6379, true),
-        ("redis-replica", "redis", 6379, true),
+        ("redis-replica", "redis", 6379, copies(objects, "redis-replica")),
+        ("redis", "redis-replica", 6379, copies(objects, "redis")),
         ("pgbouncer", "postgresql", 5432, true),
         ("migrate", "postgresql", 5432, true),
         ("backup", "postgresql", 5432, true),

@@ -5,7 +5,7 @@ use rulebox_tests::tools::tried;
 use crate::rendered::{KUBERNETES, Set, chart};
 
 /// A set, what is changed in it (`--set`, with spaces between), and a part of what is said.
-pub(crate) const BAD: [(&str, &str, &str); 47] = [
+pub(crate) const BAD: [(&str, &str, &str); 48] = [
     ("default", "settings.database.connections=30", "Too many connections for PgBouncer"),
     ("default", "api.autoscaling.maxReplicas=200", "Too many connections for PgBouncer"),
     ("default", "pgbouncer.replicas=1", "Too many connections for PgBouncer"),
@@ -56,6 +56,7 @@ pub(crate) const BAD: [(&str, &str, &str); 47] = [
     ("default", "secrets.masterSecret=x", "masterSecret"),
     ("default", "api.podDisruptionBudget.maxUnavailable=0", "maxUnavailable"),
     ("default", "api.maxSurge=0", "maxSurge"),
+    ("staging", "redis.inCluster.primary=redis-1", "primary"),
     ("default", "pgbouncer.serverTls.mode=verify-full", "existingSecret"),
     ("default", "settings.database.connections=0", "connections"),
 ];

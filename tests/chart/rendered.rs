@@ -83,6 +83,12 @@ pub(crate) fn render(set: &Set, chart: &Path, kubernetes: &str) -> Rendered {
     Rendered { name: set.name, text, objects }
 }
 
+/// A set with changes (`--set`).
+pub(crate) fn with(set: &str, changes: &[&str]) -> Vec<Value> {
+    let mut command = Set::named(set).template(&chart(), KUBERNETES[0]);
+    parse(&tools::run(command.args(changes.iter().flat_map(|change| ["--set", change]))))
+}
+
 /// The objects of a text in YAML.
 pub(crate) fn parse(text: &str) -> Vec<Value> {
     // As Kubernetes reads them: 0440 is octal.

@@ -16,7 +16,7 @@ use rulebox_tests::{Executor, Server, binary};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::rendered::{all, containers, entries, list, of_kind, one, pods, text};
+use crate::rendered::{all, containers, entries, list, of_kind, one, pods, text, with};
 
 const PASSWORD: &str = "4f0c9a77d2e14b6f8a3e";
 
@@ -317,20 +317,43 @@ fn every_pooler_starts_with_its_settings() {
 fn redis_and_its_copy_run_with_what_their_pods_are_given() {
     let place = Place::new();
     let staging = &one("staging").objects;
-    let (_primary, primary) = redis(&place, staging, "rulebox-redis", 0);
-    let (_copy, copy) = redis(&place, staging, "rulebox-redis-replica", primary);
+    let (gone, primary) = redis(&place, staging, "rulebox-redis", 0);
+    let (copying, copy) = redis(&place, staging, "rulebox-redis-replica", primary);
     for (name, value) in [("maxmemory-policy", "noeviction"), ("appendonly", "yes"), ("appendfsync", "everysec")] {
         assert!(ask(primary, &["config", "get", name]).contains(value), "{name}");
     }
     ask(primary, &["set", "a", "b"]);
+    follows(copy, "b");
+    // The primary is gone for good, and the copy takes over, with what it has: as README.md says.
+    drop(gone);
+    drop(copying);
+    let over = |replicas| with("staging", &["redis.inCluster.primary=redis-replica", replicas]);
+    let alone = over("redis.inCluster.replicas=0");
+    assert!(of_kind(&alone, "StatefulSet").all(|set| set["metadata"]["name"] != "rulebox-redis"));
+    let (_primary, primary) = redis(&place, &alone, "rulebox-redis-replica", 0);
+    leads_to(&alone, "redis-replica");
+    leads_to(staging, "redis");
+    assert!(ask(primary, &["get", "a"]).contains('b'));
+    ask(primary, &["set", "a", "c"]);
+    // What was the primary is a copy of it.
+    let both = over("redis.inCluster.replicas=1");
+    leads_to(&both, "redis-replica");
+    let (_copy, copy) = redis(&place, &both, "rulebox-redis", primary);
+    follows(copy, "c");
+}
+
+/// Waits until a copy has what was written.
+fn follows(copy: u16, value: &str) {
     let began = std::time::Instant::now();
-    while !ask(copy, &["get", "a"]).contains('b') {
+    while !ask(copy, &["get", "a"]).contains(value) {
         assert!(began.elapsed().as_secs() < 30, "the copy has not got what was written");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    assert!(ask(copy, &["set", "a", "c"]).contains("READONLY"));
-    // As README.md says when the primary is gone for good.
-    ask(copy, &["replicaof", "no", "one"]);
-    ask(copy, &["set", "a", "c"]);
-    assert!(ask(copy, &["get", "a"]).contains('c'));
+    assert!(ask(copy, &["set", "a", "d"]).contains("READONLY"));
+}
+
+/// Which set the address of Redis leads to.
+fn leads_to(objects: &[Value], component: &str) {
+    let service = of_kind(objects, "Service").find(|it| it["metadata"]["name"] == "rulebox-redis").unwrap();
+    assert_eq!(service["spec"]["selector"]["app.kubernetes.io/component"], component);
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::rendered::{
     KUBERNETES, Rendered, SETS, Set, all, chart, containers, entries, helm, list, of_kind, one, parse, pods, render,
-    selects, text, title, workloads,
+    selects, text, title, with, workloads,
 };
 
 /// Workloads whose pods start anew between two renderings.
@@ -30,11 +30,6 @@ fn refused(before: &[Value], after: &[Value]) -> Vec<String> {
         }
     }
     refused
-}
-
-fn with(set: &str, changes: &[&str]) -> Vec<Value> {
-    let mut command = Set::named(set).template(&chart(), KUBERNETES[0]);
-    parse(&run(command.args(changes.iter().flat_map(|change| ["--set-string", change]))))
 }
 
 /// The chart as a later version of itself, of a later version of Rulebox.
@@ -184,6 +179,7 @@ fn an_update_takes_nothing_away_that_holds_data() {
             "StatefulSet" => {
                 let retention = &object["spec"]["persistentVolumeClaimRetentionPolicy"];
                 assert_eq!(retention["whenDeleted"], "Retain", "{}", title(object));
+                assert_eq!(retention["whenScaled"], "Retain", "{}", title(object));
             }
             _ => continue,
         }

@@ -23,8 +23,8 @@ data:
     tcp-keepalive 60
     # There is one copy: no other that the first would wait for.
     repl-diskless-sync-delay 0
-    {{- if ne .component "redis" }}
-    # A second copy. It takes over by hand: README.md says how.
+    {{- if ne .component $of.primary }}
+    # A copy. It takes over by hand: README.md says how. This name leads to the primary.
     replicaof {{ include "rulebox.part" (dict "root" .root "component" "redis") }} 6379
     replica-read-only yes
     {{- end }}
