@@ -151,8 +151,8 @@ fn what_is_not_confined_is_found() {
                 "migrate: may run as root",
             ),
             broken("default", "Job rulebox-migrate", format!("{API}/runAsUser"), json!("10001"), "migrate: its user"),
-            broken("vault", "Job rulebox-first-tenant", format!("{API}/runAsGroup"), json!(1), "its group"),
-            broken("vault", "Job rulebox-first-tenant", format!("{API}/seccompProfile"), None, "its seccomp"),
+            broken("vault", "Job rulebox-first-tenant-1", format!("{API}/runAsGroup"), json!(1), "its group"),
+            broken("vault", "Job rulebox-first-tenant-1", format!("{API}/seccompProfile"), None, "its seccomp"),
             broken(
                 "default",
                 "Deployment rulebox-api",

@@ -89,6 +89,23 @@ pub(crate) fn with(set: &str, changes: &[&str]) -> Vec<Value> {
     parse(&tools::run(command.args(changes.iter().flat_map(|change| ["--set", change]))))
 }
 
+/// A set over a cluster that has these objects, by `KIND NAME`: what `lookup` would find, which `helm template` leaves empty.
+pub(crate) fn found_in(set: &str, cluster: &Value, arguments: &[&str]) -> Vec<Value> {
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("chart");
+    tools::run(Command::new("cp").arg("-r").arg(chart()).arg(&copy));
+    std::fs::write(copy.join("found.json"), cluster.to_string()).unwrap();
+    let file = copy.join("templates/_names.tpl");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (asks, finds) = (
+        "lookup .api .kind .root.Release.Namespace .name",
+        r#"index (.root.Files.Get "found.json" | fromJson) (printf "%s %s" .kind .name)"#,
+    );
+    assert!(text.contains(asks));
+    std::fs::write(&file, text.replace(asks, finds)).unwrap();
+    parse(&tools::run(Set::named(set).template(&copy, KUBERNETES[0]).args(arguments)))
+}
+
 /// The objects of a text in YAML.
 pub(crate) fn parse(text: &str) -> Vec<Value> {
     // As Kubernetes reads them: 0440 is octal.

@@ -87,3 +87,9 @@ metadata:
   {{- end }}
 automountServiceAccountToken: false
 {{- end -}}
+
+{{- /* What the cluster has of this name, as JSON: nothing where it cannot be asked (`helm template`), so what hangs on this
+       says what it does then. (dict "root" $ "api" "v1" "kind" "Secret" "name" name) */ -}}
+{{- define "rulebox.found" -}}
+{{- lookup .api .kind .root.Release.Namespace .name | default dict | toJson -}}
+{{- end -}}

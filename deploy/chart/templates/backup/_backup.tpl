@@ -108,7 +108,7 @@ spec:
        needs none. Where the cluster cannot be asked, it is made. */ -}}
 {{- define "rulebox.firstBackup" -}}
 {{- if not .Values.backup.volume.existingClaim -}}
-{{- $claim := lookup "v1" "PersistentVolumeClaim" .Release.Namespace (include "rulebox.part" (dict "root" . "component" "backup")) -}}
+{{- $claim := include "rulebox.found" (dict "root" . "api" "v1" "kind" "PersistentVolumeClaim" "name" (include "rulebox.part" (dict "root" . "component" "backup"))) | fromJson -}}
 {{- if ne (dig "status" "phase" "" $claim) "Bound" -}}true{{- end -}}
 {{- end -}}
 {{- end -}}
