@@ -52,7 +52,8 @@ fn schema() -> Value {
 fn known() -> BTreeSet<String> {
     let help = run(Command::new(rulebox_tests::binary()).args(["serve", "--help"]));
     let words = help.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
-    let names = words.filter_map(|word| word.strip_prefix("RULEBOX_"));
+    // Not `RULEBOX_DATABASE__…URL`, which stands for several.
+    let names = words.filter_map(|word| word.strip_prefix("RULEBOX_")).filter(|name| !name.ends_with('_'));
     names.map(|name| name.to_lowercase().replace("__", ".")).collect()
 }
 
