@@ -86,6 +86,7 @@ fn meant(objects: &[Value]) -> BTreeSet<String> {
         ("redis", "redis-replica", 6379, copies(objects, "redis")),
         ("pgbouncer", "postgresql", 5432, true),
         ("migrate", "postgresql", 5432, true),
+        ("migrate-install", "postgresql", 5432, true),
         ("backup", "postgresql", 5432, true),
         ("backup", "pgbouncer", 6432, true),
         ("first-tenant", "pgbouncer", 6432, true),

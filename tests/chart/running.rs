@@ -349,6 +349,11 @@ fn follows(copy: u16, value: &str) {
         assert!(began.elapsed().as_secs() < 30, "the copy has not got what was written");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
+    // And has it in its log: until that is written anew, a copy does not end.
+    while !ask(copy, &["info", "persistence"]).contains("aof_rewrite_in_progress:0") {
+        assert!(began.elapsed().as_secs() < 30, "the copy has not written down what it got");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     assert!(ask(copy, &["set", "a", "d"]).contains("READONLY"));
 }
 

@@ -189,6 +189,33 @@ fn an_update_takes_nothing_away_that_holds_data() {
     assert!(kept >= 15, "{kept}");
 }
 
+/// What a revision has of its own alone is in the way of a rollback to it, when a hook of the next one failed: Helm 3 finds
+/// it in the cluster, and not in the revision that it comes from.
+#[test]
+fn nothing_is_in_the_way_of_a_rollback() {
+    let hooked = |object: &Value| object["metadata"]["annotations"]["helm.sh/hook"].is_string();
+    let titles = |objects: &[Value]| objects.iter().filter(|it| !hooked(it)).map(title).collect::<Vec<_>>();
+    let mut seen = 0;
+    for set in &SETS[..6] {
+        let before = &one(set.name).objects;
+        let mut command = set.template(&chart(), KUBERNETES[0]);
+        let after = parse(&run(command.arg("--is-upgrade")));
+        let kept = titles(&after);
+        for object in before.iter().filter(|it| !hooked(it) && !kept.contains(&title(it))) {
+            let soon = object["spec"]["ttlSecondsAfterFinished"].as_u64().is_some_and(|seconds| seconds <= 1800);
+            assert!(object["kind"] == "Job" && soon, "{}: {} is in the way", set.name, title(object));
+            seen += 1;
+        }
+        // A hook takes the place of nothing that the release has.
+        let own = titles(before);
+        for hook in after.iter().filter(|it| hooked(it)) {
+            assert!(!own.contains(&title(hook)), "{}: {} is replaced by a hook", set.name, title(hook));
+        }
+    }
+    println!("{seen} Jobs are of one revision, and go soon");
+    assert_eq!(seen, 5);
+}
+
 #[test]
 fn settings_win_over_what_the_chart_sets() {
     let objects = with("staging", &["settings.redis.key_prefix=other"]);

@@ -31,3 +31,7 @@ helm.sh/hook-weight: {{ .weight | quote }}
 helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
 {{- end -}}
 {{- end -}}
+
+{{- /* Seconds that Jobs of a revision stay when they are done: long enough to read their logs, and gone before they are in
+       the way of a rollback to that revision, which would make them again. */ -}}
+{{- define "rulebox.installTtl" -}}1800{{- end -}}

@@ -10,6 +10,7 @@
 {{- end }}
 {{- if .Values.migration.enabled }}
 {{ include "rulebox.peer" (dict "root" . "component" "migrate") }}
+{{ include "rulebox.peer" (dict "root" . "component" "migrate-install") }}
 {{- end }}
 {{- if .Values.backup.enabled }}
 {{ include "rulebox.peer" (dict "root" . "component" "backup") }}
