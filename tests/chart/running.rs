@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rulebox_tests::servers::authority::Authority;
 use rulebox_tests::servers::postgres::{Postgres, other_user};
 use rulebox_tests::servers::{Guarded, free_port, wait_until};
-use rulebox_tests::tools::run;
+use rulebox_tests::tools::{run, tried};
 use rulebox_tests::{Executor, Server, binary};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -47,6 +47,7 @@ impl Place {
             ("/backups", "backups"),
             ("/var/cache/rulebox", "cache"),
             ("/etc/rulebox", "config"),
+            ("/var/lib/rulebox-postgresql", "store"),
         ] {
             fs::create_dir_all(place.at(name)).unwrap();
             place.instead.push((path.to_owned(), place.at(name).display().to_string()));
@@ -137,6 +138,54 @@ fn postgresql(place: &mut Place, objects: &[Value]) -> Postgres {
         .instead
         .push(("host=rulebox-postgresql port=5432".to_owned(), format!("host=127.0.0.1 port={}", server.port())));
     server
+}
+
+/// An executable script.
+fn script(path: &Path, text: &str) {
+    fs::write(path, format!("#!/bin/sh\nset -eu\n{text}\n")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_database_that_was_half_made_is_made_anew() {
+    let place = Place::new();
+    let staging = &one("staging").objects;
+    let server = container(staging, "postgresql");
+    place.lay_out(staging, "rulebox-postgresql", "postgresql");
+    fs::create_dir(place.at("bin")).unwrap();
+    // As the image's does: what has a version is a database, and is not looked into.
+    let image = "test -s \"$PGDATA/PG_VERSION\" && exit; mkdir \"$PGDATA\"; echo 18 >\"$PGDATA/PG_VERSION\"\n\
+                 echo \"$*\" >>\"$PGDATA/../made\"; sh \"$INIT\"";
+    script(&place.at("bin/docker-entrypoint.sh"), image);
+    let path = format!("{}:{}", place.at("bin").display(), std::env::var("PATH").unwrap());
+    let start = || {
+        let mut words = list(&server["command"]).iter().chain(list(&server["args"])).map(|it| place.here(text(it)));
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).envs(place.variables(staging, server)).env("PATH", &path);
+        let (output, said) = tried(command.env("INIT", place.at("postgresql/init.sh")));
+        let made = fs::read_to_string(place.at("store/made")).unwrap();
+        assert!(made.lines().all(|line| line.starts_with("postgres -c max_connections=")), "{made}");
+        (output.status.success(), said, made.lines().count())
+    };
+    for login in ["superuser", "owner", "service", "backup"] {
+        place.write(&format!("passwords/{login}-password"), PASSWORD);
+    }
+    place.write("passwords/platform-password", "");
+    script(&place.at("bin/psql"), "exit 0");
+    let (whole, said, made) = start();
+    assert!(!whole && said.contains("no platform-password") && made == 1, "{said}");
+    // Cut off in the middle.
+    place.write("passwords/platform-password", PASSWORD);
+    script(&place.at("bin/psql"), "kill -KILL $PPID");
+    let (whole, said, made) = start();
+    assert!(!whole && made == 2, "{said}");
+    script(&place.at("bin/psql"), "exit 0");
+    let (whole, said, made) = start();
+    assert!(whole && made == 3, "{said}");
+    // Whole, it stays.
+    place.write("store/data/rows", "kept");
+    let (whole, said, made) = start();
+    assert!(whole && made == 3 && place.at("store/data/rows").exists(), "{said}");
 }
 
 /// A pooler with the settings of a `ConfigMap`.

@@ -27,10 +27,25 @@ metadata:
   labels:
     {{- include "rulebox.labels" $part | nindent 4 }}
 data:
+  # A database whose making was cut off, or failed, has not all logins, and the image would take it for a whole one: it is
+  # made anew. `init.sh` says when it is whole.
+  start.sh: |
+    #!/bin/sh
+    set -eu
+    unfinished=$(dirname "$PGDATA")/unfinished
+    if [ -e "$unfinished" ]; then rm -rf "$PGDATA"; fi
+    if [ ! -s "$PGDATA/PG_VERSION" ]; then : >"$unfinished"; fi
+    exec docker-entrypoint.sh postgres "$@"
   # Runs once, over an empty volume.
   init.sh: |
     #!/bin/sh
     set -eu
+    for login in superuser owner service platform; do
+      if [ ! -s "/run/rulebox/postgresql/$login-password" ]; then
+        echo "the Secret has no $login-password, or an empty one" >&2
+        exit 1
+      fi
+    done
     secret() { cat "/run/rulebox/postgresql/$1"; }
     PGPASSWORD=$(secret superuser-password)
     export PGPASSWORD
@@ -41,6 +56,7 @@ data:
       psql --username=postgres --dbname="$RULEBOX_DATABASE_NAME" --quiet \
         --set=backup_password="$(secret backup-password)" --file=/opt/rulebox/postgresql/login.sql
     fi
+    rm -f "$(dirname "$PGDATA")/unfinished"
   # Copies of deploy/postgres/roles.sql and deploy/backup/login.sql.
   roles.sql: |
     {{- .Files.Get "files/roles.sql" | nindent 4 }}
