@@ -5,7 +5,7 @@ use rulebox_tests::tools::tried;
 use crate::rendered::{KUBERNETES, Set, chart};
 
 /// A set, what is changed in it (`--set`, with spaces between), and a part of what is said.
-pub(crate) const BAD: [(&str, &str, &str); 48] = [
+pub(crate) const BAD: [(&str, &str, &str); 61] = [
     ("default", "settings.database.connections=30", "Too many connections for PgBouncer"),
     ("default", "api.autoscaling.maxReplicas=200", "Too many connections for PgBouncer"),
     ("default", "pgbouncer.replicas=1", "Too many connections for PgBouncer"),
@@ -48,6 +48,18 @@ pub(crate) const BAD: [(&str, &str, &str); 48] = [
     ("options", "executors.tls.certManager.issuerRef.name=", "issuerRef.kind is not Issuer"),
     ("production", "backup.recipients={age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq}", "has no age"),
     ("default", "ingress.enabled=true", "ingress.tlsSecret is empty"),
+    ("default", "api.resources.requests.memory=3Gi", "api: more memory is requested"),
+    ("staging", "backup.resources.requests.memory=1Gi", "backup: more memory is requested"),
+    ("vault", "vault.resources.requests.memory=1Gi", "vault: more memory is requested"),
+    ("default", "executors.resources.limits.cpu=1000m", "executor: more CPU is requested"),
+    ("default", "limitRange.container.max.memory=1Gi", "above limitRange.container.max"),
+    ("staging", "redis.inCluster.maxMemory=1gb", "before it is full"),
+    ("small", "redis.inCluster.maxMemory=512mb", "before it is full"),
+    (
+        "default",
+        "pgbouncer.replicas=1 settings.database.connections=1 settings.database.platform_connections=1",
+        "there is room for 0",
+    ),
     // By values.schema.json.
     ("default", "image.tag=latest", "tag"),
     ("default", "settings.api.listen=x", "listen"),
@@ -57,6 +69,11 @@ pub(crate) const BAD: [(&str, &str, &str); 48] = [
     ("default", "api.podDisruptionBudget.maxUnavailable=0", "maxUnavailable"),
     ("default", "api.maxSurge=0", "maxSurge"),
     ("staging", "redis.inCluster.primary=redis-1", "primary"),
+    ("default", "api.podDisruptionBudget.maxUnavailable=100%", "maxUnavailable"),
+    ("default", "api.podLabels.app\\.kubernetes\\.io/component=x", "podLabels"),
+    ("default", "executors.podLabels.app\\.kubernetes\\.io/instance=x", "podLabels"),
+    ("staging", "postgresql.inCluster.parameters.max_connections=500", "parameters"),
+    ("production", "postgresql.cloudnativepg.parameters.listen_addresses=x", "parameters"),
     ("default", "pgbouncer.serverTls.mode=verify-full", "existingSecret"),
     ("default", "settings.database.connections=0", "connections"),
 ];

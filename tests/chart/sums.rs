@@ -159,7 +159,7 @@ pub(crate) fn connections(objects: &[Value], found: &mut Found) {
         let (poolers, more) = most(objects, pooler);
         let room = number(objects, "-pgbouncer", "max_client_conn").unwrap_or_default();
         // While a node is drained, the others have its clients.
-        let room = room * (poolers - 1).max(1);
+        let room = room * poolers.saturating_sub(1);
         found.of(pooler, clients <= room, &format!("{clients} connections want room, of {room}"));
         let asked = number(objects, "-pgbouncer", "default_pool_size").unwrap_or_default() * 2 * (poolers + more);
         found.of(pooler, asked > 0, "it asks for no connections");

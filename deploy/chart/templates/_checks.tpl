@@ -5,6 +5,7 @@
 {{- include "rulebox.checkConnections" . -}}
 {{- include "rulebox.checkExecutors" . -}}
 {{- include "rulebox.checkMemory" . -}}
+{{- include "rulebox.checkResources" . -}}
 {{- include "rulebox.checkPeers" . -}}
 {{- include "rulebox.checkQuota" . -}}
 {{- include "rulebox.checkScaling" . -}}
@@ -97,6 +98,37 @@
 {{- $limit := include "rulebox.mebi" .Values.executors.resources.limits.memory | int64 -}}
 {{- if gt $needed $limit -}}
 {{ printf "\n- Too little memory for executors: their settings let a pod take %d MiB (256 for itself; executors.settings.evaluation.loaded_bytes, and 300 for each of compile.workers), and their limit is %d MiB. Raise executors.resources.limits.memory, or lower these settings." $needed $limit }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* What the API server refuses of a pod, when its Deployment has been taken. */ -}}
+{{- define "rulebox.checkResources" -}}
+{{- $v := .Values -}}
+{{- $all := (include "rulebox.workloads" . | fromJson).all -}}
+{{- if $v.vault.enabled }}{{ $all = append $all (dict "name" "vault" "resources" $v.vault.resources) }}{{ end -}}
+{{- $largest := ternary (dig "max" "memory" "" $v.limitRange.container) "" $v.limitRange.enabled -}}
+{{- range $all -}}
+{{- $limit := include "rulebox.mebi" .resources.limits.memory | int64 -}}
+{{- if gt (include "rulebox.mebi" .resources.requests.memory | int64) $limit -}}
+{{ printf "\n- %s: more memory is requested (%s) than the limit (%s). Raise its resources.limits.memory, or request less." .name .resources.requests.memory .resources.limits.memory }}
+{{- end -}}
+{{- if .resources.limits.cpu -}}
+{{- if gt (include "rulebox.milli" .resources.requests.cpu | int64) (include "rulebox.milli" .resources.limits.cpu | int64) -}}
+{{ printf "\n- %s: more CPU is requested (%s) than the limit (%s). Take the limit away, or request less." .name .resources.requests.cpu .resources.limits.cpu }}
+{{- end -}}
+{{- end -}}
+{{- if $largest -}}
+{{- if gt $limit (include "rulebox.mebi" $largest | int64) -}}
+{{ printf "\n- %s: a limit of memory (%s) above limitRange.container.max (%s): its pods would not be made. Raise that, or lower this." .name .resources.limits.memory $largest }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $redis := $v.redis.inCluster -}}
+{{- if $redis.enabled -}}
+{{- $most := ternary (mul 1024 (trimSuffix "gb" $redis.maxMemory | int64)) (trimSuffix "mb" $redis.maxMemory | int64) (hasSuffix "gb" $redis.maxMemory) -}}
+{{- if ge (int64 $most) (include "rulebox.mebi" $redis.resources.limits.memory | int64) -}}
+{{ printf "\n- redis.inCluster.maxMemory is %s, and its limit of memory %s: it would be killed before it is full. Raise redis.inCluster.resources.limits.memory, or lower maxMemory." $redis.maxMemory $redis.resources.limits.memory }}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -43,7 +43,7 @@
 {{- /* Clients that the poolers take while one of them is away. */ -}}
 {{- define "rulebox.poolerRoom" -}}
 {{- $replicas := int64 .Values.pgbouncer.replicas -}}
-{{- mul (int64 .Values.pgbouncer.maxClientConnections) (max 1 (sub $replicas 1)) -}}
+{{- mul (int64 .Values.pgbouncer.maxClientConnections) (sub $replicas 1) -}}
 {{- end -}}
 
 {{- /* Connections that the server may be asked for: two logins in each pooler, one more pooler in an update. */ -}}
