@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::Command;
 
 use rulebox_tests::tools::run;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::rendered::{
-    KUBERNETES, Rendered, SETS, Set, all, chart, containers, entries, helm, list, of_kind, one, parse, pods, render,
-    selects, text, title, with, workloads,
+    KUBERNETES, Rendered, SETS, Set, all, chart, containers, entries, found_in, helm, list, of_kind, one, parse, pods,
+    render, selects, text, title, with, workloads,
 };
 
 /// Workloads whose pods start anew between two renderings.
@@ -108,6 +108,21 @@ fn changes_start_those_anew_that_they_are_about() {
         }
     }
     assert_eq!(refused(before, &changed).len(), 2 * of_kind(before, "StatefulSet").count());
+}
+
+/// A Secret counts by what is in it, and not by its version, which an operator changes for nothing.
+#[test]
+fn a_secret_that_is_the_same_starts_nothing_anew() {
+    let over = |uid: &str, version: &str, data: &str| {
+        let secret = json!({"metadata": {"uid": uid, "resourceVersion": version}, "data": {"auth.conf": data}});
+        found_in("staging", &json!({"Secret rulebox-redis": secret}), &[])
+    };
+    let before = over("a", "1", "x");
+    let redis = ["StatefulSet rulebox-redis", "StatefulSet rulebox-redis-replica"];
+    assert_eq!(rolled(&before, &over("a", "2", "x")), Vec::<String>::new());
+    for after in [over("a", "1", "y"), over("b", "1", "x"), one("staging").objects.clone()] {
+        assert_eq!(rolled(&before, &after), redis);
+    }
 }
 
 #[test]

@@ -175,9 +175,10 @@ vault.hashicorp.com/agent-inject-template-{{ . }}: {{ printf "{{- with secret %q
 {{- define "rulebox.secretChecksum" -}}
 {{- $seen := list .root.Values.secrets.revision -}}
 {{- range .names -}}
-{{- $found := lookup "v1" "Secret" $.root.Release.Namespace . -}}
+{{- $found := include "rulebox.found" (dict "root" $.root "api" "v1" "kind" "Secret" "name" .) | fromJson -}}
 {{- if $found -}}
-{{- $seen = append $seen (printf "%s %s %s" . $found.metadata.uid $found.metadata.resourceVersion) -}}
+{{- /* Of what is in it: an operator that writes a Secret again, or labels it, changes its version. */ -}}
+{{- $seen = append $seen (printf "%s %s %s" . $found.metadata.uid (toJson (default dict $found.data)) | sha256sum) -}}
 {{- end -}}
 {{- end -}}
 {{- join "\n" $seen | sha256sum -}}
