@@ -47,7 +47,7 @@ const CHOICES: [(&str, &str); 18] = [
     ("staging", "backup.volume.existingClaim=mine backup.enabled=false"),
     ("staging", "firstTenant.name=a pgbouncer.enabled=false postgresql.maxConnections=200"),
     ("staging", "clusterDomain=example.internal listenAddress=[::] api.runtimeClassName=gvisor"),
-    ("small", "codeCache.enabled=false backup.enabled=true"),
+    ("small", "codeCache.enabled=false backup.enabled=true backup.unencrypted=true"),
     ("production", "priorityClasses.create=false postgresql.cloudnativepg.objectStore.enabled=false"),
     ("production", "vault.enabled=true networkPolicy.vault.to[0].ipBlock.cidr=10.0.0.1/32"),
     ("production", "api.autoscaling.enabled=false api.replicas=30 executors.autoscaling.enabled=false"),

@@ -5,7 +5,7 @@ use rulebox_tests::tools::tried;
 use crate::rendered::{KUBERNETES, Set, chart};
 
 /// A set, what is changed in it (`--set`, with spaces between), and a part of what is said.
-pub(crate) const BAD: [(&str, &str, &str); 61] = [
+pub(crate) const BAD: [(&str, &str, &str); 63] = [
     ("default", "settings.database.connections=30", "Too many connections for PgBouncer"),
     ("default", "api.autoscaling.maxReplicas=200", "Too many connections for PgBouncer"),
     ("default", "pgbouncer.replicas=1", "Too many connections for PgBouncer"),
@@ -46,7 +46,9 @@ pub(crate) const BAD: [(&str, &str, &str); 61] = [
     ("options", "externalSecrets.keys.api=", "externalSecrets.keys.api is empty"),
     ("options", "httpRoute.parentRefs=null", "httpRoute.parentRefs is empty"),
     ("options", "executors.tls.certManager.issuerRef.name=", "issuerRef.kind is not Issuer"),
-    ("production", "backup.recipients={age1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq}", "has no age"),
+    ("production", "backup.image.repository=postgres", "has no age"),
+    ("production", "backup.recipients=null", "backup.recipients is empty"),
+    ("staging", "backup.unencrypted=false", "backup.recipients is empty"),
     ("default", "ingress.enabled=true", "ingress.tlsSecret is empty"),
     ("default", "api.resources.requests.memory=3Gi", "api: more memory is requested"),
     ("staging", "backup.resources.requests.memory=1Gi", "backup: more memory is requested"),

@@ -26,6 +26,9 @@
 {{- if and (gt $pods 1) (not $v.redis.enabled) -}}
 {{ printf "\n- redis.enabled is false and there may be %d pods of the API. Without Redis each has sessions and limits of its own: a session is lost on the next pod, and a tenant has its limits %d times. Set redis.enabled, or api.autoscaling.enabled=false and api.replicas=1." $pods $pods }}
 {{- end -}}
+{{- if and $v.backup.enabled (not $v.backup.recipients) (not $v.backup.unencrypted) -}}
+{{ "\n- backup.recipients is empty: backups would be as readable as the database. Name public keys of age (and backup.image with age: rulebox-backup), or say backup.unencrypted=true." }}
+{{- end -}}
 {{- if and $v.backup.enabled $v.backup.recipients (eq $v.backup.image.repository "postgres") -}}
 {{ "\n- backup.recipients is set, and the image postgres has no age to encrypt for them: set backup.image to rulebox-backup (deploy/image/README.md), or to another that has it." }}
 {{- end -}}
