@@ -141,7 +141,13 @@ fn missing_labels_are_found() {
             broken("default", "Service rulebox-api", "", twice, "there are two"),
             broken("default", "Service rulebox-api", "/metadata/name", json!("x".repeat(64)), "too long"),
             broken("default", "Service rulebox-api", "/metadata/namespace", None, "its namespace"),
-            broken("production", "PriorityClass rulebox-api", "/metadata/namespace", json!("rulebox"), "its namespace"),
+            broken(
+                "production",
+                "PriorityClass rulebox-rulebox-api",
+                "/metadata/namespace",
+                json!("rulebox"),
+                "its namespace",
+            ),
             broken(
                 "default",
                 "ResourceQuota rulebox",

@@ -153,7 +153,18 @@ fn two_releases_in_a_namespace_do_not_meet() {
         assert!(first.objects.iter().all(|other| title(other) != title(object)), "two of {}", title(object));
         checks += 1;
     }
-    println!("two releases: {checks} checks");
+    // Nor in two namespaces, with one name.
+    let mut command = helm();
+    command.args(["template", "rulebox"]).arg(chart()).args(["--namespace", "second"]);
+    let third = parse(&run(command.args(Set::named("production").flags())));
+    let mut classes = 0;
+    for object in third.iter().filter(|object| object["metadata"]["namespace"].is_null()) {
+        let alone = one("production").objects.iter().all(|other| title(other) != title(object));
+        assert!(alone, "two of {}", title(object));
+        classes += 1;
+    }
+    assert_eq!(classes, 5);
+    println!("two releases: {checks} checks, {classes} objects of the cluster");
 }
 
 #[test]

@@ -66,8 +66,13 @@ tolerations:
 {{- if .workload.priorityClassName -}}
 {{- .workload.priorityClassName -}}
 {{- else if and .root.Values.priorityClasses.create (hasKey .root.Values.priorityClasses.values .component) -}}
-{{- include "rulebox.part" . -}}
+{{- include "rulebox.className" . -}}
 {{- end -}}
+{{- end -}}
+
+{{- /* Of the whole cluster, where another namespace may have a release of the same name. */ -}}
+{{- define "rulebox.className" -}}
+{{- printf "%s-%s" .root.Release.Namespace (include "rulebox.part" .) -}}
 {{- end -}}
 
 {{- /* Apart from each other: over zones and nodes, and not two on one node if there is another. With "deployment" true,
