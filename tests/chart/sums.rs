@@ -104,6 +104,8 @@ pub(crate) fn quota(objects: &[Value], found: &mut Found) {
         ];
         for ((name, has), wants) in has.into_iter().zip(sum) {
             found.of(object, has >= Some(wants), &format!("{wants} of {name} are wanted, and there are {has:?}"));
+            // Pods that end count until they have.
+            found.of(object, has >= Some(wants + wants / 2), &format!("{name} leave no room for pods that end"));
             // One that is never reached bounds nothing.
             found.of(
                 object,
@@ -281,6 +283,7 @@ fn the_namespace_has_room_for_all_pods() {
         quota,
         &[
             broken("default", QUOTA, "", None, "0 quotas"),
+            broken("default", QUOTA, format!("{HARD}/pods"), json!("300"), "no room for pods that end"),
             broken("default", QUOTA, format!("{HARD}/pods"), json!("100"), "of pods are wanted"),
             broken("small", QUOTA, format!("{HARD}/requests.cpu"), json!("1900m"), "of requests.cpu are wanted"),
             broken("small", QUOTA, format!("{HARD}/requests.memory"), json!("1Gi"), "of requests.memory are wanted"),
@@ -288,12 +291,12 @@ fn the_namespace_has_room_for_all_pods() {
             broken("production", QUOTA, format!("{HARD}/limits.memory"), None, "of limits.memory are wanted"),
             broken("production", QUOTA, format!("{HARD}/services.nodeports"), None, "go around"),
             broken("production", "Cluster rulebox-postgresql", "/spec/instances", json!(99), "are wanted"),
-            broken("default", "HorizontalPodAutoscaler rulebox-api", "/spec/maxReplicas", json!(200), "are wanted"),
+            broken("default", "HorizontalPodAutoscaler rulebox-api", "/spec/maxReplicas", json!(400), "are wanted"),
             broken(
                 "default",
                 "Deployment rulebox-api",
                 "/spec/strategy/rollingUpdate/maxSurge",
-                json!("100%"),
+                json!("400%"),
                 "are wanted",
             ),
         ],
