@@ -138,8 +138,10 @@ fn a_tenant_whose_receivers_hang_holds_up_no_other() {
         let sent = well.wait("another tenant's event", |sent| sent.header("webhook-id") == id);
         took.push(sent.at.saturating_duration_since(began));
     }
-    let waiting = metric(&server, "rulebox_outbox_backlog");
+    // It is looked at from time to time.
+    let backlog = || metric(&server, "rulebox_outbox_backlog");
+    until("none of them was taken", || backlog() >= HOOKS * EACH);
+    let waiting = backlog();
     println!("beside {waiting} deliveries to {HOOKS} receivers that hang, another tenant's took {took:.2?}");
-    assert!(waiting >= HOOKS * EACH, "none of them was taken");
     assert!(took.iter().all(|took| *took < Duration::from_secs(30)), "it waited for the other: {took:.2?}");
 }
