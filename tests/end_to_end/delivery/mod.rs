@@ -45,12 +45,17 @@ pub fn test_event(server: &Server, key: &str, hook: &str) -> String {
 /// The delivery, as soon as it is as wanted.
 #[track_caller]
 pub fn delivery(server: &Server, key: &str, hook: &str, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    any_delivery(server, key, hook, |one| one["id"] == id && wanted(one))
+}
+
+/// The first delivery of a webhook that is as wanted.
+#[track_caller]
+fn any_delivery(server: &Server, key: &str, hook: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let began = Instant::now();
     loop {
         let list = body(server.get(key, &format!("/v1/webhooks/{hook}/deliveries")), 200);
-        let found = list["deliveries"].as_array().unwrap().iter().find(|one| one["id"] == id).cloned();
-        if let Some(found) = found.filter(|one| wanted(one)) {
-            return found;
+        if let Some(found) = list["deliveries"].as_array().unwrap().iter().find(|one| wanted(one)) {
+            return found.clone();
         }
         assert!(began.elapsed() < PATIENCE, "{list:#}");
         std::thread::sleep(Duration::from_millis(20));
