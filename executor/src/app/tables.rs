@@ -7,31 +7,31 @@ use super::opened::sqlite_options;
 use crate::config::Config;
 use crate::config::database::Database;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{PlatformStore, Step, postgres};
+use crate::store::{PlatformStore, Standing, postgres};
 
-/// What the tables lack of this version's form. Changes nothing.
+/// How the tables stand to this version. Changes nothing.
 ///
 /// # Errors
-/// If the store does not answer, or is of a later version.
-pub async fn missing(config: &Config) -> Result<Vec<Step>, StartError> {
+/// If the store does not answer, or is of a later version that this one does not go with.
+pub async fn standing(config: &Config) -> Result<Standing, StartError> {
     Ok(match &config.database.url {
         Some(_) => postgres::migrations(login(config)?, Database::START).await?,
-        None => SqliteStore::missing(&config.data_dir).await?,
+        None => SqliteStore::standing(&config.data_dir).await?,
     })
 }
 
-/// Brings the tables to this version's form, and says by which steps.
+/// Takes the steps that the tables lack, and says how they stood before.
 ///
 /// # Errors
-/// If the store does not answer, is of a later version, or a step fails.
-pub async fn migrate(config: &Config) -> Result<Vec<Step>, StartError> {
+/// If the store does not answer, is of a later version that this one does not go with, or a step fails.
+pub async fn migrate(config: &Config) -> Result<Standing, StartError> {
     if config.database.url.is_some() {
         return Ok(postgres::migrate(login(config)?, Database::START).await?);
     }
-    let steps = SqliteStore::missing(&config.data_dir).await?;
-    // Opening it does.
+    let standing = SqliteStore::standing(&config.data_dir).await?;
+    // Opening it takes them.
     SqliteStore::open(&sqlite_options(config)).await?.close().await;
-    Ok(steps)
+    Ok(standing)
 }
 
 fn login(config: &Config) -> Result<&SecretString, StartError> {

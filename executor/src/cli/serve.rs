@@ -240,7 +240,7 @@ async fn serve(config: Config, migrate: bool) -> Result<(), Failure> {
         None => config.data_dir.display().to_string(),
     };
     if migrate {
-        for step in tables::migrate(&config).await? {
+        for step in tables::migrate(&config).await?.missing {
             tracing::info!(%step, "migrated");
         }
     }

@@ -123,6 +123,17 @@ pub enum Unavailable {
     /// A row cannot be read: another program, or a later version, wrote it.
     #[error("the store has a row that cannot be read: {0}")]
     Row(String),
+    /// A later version has taken away what this one needs.
+    #[error(
+        "the tables were changed since this process started: they work with versions that know migration {oldest:04}, and \
+         it knows none after {latest:04}"
+    )]
+    Outgrown {
+        /// What a program must know.
+        oldest: i64,
+        /// What this one does.
+        latest: i64,
+    },
     /// A fault of ours ended what was asked of it.
     #[error("what was asked of the store ended by a fault of the service: {0}")]
     Panicked(String),
@@ -143,6 +154,7 @@ impl Unavailable {
             Self::Away(_) => "away",
             Self::Slow(_) => "slow",
             Self::Row(_) => "row",
+            Self::Outgrown { .. } => "outgrown",
             Self::Panicked(_) => "panicked",
             Self::Other(_) => "other",
         }

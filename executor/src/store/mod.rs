@@ -27,7 +27,7 @@ mod webhooks;
 use std::sync::Arc;
 
 pub use error::{StoreError, Unavailable};
-pub use migrations::{Misfit, Step};
+pub use migrations::{Misfit, Standing, Step};
 pub use outbox::{OutboxStore, Taking};
 pub use platform::{Old, OpenConnections, PlatformStore, Removed};
 pub use review::{Occurrences, Recorded, ReviewStore};

@@ -25,11 +25,15 @@ fn a_start_before_the_migrations_is_refused_and_one_that_may_make_them_is_not() 
     let database = server.database();
     let said = start(&database, &[]).unwrap_err();
     assert!(said.contains("rulebox migrate") && said.contains("--migrate"), "{said}");
-    assert!(migrate(&database, &["--dry-run"]).contains("0006 review\n6 to do"));
+    let count = std::fs::read_dir(rulebox_tests::root().join("migrations/postgres")).unwrap().count();
+    assert!(migrate(&database, &["--dry-run"]).ends_with(&format!("\n{count} to do\n")));
     assert!(start(&database, &[]).is_err(), "to be told changes nothing");
     start(&database, &["--migrate"]).unwrap();
     assert!(migrate(&database, &[]).contains("the tables are this version's"));
 
+    // Of a later version that does not say with which programs its tables work.
+    let by_hand = "set session_replication_role = replica; delete from compatibility";
+    server.psql(&database.name, by_hand);
     server.psql(&database.name, "insert into _sqlx_migrations values (9999, 'later', now(), true, '', 0)");
     for arguments in [&[][..], &["--migrate"]] {
         let said = start(&database, arguments).unwrap_err();
@@ -56,7 +60,7 @@ fn replicas_that_start_while_migrations_run_serve_when_they_are_done() {
         println!("a replica that may not migrate was refused {refused} times, and then served");
         let replicas: Vec<_> = starting.into_iter().map(|one| one.join().unwrap().unwrap()).collect();
         let migrated: Vec<_> = migrating.into_iter().map(|one| one.join().unwrap()).collect();
-        assert!(migrated.iter().filter(|said| said.contains("4 done")).count() <= 1, "{migrated:?}");
+        assert!(migrated.iter().filter(|said| said.contains(" done")).count() <= 1, "{migrated:?}");
         let keys: Vec<_> = replicas.iter().chain([&last]).filter_map(|server| server.key.clone()).collect();
         assert_eq!(keys.len(), 1, "one of them made the first tenant");
         for server in replicas.iter().chain([&last]) {

@@ -81,7 +81,9 @@ impl From<Unavailable> for Problem {
                 ("the store cannot read what it holds, until its operator restores it", None)
             }
             Unavailable::Away(_) => ("the store does not answer now; try again", Some(1)),
-            Unavailable::Other(_) | Unavailable::Panicked(_) => ("the store cannot be used now", Some(5)),
+            Unavailable::Other(_) | Unavailable::Panicked(_) | Unavailable::Outgrown { .. } => {
+                ("the store cannot be used now", Some(5))
+            }
         };
         Self { retry_after, ..Self::new(Code::UNAVAILABLE, detail) }
     }

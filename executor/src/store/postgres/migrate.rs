@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::open::{BadUrl, PAUSE, connect_options, may_come};
 use crate::store::Unavailable;
-use crate::store::migrations::{Misfit, Step, missing};
+use crate::store::migrations::{Misfit, OLDEST_PROGRAM, Standing, TAKEN, Taken, says_with_what, standing};
 
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!("../migrations/postgres");
 
@@ -47,46 +47,58 @@ impl From<sqlx::Error> for MigrationError {
     }
 }
 
-/// The steps that the database lacks. Changes nothing.
+/// How the tables stand to this program. Changes nothing.
 ///
 /// # Errors
-/// If the database does not answer within `patience`, or its tables are of a later version.
-pub async fn migrations(url: &SecretString, patience: Duration) -> Result<Vec<Step>, MigrationError> {
+/// If the database does not answer within `patience`, or its tables are of a later version that this one does not go with.
+pub async fn migrations(url: &SecretString, patience: Duration) -> Result<Standing, MigrationError> {
     let mut db = connect(url, patience).await?;
-    let steps = steps(&mut db).await?;
+    let standing = look(&MIGRATOR, &mut db).await?;
     db.close().await?;
-    Ok(steps)
+    Ok(standing)
 }
 
-/// Takes the steps that the database lacks, and says which. If another process does so at this time, waits for it.
+/// Takes the steps that the database lacks, and says how it stood before. If another process does so at this time, waits
+/// for it. Over tables of a later version that work with this one, does nothing.
 ///
 /// # Errors
-/// If the database does not answer within `patience`, its tables are of a later version, or a step fails.
-pub async fn migrate(url: &SecretString, patience: Duration) -> Result<Vec<Step>, MigrationError> {
+/// If the database does not answer within `patience`, its tables are of a later version that this one does not go with,
+/// or a step fails.
+pub async fn migrate(url: &SecretString, patience: Duration) -> Result<Standing, MigrationError> {
+    migrate_by(&MIGRATOR, url, patience).await
+}
+
+/// The same, by the steps of any version.
+pub(super) async fn migrate_by(
+    migrator: &Migrator,
+    url: &SecretString,
+    patience: Duration,
+) -> Result<Standing, MigrationError> {
     let mut db = connect(url, patience).await?;
     let free: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(LOCK).fetch_one(&mut db).await?;
     if !free {
         tracing::info!("another process migrates the database: waiting for it");
         sqlx::query("select pg_advisory_lock($1)").bind(LOCK).execute(&mut db).await?;
     }
-    let steps = steps(&mut db).await?;
-    sqlx::query(TABLE_PATIENCE).execute(&mut db).await?;
-    // `run` takes whatever a connection can be had of, and then its future cannot be sent to another thread.
-    MIGRATOR.run_direct(None, &mut db, false).await.map_err(MigrationError::Step)?;
+    let standing = look(migrator, &mut db).await?;
+    // Where there are steps of a later version, none is missing; and the library refuses those that it does not know.
+    if !standing.missing.is_empty() {
+        sqlx::query(TABLE_PATIENCE).execute(&mut db).await?;
+        // `run` takes whatever a connection can be had of, and then its future cannot be sent to another thread.
+        migrator.run_direct(None, &mut db, false).await.map_err(MigrationError::Step)?;
+    }
     // The lock goes with the connection.
     db.close().await?;
-    Ok(steps)
+    Ok(standing)
 }
 
-async fn steps(db: &mut PgConnection) -> Result<Vec<Step>, MigrationError> {
+async fn look(migrator: &Migrator, db: &mut PgConnection) -> Result<Standing, MigrationError> {
     let there: bool =
         sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null").fetch_one(&mut *db).await?;
-    let done: Vec<(i64, Vec<u8>)> = if there {
-        sqlx::query_as("select version, checksum from _sqlx_migrations order by version").fetch_all(db).await?
-    } else {
-        Vec::new()
-    };
-    Ok(missing(&MIGRATOR, &done)?)
+    let taken: Vec<Taken> = if there { sqlx::query_as(TAKEN).fetch_all(&mut *db).await? } else { Vec::new() };
+    let says = says_with_what(&taken);
+    let oldest: Vec<i64> = if says { sqlx::query_scalar(OLDEST_PROGRAM).fetch_all(db).await? } else { Vec::new() };
+    Ok(standing(migrator, &taken, &oldest)?)
 }
 
 /// Connects, to a database that may be just starting.

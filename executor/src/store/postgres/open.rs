@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::PostgresStore;
 use super::migrate::MIGRATOR;
 use super::transaction::{Connections, Kind, Times, Transaction};
-use crate::store::migrations::{Misfit, Step, missing};
+use crate::store::migrations::{Misfit, OLDEST_PROGRAM, Standing, Step, TAKEN, Taken, said, says_with_what, standing};
 use crate::store::{StoreError, Unavailable};
 
 /// Between two tries to reach a database that is starting.
@@ -131,9 +131,14 @@ impl PostgresStore {
                 Login::Application => &store.application,
                 Login::Platform => &store.platform,
             };
-            if let Err(error) = when_there(connections, login, times, deadline).await {
-                store.close_now().await;
-                return Err(error);
+            match when_there(connections, login, times, deadline).await {
+                // Once: the tables are the same by either login.
+                Ok(standing) if login == Login::Application => said(&standing),
+                Ok(_) => {}
+                Err(error) => {
+                    store.close_now().await;
+                    return Err(error);
+                }
             }
         }
         Ok(store)
@@ -141,14 +146,14 @@ impl PostgresStore {
 }
 
 /// Looks at the tables and the login, as soon as the database answers.
-async fn when_there(of: &Connections, login: Login, times: Times, deadline: Instant) -> Result<(), OpenError> {
+async fn when_there(of: &Connections, login: Login, times: Times, deadline: Instant) -> Result<Standing, OpenError> {
     let mut said = false;
     loop {
         let source = match look(of, login, times).await {
             Err(Look::Store(StoreError::Unavailable(source))) => source,
             Err(Look::Store(other)) => Unavailable::Row(other.to_string()),
             Err(Look::Open(error)) => return Err(error),
-            Ok(()) => return Ok(()),
+            Ok(standing) => return Ok(standing),
         };
         if !may_come(&source) || Instant::now() >= deadline {
             return Err(OpenError::Connection { setting: login.setting(), source });
@@ -186,22 +191,23 @@ impl From<StoreError> for Look {
 /// `rulebox_lookup` may.
 type Rights = (bool, bool, bool, bool, bool);
 
-async fn look(of: &Connections, login: Login, times: Times) -> Result<(), Look> {
+async fn look(of: &Connections, login: Login, times: Times) -> Result<Standing, Look> {
     let mut tx = Transaction::begin(of, Kind::Read, None, times).await?;
     let limit = tx.limit();
-    let done =
-        sqlx::query_as::<Postgres, (i64, Vec<u8>)>("select version, checksum from _sqlx_migrations order by version")
-            .persistent(false)
-            .fetch_all(tx.db());
-    let done = limit.hold(done).await;
-    let done = match done {
-        Ok(done) => done,
+    let taken = sqlx::query_as::<Postgres, Taken>(TAKEN).persistent(false).fetch_all(tx.db());
+    let taken = match limit.hold(taken).await {
+        Ok(taken) => taken,
         Err(error) if not_seen(&error) => return Err(Look::Open(OpenError::NoTables(login.setting()))),
         Err(error) => return Err(error.into()),
     };
-    let missing = missing(&MIGRATOR, &done).map_err(|misfit| Look::Open(misfit.into()))?;
-    if let Some(first) = missing.first() {
-        return Err(Look::Open(OpenError::Pending { count: missing.len(), first: first.clone() }));
+    let oldest = if says_with_what(&taken) {
+        limit.hold(sqlx::query_scalar::<Postgres, i64>(OLDEST_PROGRAM).persistent(false).fetch_all(tx.db())).await?
+    } else {
+        Vec::new()
+    };
+    let standing = standing(&MIGRATOR, &taken, &oldest).map_err(|misfit| Look::Open(misfit.into()))?;
+    if let Some(first) = standing.missing.first() {
+        return Err(Look::Open(OpenError::Pending { count: standing.missing.len(), first: first.clone() }));
     }
     let row = sqlx::query_as::<Postgres, Rights>(
         "select rolsuper or rolbypassrls,
@@ -217,7 +223,7 @@ async fn look(of: &Connections, login: Login, times: Times) -> Result<(), Look> 
     let row = limit.hold(row).await;
     let row = tx.end(row).await?;
     match fault(row, login) {
-        None => Ok(()),
+        None => Ok(standing),
         Some(fault) => Err(Look::Open(OpenError::Login { setting: login.setting(), fault })),
     }
 }

@@ -11,7 +11,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::SqliteStore;
-use super::migrate::MIGRATOR;
+use super::migrate::{MIGRATOR, look};
+use crate::store::migrations::said;
 use crate::store::{Misfit, StoreError, Unavailable};
 
 /// How to open the store.
@@ -81,6 +82,7 @@ const fn advice(unavailable: &Unavailable) -> &'static str {
         Unavailable::Row(_)
         | Unavailable::Away(_)
         | Unavailable::Slow(_)
+        | Unavailable::Outgrown { .. }
         | Unavailable::Panicked(_)
         | Unavailable::Other(_) => "see the cause in the log",
     }
@@ -114,10 +116,17 @@ impl SqliteStore {
             .connect_with(connect)
             .await
             .map_err(|e| store(e.into()))?;
-        MIGRATOR.run(&pool).await.map_err(|error| match error {
-            MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => store(e.into()),
-            source => OpenError::Migration { path: path.clone(), source },
-        })?;
+        let standing =
+            look(&mut *pool.acquire().await.map_err(|e| store(e.into()))?).await.map_err(|e| store(e.into()))?;
+        let standing = standing.map_err(|source| OpenError::Misfit { path: path.clone(), source })?;
+        said(&standing);
+        // Where there are steps of a later version, none is missing; and the library refuses those that it does not know.
+        if standing.later.is_empty() {
+            MIGRATOR.run(&pool).await.map_err(|error| match error {
+                MigrateError::Execute(e) | MigrateError::ExecuteMigration(e, _) => store(e.into()),
+                source => OpenError::Migration { path: path.clone(), source },
+            })?;
+        }
         let opened = Self {
             pool,
             writer: Arc::default(),

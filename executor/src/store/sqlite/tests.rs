@@ -1,5 +1,6 @@
 //! The contract, and what is this store's own: its file, and what may be wrong with it.
 
+mod migrations;
 mod usage;
 
 use std::path::Path;
@@ -243,17 +244,6 @@ async fn a_full_disk_is_an_error_and_nothing_is_half_written() {
     assert!(!room.exists());
     sqlx::query("pragma max_page_count = 1000000").execute(&store.pool).await.unwrap();
     store.create_rule(tenant, &name("large"), &large, &contract::MOST, &contract::change()).await.unwrap();
-}
-
-#[tokio::test]
-async fn tables_of_a_later_version_are_refused() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(directory.path()).await;
-    sqlx::query("update _sqlx_migrations set checksum = x'00'").execute(&store.pool).await.unwrap();
-    store.close().await;
-    drop(store);
-    let error = refused(directory.path()).await;
-    assert!(matches!(error, OpenError::Migration { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The contract, directly and through `PgBouncer`; and what is this store's own.
 
 mod faults;
+mod migrations;
 mod opening;
 mod pooler;
 mod rights;

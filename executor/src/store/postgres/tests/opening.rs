@@ -1,8 +1,8 @@
-//! Opening: databases and logins that are not what they should be, and migrations.
+//! Opening: databases and logins that are not what they should be.
 
 use super::*;
 
-async fn refusal(options: &OpenOptions) -> OpenError {
+pub(super) async fn refusal(options: &OpenOptions) -> OpenError {
     let error = PostgresStore::open(options).await.unwrap_err();
     let mut said = format!("{error} {error:?}");
     let mut source = std::error::Error::source(&error);
@@ -13,32 +13,6 @@ async fn refusal(options: &OpenOptions) -> OpenError {
     // Of the servers of tests.
     assert!(!said.contains("pa ss/w@rd") && !said.contains("pa%20ss"), "{said}");
     error
-}
-
-#[tokio::test]
-async fn a_database_without_tables_or_with_others_is_refused() {
-    let server = Postgres::start();
-    let database = server.database();
-    let url = SecretString::from(database.migrate_url());
-    assert!(matches!(refusal(&options(&database)).await, OpenError::NoTables("RULEBOX_DATABASE__URL")));
-    assert_eq!(migrations(&url, PATIENCE).await.unwrap().len(), 6, "to be told changes nothing");
-    assert_eq!(migrate(&url, PATIENCE).await.unwrap().len(), 6);
-    assert_eq!(migrate(&url, PATIENCE).await.unwrap(), []);
-    open(&database).await.close().await;
-
-    let psql = |sql| server.psql(&database.name, sql);
-    psql("delete from _sqlx_migrations where version = 6");
-    let error = refusal(&options(&database)).await;
-    assert!(matches!(error, OpenError::Pending { count: 1, .. }), "{error}");
-    assert!(error.to_string().contains("0006 review") && error.to_string().contains("rulebox migrate"), "{error}");
-    psql("insert into _sqlx_migrations values (6, 'other', now(), true, '\\x00', 0)");
-    assert!(matches!(refusal(&options(&database)).await, OpenError::Misfit(crate::store::Misfit::Changed(6))));
-    let error = migrate(&url, PATIENCE).await.unwrap_err();
-    assert!(matches!(error, MigrationError::Misfit(crate::store::Misfit::Changed(6))), "{error}");
-    psql("update _sqlx_migrations set version = 9999 where version = 6");
-    assert!(matches!(refusal(&options(&database)).await, OpenError::Misfit(crate::store::Misfit::Newer(9999))));
-    let error = migrate(&url, PATIENCE).await.unwrap_err();
-    assert!(matches!(error, MigrationError::Misfit(crate::store::Misfit::Newer(9999))), "{error}");
 }
 
 #[tokio::test]
@@ -107,40 +81,6 @@ async fn a_database_that_is_just_starting_is_waited_for() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     fixture.server.begin_again();
     opening.await.unwrap().unwrap().close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn migrations_that_run_at_once_run_once() {
-    let server = Postgres::start();
-    let database = server.database();
-    let url = SecretString::from(database.migrate_url());
-    // Replicas that start meanwhile come up when the tables are there, and not before.
-    let replicas = (0..4).map(|_| {
-        let database = database.clone();
-        tokio::spawn(async move {
-            let mut refused = 0;
-            loop {
-                match PostgresStore::open(&options(&database)).await {
-                    Ok(store) => return (store.has_tenant().await.unwrap(), refused),
-                    Err(OpenError::Pending { .. } | OpenError::NoTables(_)) => refused += 1,
-                    Err(other) => panic!("{other:?}"),
-                }
-            }
-        })
-    });
-    let replicas: Vec<_> = replicas.collect();
-    let migrations = (0..6).map(|_| {
-        let url = url.clone();
-        tokio::spawn(async move { migrate(&url, PATIENCE).await.unwrap().len() })
-    });
-    let mut taken: Vec<_> = futures_util::future::join_all(migrations).await.into_iter().map(Result::unwrap).collect();
-    taken.sort_unstable();
-    assert_eq!(taken, [0, 0, 0, 0, 0, 6]);
-    for replica in replicas {
-        let (has_tenant, refused) = replica.await.unwrap();
-        assert!(!has_tenant);
-        println!("a replica that started during migrations was refused {refused} times, and then served");
-    }
 }
 
 #[tokio::test]

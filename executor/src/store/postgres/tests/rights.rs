@@ -12,7 +12,7 @@ use crate::domain::violation::Kind;
 use crate::store::{Occurrences, ReviewStore, RuleStore, TenantStore};
 
 /// Tables that belong to nobody, which row-level security has nothing to say about.
-const OF_NOBODY: [&str; 2] = ["_sqlx_migrations", "service"];
+const OF_NOBODY: [&str; 3] = ["_sqlx_migrations", "compatibility", "service"];
 
 /// Everything that somebody else than an owner may do. Whoever adds a grant writes it here, with less of a hurry.
 const GRANTS: &str = "\
@@ -40,6 +40,8 @@ audit_heads.at, chain, change, seal, seq: rulebox_app INSERT
 audit_heads.at, chain, change, seal, seq: rulebox_platform INSERT
 audit_heads.at, change, removed_proof, removed_seal, removed_seq, seal, seq: rulebox_platform UPDATE
 audit_heads.at, change, seal, seq: rulebox_app UPDATE
+compatibility: rulebox_app SELECT
+compatibility: rulebox_platform SELECT
 keys_by_prefix: rulebox_app EXECUTE
 outbox: rulebox_app INSERT
 outbox: rulebox_app SELECT
@@ -225,7 +227,7 @@ async fn with_another_tenant_or_none_every_table_shows_and_changes_nothing() {
     let mut db = PgConnection::connect(&fixture.database.url()).await.unwrap();
     let mut admin = PgConnection::connect(&fixture.database.url_of("postgres")).await.unwrap();
     let tables: Vec<String> = sqlx::query_scalar(
-        "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and relrowsecurity
+        "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r' and relforcerowsecurity
          order by 1",
     )
     .fetch_all(&mut admin)
