@@ -15,6 +15,7 @@ mod redis;
 mod scripts;
 mod settings;
 mod watchers;
+mod watching;
 mod workflows;
 
 use std::fs;

@@ -21,7 +21,7 @@ fn client() -> Client {
     Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap()
 }
 
-/// A running Prometheus that scrapes one service every second and tries the rules of `deploy/monitoring`, as they are.
+/// A running Prometheus.
 #[derive(Debug)]
 pub struct Prometheus {
     port: u16,
@@ -31,9 +31,9 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes `target` and tells `alertmanager`, both `host:port`.
+    /// Starts one that scrapes `target` each second, tries the rules of `deploy/monitoring` as they are, and tells
+    /// `alertmanager`; both are `host:port`.
     pub fn start(target: &str, alertmanager: &str) -> Self {
-        let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
         let rules = root().join("deploy/monitoring/alerts.yaml");
         let settings = format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
@@ -42,7 +42,13 @@ impl Prometheus {
              alerting: {{alertmanagers: [{{static_configs: [{{targets: [\"{alertmanager}\"]}}]}}]}}\n",
             rules.display()
         );
-        let file = settings_file(&directory, "prometheus.yaml", &settings);
+        Self::start_with(&settings)
+    }
+
+    /// Starts one with these settings, whose rules are named by whole paths.
+    pub fn start_with(settings: &str) -> Self {
+        let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
+        let file = settings_file(&directory, "prometheus.yaml", settings);
         let mut command = Command::new("prometheus");
         command.arg(flag("config.file", &file)).arg(flag("storage.tsdb.path", &directory.path().join("data")));
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
@@ -64,7 +70,7 @@ impl Prometheus {
     }
 }
 
-/// A running Alertmanager that tells one receiver at once, alert by alert, and that it is over.
+/// A running Alertmanager.
 #[derive(Debug)]
 pub struct Alertmanager {
     port: u16,
@@ -74,14 +80,19 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// Starts one that posts to this address.
+    /// Starts one that posts to this address at once, alert by alert, and that it is over.
     pub fn start(receiver: &str) -> Self {
-        let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
         let settings = format!(
             "route: {{receiver: hook, group_by: [\"...\"], group_wait: 0s, group_interval: 1s, repeat_interval: 1h}}\n\
              receivers: [{{name: hook, webhook_configs: [{{url: \"{receiver}\", send_resolved: true}}]}}]\n"
         );
-        settings_file(&directory, "alertmanager.yaml", &settings);
+        Self::start_with(&settings)
+    }
+
+    /// Starts one with these settings, which name files by whole paths.
+    pub fn start_with(settings: &str) -> Self {
+        let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
+        settings_file(&directory, "alertmanager.yaml", settings);
         let client = client();
         let process = start_alertmanager(&client, port, &directory);
         Self { port, client, process, directory }
