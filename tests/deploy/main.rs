@@ -9,6 +9,7 @@ mod compose;
 mod crates;
 mod drills;
 mod images;
+mod migrations;
 mod poolers;
 mod postgres;
 mod redis;
