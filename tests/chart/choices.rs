@@ -32,7 +32,7 @@ const PROPERTIES: [(&str, Property); 22] = [
 ];
 
 /// A set, and what is changed in it, with spaces between.
-const CHOICES: [(&str, &str); 18] = [
+const CHOICES: [(&str, &str); 21] = [
     ("default", "redis.enabled=false api.autoscaling.enabled=false api.replicas=1"),
     ("default", "executors.isolated=false api.resources.limits.memory=4Gi"),
     ("default", "migration.enabled=false tests.enabled=false"),
@@ -51,6 +51,12 @@ const CHOICES: [(&str, &str); 18] = [
     ("production", "priorityClasses.create=false postgresql.cloudnativepg.objectStore.enabled=false"),
     ("production", "vault.enabled=true networkPolicy.vault.to[0].ipBlock.cidr=10.0.0.1/32"),
     ("production", "api.autoscaling.enabled=false api.replicas=30 executors.autoscaling.enabled=false"),
+    ("small", "canary.enabled=true canary.weight=50 canary.replicas=2 postgresql.maxConnections=80"),
+    (
+        "staging",
+        "canary.enabled=true canary.autoscaling=true canary.replicas=3 canary.executors.replicas=3 pgbouncer.maxClientConnections=300",
+    ),
+    ("vault", "canary.enabled=true canary.image.tag=9.8.7 pgbouncer.maxClientConnections=300 tests.enabled=false"),
 ];
 
 #[test]

@@ -24,4 +24,5 @@ mod secrets;
 mod settings;
 mod stable;
 mod sums;
+mod tracks;
 mod workloads;

@@ -91,12 +91,9 @@ pub(crate) fn scraped(objects: &[Value], found: &mut Found) {
         let services: Vec<_> = of_kind(objects, "Service")
             .filter(|service| entries(selector).all(|(name, value)| service["metadata"]["labels"][name] == *value))
             .collect();
-        let executors = of_kind(objects, "Deployment").any(|it| text(&it["metadata"]["name"]).ends_with("-executor"));
-        found.of(
-            monitor,
-            services.len() == 1 + usize::from(executors),
-            &format!("it finds {} Services", services.len()),
-        );
+        let ours = |it: &&Value| !it["spec"]["template"]["metadata"]["labels"]["rulebox.dev/track"].is_null();
+        let ours = of_kind(objects, "Deployment").filter(ours).count();
+        found.of(monitor, services.len() == ours && ours > 0, &format!("it finds {} Services", services.len()));
         let endpoints = list(&monitor["spec"]["endpoints"]);
         found.of(monitor, !endpoints.is_empty(), "it asks for nothing");
         for endpoint in endpoints {
@@ -109,6 +106,13 @@ pub(crate) fn scraped(objects: &[Value], found: &mut Found) {
                 .iter()
                 .any(|it| it["targetLabel"] == "job" && it["replacement"] == "rulebox");
             found.of(monitor, job, "its job is not 'rulebox'");
+            let label = |name: &str, from: &str| {
+                list(&endpoint["relabelings"]).iter().any(|it| {
+                    it["targetLabel"] == name && it["sourceLabels"][0] == format!("__meta_kubernetes_pod_label_{from}")
+                })
+            };
+            found.of(monitor, label("component", "app_kubernetes_io_component"), "components are not told apart");
+            found.of(monitor, label("track", "rulebox_dev_track"), "tracks are not told apart");
         }
     }
 }
@@ -154,7 +158,7 @@ fn alerts_have_pages_and_metrics() {
 #[test]
 fn alerts_are_those_of_the_source() {
     let source = read(&rulebox_tests::root().join("deploy/monitoring/alerts.yaml"));
-    for name in ["production", "staging", "options", "vault", "upgrade"] {
+    for name in ["production", "staging", "options", "canary", "vault", "upgrade"] {
         let rule = of_kind(&one(name).objects, "PrometheusRule").next().unwrap();
         assert_eq!(rule["spec"]["groups"], source["groups"], "{name}");
     }
@@ -166,7 +170,7 @@ fn alerts_are_those_of_the_source() {
         assert!(text(&alert["annotations"]["runbook_url"]).starts_with(base), "{alert}");
     }
     let alerts = list(&source["groups"]).iter().map(|group| list(&group["rules"]).len()).sum::<usize>();
-    println!("{alerts} alerts in five renderings");
+    println!("{alerts} alerts in six renderings");
 }
 
 #[test]
@@ -181,6 +185,8 @@ fn prometheus_finds_all_services_with_metrics() {
             broken("staging", API, "/spec/ports/0/name", json!("http"), "it has no port \"health\""),
             broken("staging", MONITOR, "/spec/endpoints", json!([]), "asks for nothing"),
             broken("staging", MONITOR, "/spec/endpoints/0/relabelings/0", None, "its job"),
+            broken("canary", MONITOR, "/spec/endpoints/0/relabelings/2", None, "tracks are not"),
+            broken("canary", "Service rulebox-executor-canary", "", None, "it finds 3 Services"),
         ],
     );
 }

@@ -74,6 +74,7 @@ fn copies(objects: &[Value], component: &str) -> bool {
 /// Those that are meant, of the parts that are there.
 fn meant(objects: &[Value]) -> BTreeSet<String> {
     let parts: BTreeSet<_> = parts(objects).into_iter().map(|(part, _)| part).collect();
+    let tracks: &[&str] = if parts.contains("api-canary") { &["", "-canary"] } else { &[""] };
     let pooled = parts.contains("pgbouncer");
     let rows = [
         ("api", "executor", 7443, true),
@@ -95,7 +96,14 @@ fn meant(objects: &[Value]) -> BTreeSet<String> {
         ("test", "api", 9090, true),
     ];
     let there = rows.iter().filter(|(from, to, _, meant)| *meant && parts.contains(*from) && parts.contains(*to));
-    there.map(|(from, to, port, _)| format!("{from} {to} {port}")).collect()
+    // Each track of the service may what the other may, and neither reaches the other.
+    let on = |part: &str, track: &str| match part {
+        "api" | "executor" => format!("{part}{track}"),
+        _ => part.to_owned(),
+    };
+    there
+        .flat_map(|(from, to, port, _)| tracks.iter().map(move |it| format!("{} {} {port}", on(from, it), on(to, it))))
+        .collect()
 }
 
 pub(crate) fn matrix(objects: &[Value], found: &mut Found) {
@@ -129,7 +137,11 @@ pub(crate) fn named(objects: &[Value], found: &mut Found) {
             spec["podSelector"]["matchExpressions"].is_null(),
             "expressions, which are not looked at here",
         );
-        found.of(policy, component != "executor" || spec["egress"] == json!([]), "executors connect to somebody");
+        found.of(
+            policy,
+            !component.starts_with("executor") || spec["egress"] == json!([]),
+            "executors connect to somebody",
+        );
         for (rules, peers) in [("ingress", "from"), ("egress", "to")] {
             for rule in list(&spec[rules]) {
                 // What an operator adds by `networkPolicy.extraEgress` and `cloudnativepg.egress` is theirs.
@@ -193,6 +205,20 @@ fn other_connections_are_found() {
                 "pgbouncer postgresql 5432 is not",
             ),
             broken("default", "NetworkPolicy rulebox-test", "/spec/egress/1/ports/1", None, "test api 9090 is not let"),
+            broken(
+                "canary",
+                "NetworkPolicy rulebox-pgbouncer",
+                "/spec/ingress/0/from/1",
+                None,
+                "api-canary pgbouncer 6432",
+            ),
+            broken(
+                "canary",
+                "NetworkPolicy rulebox-executor-canary",
+                "/spec/podSelector/matchLabels/app.kubernetes.io~1component",
+                json!("executor"),
+                "api-canary executor-canary 7443 is not let",
+            ),
         ],
     );
 }
@@ -220,7 +246,7 @@ fn internet(objects: &[Value], found: &mut Found) {
         let rules = list(&policy["spec"]["egress"]);
         let mut peers = rules.iter().flat_map(|rule| list(&rule["to"]));
         let reaches = peers.any(|peer| text(&peer["ipBlock"]["cidr"]).ends_with("/0"));
-        found.of(policy, !reaches || (component == "api" && !proxied), "the internet is reached");
+        found.of(policy, !reaches || (component.starts_with("api") && !proxied), "the internet is reached");
     }
 }
 

@@ -132,7 +132,7 @@ fn yaml_is_well_formed() {
     let mut own: Vec<_> =
         ["Chart.yaml", "values.yaml", "prometheus-adapter-values.yaml"].map(|file| chart().join(file)).into();
     own.extend(["values-production.yaml", "values-staging.yaml", "values-small.yaml"].map(|file| chart().join(file)));
-    own.extend(["values/options.yaml", "values/vault.yaml", "checkov-chart.yaml"].map(here));
+    own.extend(["values/options.yaml", "values/vault.yaml", "values/canary.yaml", "checkov-chart.yaml"].map(here));
     run(Command::new(&program).args(["--strict", "-d", OF_FILES]).args(&own));
     let bad = directory.path().join("bad.yaml");
     fs::write(&bad, "a: 1\na: 2\n").unwrap();

@@ -5,7 +5,7 @@ use rulebox_tests::tools::tried;
 use crate::rendered::{KUBERNETES, Set, chart};
 
 /// A set, what is changed in it (`--set`, with spaces between), and a part of what is said.
-pub(crate) const BAD: [(&str, &str, &str); 63] = [
+pub(crate) const BAD: [(&str, &str, &str); 71] = [
     ("default", "settings.database.connections=30", "Too many connections for PgBouncer"),
     ("default", "api.autoscaling.maxReplicas=200", "Too many connections for PgBouncer"),
     ("default", "pgbouncer.replicas=1", "Too many connections for PgBouncer"),
@@ -62,7 +62,19 @@ pub(crate) const BAD: [(&str, &str, &str); 63] = [
         "pgbouncer.replicas=1 settings.database.connections=1 settings.database.platform_connections=1",
         "there is room for 0",
     ),
+    ("default", "canary.weight=10", "requests would be sent to nobody"),
+    (
+        "default",
+        "canary.enabled=true canary.replicas=200 canary.autoscaling=true",
+        "The canary starts with more pods (200)",
+    ),
+    ("default", "canary.enabled=true canary.replicas=80", "225 pods of the API"),
+    ("small", "canary.enabled=true redis.enabled=false redis.inCluster.enabled=false", "without a canary"),
     // By values.schema.json.
+    ("default", "canary.enabled=true canary.weight=101", "weight"),
+    ("default", "canary.enabled=true canary.replicas=1", "replicas"),
+    ("default", "canary.enabled=true canary.image.digest=latest", "digest"),
+    ("default", "api.podLabels.rulebox\\.dev/track=canary", "podLabels"),
     ("default", "image.tag=latest", "tag"),
     ("default", "settings.api.listen=x", "listen"),
     ("default", "foo=1", "foo"),

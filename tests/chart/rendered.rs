@@ -34,12 +34,13 @@ pub(crate) struct Set {
 }
 
 /// All sets: those that the chart comes with, and those that turn on what these leave off.
-pub(crate) const SETS: [Set; 7] = [
+pub(crate) const SETS: [Set; 8] = [
     Set { name: "default", values: &[], arguments: &[] },
     Set { name: "production", values: &["values-production.yaml"], arguments: &[] },
     Set { name: "staging", values: &["values-staging.yaml"], arguments: &[] },
     Set { name: "small", values: &["values-small.yaml"], arguments: &[] },
     Set { name: "options", values: &["values-production.yaml", "values/options.yaml"], arguments: &[] },
+    Set { name: "canary", values: &["values-production.yaml", "values/canary.yaml"], arguments: &[] },
     Set { name: "vault", values: &["values-staging.yaml", "values/vault.yaml"], arguments: &[] },
     Set { name: "upgrade", values: &["values-staging.yaml"], arguments: &["--is-upgrade"] },
 ];

@@ -290,7 +290,7 @@ fn stores_service_and_backup_run_with_what_their_pods_are_given() {
         run(&mut place.rulebox(vault, container(vault, "first-tenant")));
     }
     println!("the service takes the settings of {taken} containers");
-    assert_eq!(taken, 13);
+    assert_eq!(taken, 15);
 
     place.lay_out(staging, "rulebox-backup", "scripts");
     let dump = container(staging, "dump");
@@ -359,7 +359,7 @@ fn every_pooler_starts_with_its_settings() {
         }
     }
     println!("{started} poolers start with their settings");
-    assert_eq!(started, 6);
+    assert_eq!(started, 7);
 }
 
 #[test]

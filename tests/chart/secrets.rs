@@ -20,7 +20,8 @@ const SETTINGS: [&str; 9] = [
 
 pub(crate) fn kept(objects: &[Value], found: &mut Found) {
     for (object, template) in pods(objects) {
-        let executor = template["metadata"]["labels"]["app.kubernetes.io/component"] == "executor";
+        let component = text(&template["metadata"]["labels"]["app.kubernetes.io/component"]);
+        let executor = component.starts_with("executor");
         for container in containers(template) {
             for from in list(&container["envFrom"]) {
                 found.of(object, from["secretRef"].is_null(), "variables are taken from a Secret");
@@ -49,7 +50,8 @@ pub(crate) fn kept(objects: &[Value], found: &mut Found) {
         let volumes = list(&template["spec"]["volumes"]).iter().filter(|volume| volume["secret"].is_object());
         let secrets: Vec<_> = volumes.map(|volume| text(&volume["secret"]["secretName"])).collect();
         found.of(object, secrets.iter().all(|name| !name.is_empty()), "a Secret has no name");
-        let own = secrets.iter().all(|name| name.ends_with("-executor-tls")) && secrets.len() == 1;
+        let track = component.trim_start_matches("executor");
+        let own = secrets.iter().all(|name| name.ends_with(&format!("-executor{track}-tls"))) && secrets.len() == 1;
         found.of(object, !executor || own, &format!("an executor has {secrets:?}"));
         if object["kind"] == "Job" && text(&object["metadata"]["name"]).contains("-migrate") {
             continue;
@@ -110,7 +112,11 @@ pub(crate) fn rolled(objects: &[Value], found: &mut Found) {
         let sum = |name: &str| text(&template["metadata"]["annotations"][name]).len() == 64;
         found.of(object, sum("checksum/config"), "a changed ConfigMap is not noticed");
         let component = text(&template["metadata"]["labels"]["app.kubernetes.io/component"]);
-        found.of(object, !READ_ONCE.contains(&component) || sum("checksum/secrets"), "a changed Secret is not noticed");
+        found.of(
+            object,
+            !READ_ONCE.contains(&component.trim_end_matches("-canary")) || sum("checksum/secrets"),
+            "a changed Secret is not noticed",
+        );
     }
 }
 

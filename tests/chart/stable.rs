@@ -172,10 +172,13 @@ fn long_names_are_cut_to_what_kubernetes_takes() {
     let long = "a".repeat(53);
     let mut command = helm();
     command.args(["template", &long]).arg(chart()).args(["--namespace", "rulebox"]);
-    let objects = parse(&run(command.args(Set::named("vault").flags())));
+    let mut objects = parse(&run(command.args(Set::named("vault").flags())));
+    let mut command = helm();
+    command.args(["template", &long]).arg(chart()).args(["--namespace", "rulebox"]);
+    objects.extend(parse(&run(command.args(Set::named("canary").flags()))));
     for object in &objects {
-        // What these make has suffixes of eleven characters, in names and in labels.
-        let made = ["CronJob", "Deployment", "StatefulSet"].contains(&text(&object["kind"]));
+        // What these make has suffixes of eleven characters, in names and in labels; of a Deployment in neither.
+        let made = ["CronJob", "StatefulSet"].contains(&text(&object["kind"]));
         assert!(text(&object["metadata"]["name"]).len() <= if made { 52 } else { 63 }, "{}", title(object));
         for (name, value) in entries(&object["metadata"]["labels"]) {
             assert!(text(value).len() <= 63, "{}: {name}", title(object));
@@ -222,7 +225,7 @@ fn nothing_is_in_the_way_of_a_rollback() {
     let hooked = |object: &Value| object["metadata"]["annotations"]["helm.sh/hook"].is_string();
     let titles = |objects: &[Value]| objects.iter().filter(|it| !hooked(it)).map(title).collect::<Vec<_>>();
     let mut seen = 0;
-    for set in &SETS[..6] {
+    for set in &SETS[..7] {
         let before = &one(set.name).objects;
         let mut command = set.template(&chart(), KUBERNETES[0]);
         let after = parse(&run(command.arg("--is-upgrade")));
@@ -239,7 +242,7 @@ fn nothing_is_in_the_way_of_a_rollback() {
         }
     }
     println!("{seen} Jobs are of one revision, and go soon");
-    assert_eq!(seen, 5);
+    assert_eq!(seen, 6);
 }
 
 #[test]

@@ -154,8 +154,11 @@ pub(crate) fn connections(objects: &[Value], found: &mut Found) {
     let each = ["RULEBOX_DATABASE__CONNECTIONS", "RULEBOX_DATABASE__PLATFORM_CONNECTIONS"];
     let each = each.iter().map(|name| number(objects, "-api", name)).sum::<Option<u64>>();
     found.of(api, each.is_some(), "how many connections it makes is not said");
-    let (replicas, surge) = most(objects, api);
-    let clients = each.unwrap_or_default() * (replicas + surge);
+    let of_track = |name: &str| {
+        let (replicas, surge) = named(name).map_or((0, 0), |api| most(objects, api));
+        replicas + surge
+    };
+    let clients = each.unwrap_or_default() * (of_track("api") + of_track("api-canary"));
     let server = server(objects);
     if let Some(pooler) = named("pgbouncer") {
         let (poolers, more) = most(objects, pooler);
@@ -171,10 +174,11 @@ pub(crate) fn connections(objects: &[Value], found: &mut Found) {
         let enough = server.is_some_and(|server| clients + FOR_OTHERS <= server);
         found.of(api, enough, &format!("{clients} connections of {server:?}"));
     }
-    if let Some(executor) = named("executor") {
-        let taken = number(objects, "-executor", "RULEBOX_EXECUTORS__CONNECTIONS");
-        // Two of each API while certificates change.
-        let wanted = 2 * (replicas + surge);
+    for track in ["", "-canary"] {
+        let Some(executor) = named(&format!("executor{track}")) else { continue };
+        let taken = number(objects, &format!("-executor{track}"), "RULEBOX_EXECUTORS__CONNECTIONS");
+        // Two of each API of its track while certificates change.
+        let wanted = 2 * of_track(&format!("api{track}"));
         found.of(executor, taken >= Some(wanted), &format!("{wanted} connections of APIs, of {taken:?}"));
     }
 }
@@ -319,6 +323,14 @@ fn the_database_has_connections_for_all_pods() {
             broken("production", "ConfigMap rulebox-pgbouncer", INI, pooler(60, 1500), "it asks for 480 connections"),
             broken("production", "ConfigMap rulebox-pgbouncer", INI, json!(""), "asks for no connections"),
             broken("small", "ConfigMap rulebox-api", DATA, json!("20"), "66 connections of Some(60)"),
+            broken("canary", "ConfigMap rulebox-api", DATA, json!("11"), "3250 connections want room, of 3000"),
+            broken(
+                "canary",
+                "ConfigMap rulebox-executor-canary",
+                "/data/RULEBOX_EXECUTORS__CONNECTIONS",
+                json!("200"),
+                "Deployment rulebox-executor-canary: 250 connections of APIs",
+            ),
             broken(
                 "default",
                 "ConfigMap rulebox-executor",

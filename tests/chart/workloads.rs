@@ -142,7 +142,9 @@ fn scales(objects: &[Value], found: &mut Found) {
             .iter()
             .find(|metric| metric["type"] == "Pods")
             .map(|metric| text(&metric["pods"]["metric"]["name"]));
-        let known = METRICS.iter().any(|(part, metric)| Some(*metric) == pods && title(scaler).ends_with(&part[7..]));
+        let part = title(scaler);
+        let part = part.trim_end_matches("-canary");
+        let known = METRICS.iter().any(|(of, metric)| Some(*metric) == pods && part.ends_with(&of[7..]));
         found.of(scaler, known, &format!("its metric of pods is {pods:?}"));
         for direction in ["scaleUp", "scaleDown"] {
             let behavior = &spec["behavior"][direction];

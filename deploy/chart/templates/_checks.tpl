@@ -22,9 +22,12 @@
 {{- if and $v.redis.inCluster.enabled (not $v.redis.enabled) -}}
 {{ "\n- redis.inCluster.enabled is true and redis.enabled is false: a Redis that nobody asks. Set both or none." }}
 {{- end -}}
-{{- $pods := include "rulebox.mostReplicas" $v.api | int64 -}}
-{{- if and (gt $pods 1) (not $v.redis.enabled) -}}
-{{ printf "\n- redis.enabled is false and there may be %d pods of the API. Without Redis each has sessions and limits of its own: a session is lost on the next pod, and a tenant has its limits %d times. Set redis.enabled, or api.autoscaling.enabled=false and api.replicas=1." $pods $pods }}
+{{- $tracks := dict -}}
+{{- include "rulebox.tracks" (dict "root" . "into" $tracks) -}}
+{{- $pods := 0 -}}
+{{- range $tracks.all }}{{ $pods = add $pods (include "rulebox.mostReplicas" .Values.api | int64) }}{{ end -}}
+{{- if and (gt (int64 $pods) 1) (not $v.redis.enabled) -}}
+{{ printf "\n- redis.enabled is false and there may be %d pods of the API. Without Redis each has sessions and limits of its own: a session is lost on the next pod, and a tenant has its limits %d times. Set redis.enabled, or api.autoscaling.enabled=false and api.replicas=1 without a canary." $pods $pods }}
 {{- end -}}
 {{- if and $v.backup.enabled (not $v.backup.recipients) (not $v.backup.unencrypted) -}}
 {{ "\n- backup.recipients is empty: backups would be as readable as the database. Name public keys of age (and backup.image with age: rulebox-backup), or say backup.unencrypted=true." }}
@@ -40,7 +43,7 @@
 {{- define "rulebox.checkConnections" -}}
 {{- $v := .Values -}}
 {{- $clients := include "rulebox.clientConnections" . | int64 -}}
-{{- $pods := include "rulebox.mostPods" $v.api | int64 -}}
+{{- $pods := include "rulebox.mostApis" . | int64 -}}
 {{- if $v.pgbouncer.enabled -}}
 {{- $room := include "rulebox.poolerRoom" . | int64 -}}
 {{- if gt $clients $room -}}
@@ -186,9 +189,20 @@
 {{- end -}}
 
 {{- define "rulebox.checkScaling" -}}
+{{- $tracks := dict -}}
+{{- include "rulebox.tracks" (dict "root" . "into" $tracks) -}}
+{{- range $track := $tracks.all -}}
 {{- range $name, $of := dict "api" .Values.api "executors" .Values.executors -}}
 {{- if and $of.autoscaling.enabled (gt (int64 $of.autoscaling.minReplicas) (int64 $of.autoscaling.maxReplicas)) -}}
+{{- if eq $track.Track "stable" -}}
 {{ printf "\n- %s.autoscaling.minReplicas is more than maxReplicas." $name }}
+{{- else -}}
+{{ printf "\n- The canary starts with more pods (%d) than %s.autoscaling.maxReplicas (%d), which is the most of each track." (int64 $of.autoscaling.minReplicas) $name (int64 $of.autoscaling.maxReplicas) }}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.canary.weight (not .Values.canary.enabled) -}}
+{{ printf "\n- canary.weight is %d and canary.enabled is false: requests would be sent to nobody. Set canary.weight=0, or canary.enabled." (int64 .Values.canary.weight) }}
 {{- end -}}
 {{- end -}}

@@ -65,8 +65,11 @@ tolerations:
 {{- define "rulebox.priorityClass" -}}
 {{- if .workload.priorityClassName -}}
 {{- .workload.priorityClassName -}}
-{{- else if and .root.Values.priorityClasses.create (hasKey .root.Values.priorityClasses.values .component) -}}
-{{- include "rulebox.className" . -}}
+{{- else -}}
+{{- $component := trimSuffix "-canary" .component -}}
+{{- if and .root.Values.priorityClasses.create (hasKey .root.Values.priorityClasses.values $component) -}}
+{{- include "rulebox.className" (dict "root" .root "component" $component) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

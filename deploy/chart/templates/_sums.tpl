@@ -33,11 +33,20 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* Pods of the API at the most, on all tracks. */ -}}
+{{- define "rulebox.mostApis" -}}
+{{- $tracks := dict -}}
+{{- include "rulebox.tracks" (dict "root" . "into" $tracks) -}}
+{{- $pods := 0 -}}
+{{- range $tracks.all }}{{ $pods = add $pods (include "rulebox.mostPods" .Values.api | int64) }}{{ end -}}
+{{- $pods -}}
+{{- end -}}
+
 {{- /* Connections to the database that all pods of the service may want. */ -}}
 {{- define "rulebox.clientConnections" -}}
 {{- $a := include "rulebox.number" (dict "settings" .Values.settings "section" "database" "name" "connections" "default" 10) | int64 -}}
 {{- $b := include "rulebox.number" (dict "settings" .Values.settings "section" "database" "name" "platform_connections" "default" 2) | int64 -}}
-{{- mul (add $a $b) (include "rulebox.mostPods" .Values.api | int64) -}}
+{{- mul (add $a $b) (include "rulebox.mostApis" . | int64) -}}
 {{- end -}}
 
 {{- /* Clients that the poolers take while one of them is away. */ -}}
@@ -58,9 +67,14 @@
 {{- /* All pods of the release at the most, as lines of "name pods milli mebi-requested mebi-limit". */ -}}
 {{- define "rulebox.workloads" -}}
 {{- $v := .Values -}}
-{{- $all := list (dict "name" "api" "pods" (include "rulebox.mostPods" $v.api) "resources" $v.api.resources) -}}
+{{- $tracks := dict -}}
+{{- include "rulebox.tracks" (dict "root" . "into" $tracks) -}}
+{{- $all := list -}}
+{{- range $tracks.all -}}
+{{- $all = append $all (dict "name" (print "api" .Suffix) "pods" (include "rulebox.mostPods" .Values.api) "resources" $v.api.resources) -}}
 {{- if $v.executors.isolated -}}
-{{- $all = append $all (dict "name" "executor" "pods" (include "rulebox.mostPods" $v.executors) "resources" $v.executors.resources) -}}
+{{- $all = append $all (dict "name" (print "executor" .Suffix) "pods" (include "rulebox.mostPods" .Values.executors) "resources" $v.executors.resources) -}}
+{{- end -}}
 {{- end -}}
 {{- if $v.pgbouncer.enabled -}}
 {{- $all = append $all (dict "name" "pgbouncer" "pods" (add (int64 $v.pgbouncer.replicas) 1) "resources" $v.pgbouncer.resources) -}}
@@ -84,7 +98,7 @@
 {{- $all = append $all (dict "name" "backup" "pods" 2 "resources" $v.backup.resources) -}}
 {{- end -}}
 {{- if $v.tests.enabled -}}
-{{- $all = append $all (dict "name" "test" "pods" 2 "resources" $v.tests.resources) -}}
+{{- $all = append $all (dict "name" "test" "pods" (mul 2 (len $tracks.all)) "resources" $v.tests.resources) -}}
 {{- end -}}
 {{- dict "all" $all | toJson -}}
 {{- end -}}

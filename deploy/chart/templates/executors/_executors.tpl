@@ -1,13 +1,15 @@
-{{- /* The name by which executors are reached, and which is in their certificate. */ -}}
+{{- /* The name by which executors of a track are reached, and which is in their certificate. */ -}}
 {{- define "rulebox.executorsName" -}}
-{{- printf "%s.%s.svc.%s" (include "rulebox.part" (dict "root" . "component" "executor")) .Release.Namespace .Values.clusterDomain -}}
+{{- printf "%s.%s.svc.%s" (include "rulebox.part" (dict "root" . "component" (print "executor" .Suffix))) .Release.Namespace .Values.clusterDomain -}}
 {{- end -}}
 
-{{- /* The Secret of a side, `api` or `executor`, with ca.crt, tls.crt and tls.key. */ -}}
+{{- /* The Secret of a side, `api` (of both tracks), `executor` or `executor-canary`, with ca.crt, tls.crt and tls.key. */ -}}
 {{- define "rulebox.tlsSecret" -}}
 {{- $tls := .root.Values.executors.tls -}}
 {{- if $tls.certManager.enabled -}}
 {{- printf "%s-tls" (include "rulebox.part" (dict "root" .root "component" .side)) -}}
+{{- else if eq .side "executor-canary" -}}
+{{- .root.Values.canary.executors.tlsSecret -}}
 {{- else -}}
 {{- index $tls.existingSecrets .side -}}
 {{- end -}}
@@ -26,7 +28,7 @@
 {{- end -}}
 
 {{- define "rulebox.executorConfig" -}}
-{{- $part := dict "root" . "component" "executor" -}}
+{{- $part := dict "root" . "component" (print "executor" .Suffix) -}}
 apiVersion: v1
 kind: ConfigMap
 metadata:

@@ -3,7 +3,7 @@
 {{- if .Values.pgbouncer.enabled }}
 {{- include "rulebox.peer" (dict "root" . "component" "pgbouncer") }}
 {{- else }}
-{{- include "rulebox.peer" (dict "root" . "component" "api") }}
+{{- include "rulebox.peers" (dict "root" . "component" "api") }}
 {{- if .Values.firstTenant.name }}
 {{ include "rulebox.peer" (dict "root" . "component" "first-tenant") }}
 {{- end }}
