@@ -46,10 +46,10 @@ fn a_canary_gets_more_and_more_and_becomes_what_serves() {
     assert!(changes[1].contains("canary.weight=5 --no-hooks --wait"), "{changes:?}");
     place.run(&format!("canary weight {files} 50"));
     assert_eq!(state(&place), is(true, 50, DIGEST, OLD));
-    // A deploy of other settings, which says nothing of it, leaves it as it is.
-    place.run(&format!("deploy {files}"));
+    // A deploy of other settings leaves it as it is, and one of another version is refused.
+    place.run(&format!("deploy {files} --digest {OLD}"));
     assert_eq!(state(&place), is(true, 50, DIGEST, OLD));
-    place.fails(&format!("deploy {files} --digest {OLD}"), "promote or abort it first");
+    place.fails(&format!("deploy {files} --digest {}", OLD.replace('1', "3")), "promote or abort it first");
     place.fails(&format!("canary start {files} --digest {DIGEST} --weight 5"), "there is a canary already");
     place.calls();
     place.run(&format!("canary promote {files}"));
