@@ -32,7 +32,7 @@ const PROPERTIES: [(&str, Property); 22] = [
 ];
 
 /// A set, and what is changed in it, with spaces between.
-const CHOICES: [(&str, &str); 21] = [
+const CHOICES: [(&str, &str); 23] = [
     ("default", "redis.enabled=false api.autoscaling.enabled=false api.replicas=1"),
     ("default", "executors.isolated=false api.resources.limits.memory=4Gi"),
     ("default", "migration.enabled=false tests.enabled=false"),
@@ -47,6 +47,12 @@ const CHOICES: [(&str, &str); 21] = [
     ("staging", "backup.volume.existingClaim=mine backup.enabled=false"),
     ("staging", "firstTenant.name=a pgbouncer.enabled=false postgresql.maxConnections=200"),
     ("staging", "clusterDomain=example.internal listenAddress=[::] api.runtimeClassName=gvisor"),
+    (
+        "staging",
+        "monitoring.exporters.postgresql.enabled=true monitoring.exporters.redis.enabled=true \
+         monitoring.exporters.pgbouncer.enabled=true",
+    ),
+    ("staging", "monitoring.exporters.pgbouncer.enabled=true pgbouncer.enabled=false postgresql.maxConnections=200"),
     ("small", "codeCache.enabled=false backup.enabled=true backup.unencrypted=true"),
     ("production", "priorityClasses.create=false postgresql.cloudnativepg.objectStore.enabled=false"),
     ("production", "vault.enabled=true networkPolicy.vault.to[0].ipBlock.cidr=10.0.0.1/32"),

@@ -5,8 +5,13 @@ use serde_json::Value;
 use crate::rendered::{all, chart, containers, entries, list, of_kind, one, pods, read, text};
 
 /// A folder of the chart, or a file, and what it is a copy of.
-const COPIES: [(&str, &str); 3] = [
+const COPIES: [(&str, &str); 8] = [
     ("alerts.yaml", "deploy/monitoring/alerts.yaml"),
+    ("recording.yaml", "deploy/monitoring/recording.yaml"),
+    ("cost.yaml", "deploy/monitoring/cost.yaml"),
+    ("exporters.yaml", "deploy/monitoring/exporters.yaml"),
+    ("dashboards/", "deploy/monitoring/dashboards/"),
+    ("queries.yaml", "deploy/monitoring/exporters/queries.yaml"),
     ("roles.sql", "deploy/postgres/roles.sql"),
     ("backup/", "deploy/backup/"),
 ];
@@ -53,7 +58,7 @@ fn scripts_are_mounted_as_they_are() {
     for rendered in all() {
         for config in of_kind(&rendered.objects, "ConfigMap") {
             for (name, value) in entries(&config["data"]) {
-                let places = [name.to_owned(), format!("backup/{name}")];
+                let places = [name.to_owned(), format!("backup/{name}"), format!("dashboards/{name}")];
                 let Some(file) =
                     places.iter().map(|place| chart().join("files").join(place)).find(|file| file.is_file())
                 else {

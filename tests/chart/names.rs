@@ -121,7 +121,9 @@ fn referred(objects: &[Value], found: &mut Found) {
             from.into_iter().any(|from| from["configMapRef"]["name"] == *name)
                 || list(&template["spec"]["volumes"]).iter().any(|volume| volume["configMap"]["name"] == *name)
         });
-        found.of(config, used, "nobody reads it");
+        // Grafana's sidecar looks for its label.
+        let board = config["metadata"]["labels"]["grafana_dashboard"] == "1";
+        found.of(config, used || board, "nobody reads it");
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::found::{Found, broken, finds, holds_everywhere};
 use crate::rendered::{list, of_kind, pods, selects, text};
 
-const PORTS: [u64; 10] = [80, 8080, 9090, 7443, 6432, 5432, 6379, 8000, 53, 443];
+const PORTS: [u64; 13] = [80, 8080, 9090, 7443, 6432, 5432, 6379, 8000, 53, 443, 9187, 9121, 9127];
 
 /// Whether a policy is for a pod: without labels, it is for all.
 fn concerns(policy: &Value, pod: &Value) -> bool {
@@ -92,6 +92,9 @@ fn meant(objects: &[Value]) -> BTreeSet<String> {
         ("backup", "pgbouncer", 6432, true),
         ("first-tenant", "pgbouncer", 6432, true),
         ("first-tenant", "postgresql", 5432, !pooled),
+        ("postgresql-exporter", "postgresql", 5432, true),
+        ("redis-exporter", "redis", 6379, true),
+        ("redis-exporter", "redis-replica", 6379, true),
         ("test", "api", 8080, true),
         ("test", "api", 9090, true),
     ];

@@ -10,6 +10,7 @@ mod crates;
 mod drills;
 mod images;
 mod migrations;
+mod monitoring;
 mod poolers;
 mod postgres;
 mod redis;

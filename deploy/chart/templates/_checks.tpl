@@ -9,6 +9,7 @@
 {{- include "rulebox.checkPeers" . -}}
 {{- include "rulebox.checkQuota" . -}}
 {{- include "rulebox.checkScaling" . -}}
+{{- include "rulebox.checkExporters" . -}}
 {{- end -}}
 
 {{- define "rulebox.checkStores" -}}
@@ -185,6 +186,16 @@
 {{ printf "\n- The quota of the namespace is too small: resourceQuota.hard has %v of %s, and all pods at their most, in an update of all, want %v (CPU in thousandths, memory in MiB). Pods beyond it would not be made. Raise resourceQuota.hard, leave %s out of it so that the chart computes it, or lower maxReplicas." (index $has $name) $name $wants $name }}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "rulebox.checkExporters" -}}
+{{- $of := .Values.monitoring.exporters -}}
+{{- if and $of.redis.enabled (not (include "rulebox.redisAddresses" . | fromJson).all) -}}
+{{ "\n- monitoring.exporters.redis.enabled is true, Redis is none of this release, and monitoring.exporters.redis.addresses is empty: say where it is, redis://host:6379 or rediss://host:6379." }}
+{{- end -}}
+{{- if and $of.postgresql.enabled (hasPrefix "verify" $of.postgresql.sslMode) (not .Values.authorities.database.existingSecret) -}}
+{{ printf "\n- monitoring.exporters.postgresql.sslMode is %s, and authorities.database.existingSecret is empty: there is nothing to hold the certificate against." $of.postgresql.sslMode }}
 {{- end -}}
 {{- end -}}
 

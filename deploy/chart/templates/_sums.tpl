@@ -79,6 +79,17 @@
 {{- if $v.pgbouncer.enabled -}}
 {{- $all = append $all (dict "name" "pgbouncer" "pods" (add (int64 $v.pgbouncer.replicas) 1) "resources" $v.pgbouncer.resources) -}}
 {{- end -}}
+{{- $exporters := $v.monitoring.exporters -}}
+{{- if and $v.pgbouncer.enabled $exporters.pgbouncer.enabled -}}
+{{- /* Beside each pooler, in its pod. */ -}}
+{{- $all = append $all (dict "name" "pgbouncer-exporter" "pods" (add (int64 $v.pgbouncer.replicas) 1) "resources" $exporters.pgbouncer.resources "beside" true) -}}
+{{- end -}}
+{{- range $store := list "postgresql" "redis" -}}
+{{- $of := index $exporters $store -}}
+{{- if $of.enabled -}}
+{{- $all = append $all (dict "name" (printf "%s-exporter" $store) "pods" 2 "resources" $of.resources) -}}
+{{- end -}}
+{{- end -}}
 {{- if $v.postgresql.inCluster.enabled -}}
 {{- $all = append $all (dict "name" "postgresql" "pods" 1 "resources" $v.postgresql.inCluster.resources) -}}
 {{- end -}}
@@ -108,7 +119,7 @@
 {{- $pods := 0 -}}{{- $cpu := 0 -}}{{- $requested := 0 -}}{{- $most := 0 -}}
 {{- range (include "rulebox.workloads" . | fromJson).all -}}
 {{- $n := int64 .pods -}}
-{{- $pods = add $pods $n -}}
+{{- if not .beside }}{{ $pods = add $pods $n }}{{ end -}}
 {{- $cpu = add $cpu (mul $n (include "rulebox.milli" .resources.requests.cpu | int64)) -}}
 {{- $requested = add $requested (mul $n (include "rulebox.mebi" .resources.requests.memory | int64)) -}}
 {{- $most = add $most (mul $n (include "rulebox.mebi" .resources.limits.memory | int64)) -}}

@@ -2,6 +2,7 @@
 
 pub mod authority;
 pub mod clock;
+pub mod exporters;
 pub mod idp;
 pub mod nginx;
 pub mod pgbouncer;

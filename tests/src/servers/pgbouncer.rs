@@ -25,22 +25,35 @@ impl PgBouncer {
         Self::start_for(server, connections, [PASSWORD, PASSWORD])
     }
 
+    /// The same, and an exporter may ask it, with this login and password.
+    pub fn start_watched(server: &Postgres, connections: u32, login: &str, password: &str) -> Self {
+        let more = std::fs::read_to_string(root().join("deploy/monitoring/exporters/pgbouncer.ini")).unwrap();
+        let users = format!("\"{login}\" \"{password}\"\n");
+        Self::start_with(server, connections, [PASSWORD, PASSWORD], [&more, &users])
+    }
+
     /// The same, for logins with other passwords: that of the service, and that for what must cross tenants.
     pub fn start_for(server: &Postgres, connections: u32, passwords: [&str; 2]) -> Self {
+        Self::start_with(server, connections, passwords, ["", ""])
+    }
+
+    /// With more settings, and more users.
+    fn start_with(server: &Postgres, connections: u32, passwords: [&str; 2], more: [&str; 2]) -> Self {
         let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
         own(directory.path());
         let ini = root().join("deploy/postgres/pgbouncer.ini");
         let ini = std::fs::read_to_string(ini).unwrap();
         let settings = format!(
             "{ini}\nauth_file = {0}/userlist.txt\nlisten_port = {port}\nunix_socket_dir =\nlogfile = {0}/log\n\
-             default_pool_size = {1}\n\
+             default_pool_size = {1}\n{3}\n\
              [databases]\nrulebox = host=127.0.0.1 port={2}\n[users]\nrulebox_review = max_user_connections=1\n",
             directory.path().display(),
             connections - 1,
-            server.port()
+            server.port(),
+            more[0]
         );
         std::fs::write(directory.path().join("pgbouncer.ini"), settings).unwrap();
-        std::fs::write(directory.path().join("userlist.txt"), userlist(passwords)).unwrap();
+        std::fs::write(directory.path().join("userlist.txt"), userlist(passwords) + more[1]).unwrap();
         let process = start(port, directory.path());
         Self { process, port, directory }
     }

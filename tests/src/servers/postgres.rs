@@ -68,6 +68,26 @@ impl Postgres {
         self.start_again();
     }
 
+    /// Starts it again with more settings, as `postgresql.conf` has them.
+    pub fn start_again_with(&mut self, settings: &str) {
+        std::fs::write(self.directory.path().join("data/postgresql.auto.conf"), settings).unwrap();
+        self.crash();
+        self.start_again();
+    }
+
+    /// A standby that follows it, over a slot of the name `standby`.
+    pub fn standby(&self) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        own(directory.path());
+        let mut copy = Command::new(program("pg_basebackup"));
+        copy.args(["--write-recovery-conf", "--create-slot", "--slot=standby", "--checkpoint=fast", "--no-sync"]);
+        copy.arg("--pgdata").arg(directory.path().join("data")).envs(self.superuser()).current_dir(directory.path());
+        assert!(Guarded::spawn_as(&copy, other_user(), "KILL").wait(), "{copy:?}");
+        let (port, sync) = (free_port(), self.sync);
+        let process = start(port, sync, directory.path());
+        Self { process, port, sync, directory }
+    }
+
     /// Its port.
     pub const fn port(&self) -> u16 {
         self.port
@@ -87,6 +107,13 @@ impl Postgres {
     /// Runs SQL as the superuser: one line a row, columns behind one another with `|` between.
     pub fn psql(&self, database: &str, sql: &str) -> String {
         output(self.psql_command(database).args(["--command", sql]))
+    }
+
+    /// Runs a file of SQL of the repository as the superuser, with these variables.
+    pub fn psql_file(&self, database: &str, file: &str, variables: &[(&str, &str)]) {
+        let mut psql = self.psql_command(database);
+        psql.args(variables.iter().map(|(name, value)| format!("--set={name}={value}")));
+        output(psql.arg("--file").arg(root().join(file)));
     }
 
     /// The environment of somebody who runs `psql` as the superuser.

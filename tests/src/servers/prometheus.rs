@@ -35,14 +35,13 @@ impl Prometheus {
     /// `alertmanager`; both are `host:port`.
     pub fn start(target: &str, alertmanager: &str) -> Self {
         let rules = root().join("deploy/monitoring/alerts.yaml");
-        let settings = format!(
+        Self::start_with(&format!(
             "global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}\n\
              rule_files: [\"{}\"]\n\
              scrape_configs: [{{job_name: rulebox, static_configs: [{{targets: [\"{target}\"]}}]}}]\n\
              alerting: {{alertmanagers: [{{static_configs: [{{targets: [\"{alertmanager}\"]}}]}}]}}\n",
             rules.display()
-        );
-        Self::start_with(&settings)
+        ))
     }
 
     /// Starts one with these settings, whose rules are named by whole paths.
@@ -57,6 +56,33 @@ impl Prometheus {
         let ready = format!("http://127.0.0.1:{port}/-/ready");
         wait_until(&mut process, "prometheus", || client.get(&ready).send().is_ok_and(|r| r.status().is_success()));
         Self { port, client, _process: process, _directory: directory }
+    }
+
+    /// The numbers that an expression has now, without those that are none (0 divided by 0).
+    ///
+    /// # Errors
+    /// What Prometheus says of an expression that it does not understand.
+    pub fn numbers(&self, expression: &str) -> Result<Vec<f64>, String> {
+        let answer = self.ask("query", &[("query", expression)])?;
+        let result = answer.get("result").cloned().unwrap_or_default();
+        // A scalar is a time and a value, a vector a list of objects.
+        let values = result.as_array().cloned().unwrap_or_default();
+        let value = |one: &Value| one.pointer("/value/1").or(Some(one))?.as_str()?.parse().ok();
+        Ok(values.iter().filter_map(value).filter(|value: &f64| !value.is_nan()).collect())
+    }
+
+    /// What its API has of this kind (`query`, `series`, `label/job/values`), with these parameters.
+    ///
+    /// # Errors
+    /// What it says of what it does not understand.
+    pub fn ask(&self, what: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
+        let mut url = reqwest::Url::parse(&format!("http://127.0.0.1:{}/api/v1/{what}", self.port)).unwrap();
+        url.query_pairs_mut().extend_pairs(parameters);
+        let mut answer: Value = self.client.get(url).send().unwrap().json().unwrap();
+        match answer.get("error") {
+            Some(error) => Err(error.as_str().unwrap_or_default().to_owned()),
+            None => Ok(answer.get_mut("data").map(Value::take).unwrap_or_default()),
+        }
     }
 
     /// The values of an expression now, if it has any.

@@ -38,6 +38,11 @@ data:
     # Logins, and probes, are not news.
     log_connections = 0
     log_disconnections = 0
+    {{- if .Values.monitoring.exporters.pgbouncer.enabled }}
+    # deploy/monitoring/exporters/pgbouncer.ini says why these.
+    stats_users = rulebox_monitor
+    ignore_startup_parameters = extra_float_digits
+    {{- end }}
     server_tls_sslmode = {{ $p.serverTls.mode }}
     {{- if $p.serverTls.existingSecret }}
     server_tls_ca_file = /run/pgbouncer/server-tls/ca.crt

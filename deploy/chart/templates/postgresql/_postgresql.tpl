@@ -15,6 +15,9 @@
 {{- if .Values.backup.enabled }}
 {{ include "rulebox.peer" (dict "root" . "component" "backup") }}
 {{- end }}
+{{- if .Values.monitoring.exporters.postgresql.enabled }}
+{{ include "rulebox.peer" (dict "root" . "component" "postgresql-exporter") }}
+{{- end }}
 {{- end -}}
 
 {{- define "rulebox.postgresqlConfig" -}}
