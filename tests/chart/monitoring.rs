@@ -56,7 +56,7 @@ fn asked(query: &str) -> BTreeSet<String> {
     asked
 }
 
-/// Names of what is asked of PostgreSQL. Those of other exporters are their programs': the boards' test asks these.
+/// Names of what is asked of `PostgreSQL`. Those of other exporters are their programs': the boards' test asks these.
 fn of_exporters(name: &str) -> bool {
     let queries = read(&rulebox_tests::root().join("deploy/monitoring/exporters/queries.yaml"));
     let asked = entries(&queries).any(|(group, query)| {

@@ -3,6 +3,7 @@
 
 mod boards;
 mod load;
+mod logins;
 mod questions;
 mod site;
 

@@ -1,5 +1,5 @@
 //! The service with all that it may have, as in production but for the machine: an API and an executor with mutual TLS,
-//! PostgreSQL with a standby and an archive, PgBouncer, Redis with a replica, exporters, Prometheus.
+//! `PostgreSQL` with a standby and an archive, `PgBouncer`, Redis with a replica, exporters, Prometheus.
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
@@ -18,8 +18,9 @@ use tempfile::TempDir;
 use super::RULES;
 use crate::read;
 
-const MONITOR: &str = "rulebox_monitor";
-const SECRET: &str = "secret-of-the-exporters";
+/// Who asks the stores.
+pub(super) const MONITOR: &str = "rulebox_monitor";
+pub(super) const SECRET: &str = "secret-of-the-exporters";
 
 /// All of it. Fields are dropped from the first to the last: who asks goes before who is asked.
 pub(super) struct Site {
@@ -117,9 +118,18 @@ impl Site {
             Exporter::of_redis(&redis.each_ref().map(|one| (one.url(), SECRET)), MONITOR),
         ];
         let prometheus = Prometheus::start_with(&scraping(&api, &executors, &exporters, &redis));
-        let stores = (pooler, standby, primary, redis);
-        let (executor, _exporters, _stores, _directory) = (None, exporters, stores, directory);
-        Self { prometheus, _exporters, executor, api, key, told, settings, executors, _stores, _directory }
+        Self {
+            prometheus,
+            _exporters: exporters,
+            executor: None,
+            api,
+            key,
+            told,
+            settings,
+            executors,
+            _stores: (pooler, standby, primary, redis),
+            _directory: directory,
+        }
     }
 
     /// Starts the executor.
@@ -142,8 +152,10 @@ impl Site {
 /// What Prometheus is told: jobs and labels as the chart's ServiceMonitors make them, and all files of rules.
 fn scraping(api: &Server, executors: &Executors, exporters: &[Exporter; 3], redis: &[Redis; 2]) -> String {
     let file = |name: &&str| root().join(format!("deploy/monitoring/{name}.yaml")).display().to_string();
-    let job = |name: &str, target: &str, more: &str| {
-        format!("- {{job_name: {name}, static_configs: [{{targets: [\"{target}\"]{more}}}]}}\n")
+    // A store that is asked for much at once, on a busy machine, may take its time.
+    let slow = "scrape_interval: 5s, scrape_timeout: 5s";
+    let job = |name: &str, target: &str| {
+        format!("- {{job_name: {name}, {slow}, static_configs: [{{targets: [\"{target}\"]}}]}}\n")
     };
     let [postgresql, pgbouncer, of_redis] = exporters;
     let health = api.health.trim_start_matches("http://");
@@ -157,11 +169,12 @@ fn scraping(api: &Server, executors: &Executors, exporters: &[Exporter; 3], redi
             "- {{job_name: rulebox, static_configs: [{{targets: [\"{health}\"], labels: {{component: api}}}}, \
              {{targets: [\"{executor}\"], labels: {{component: executor}}}}]}}\n"
         ),
-        job("rulebox-postgresql", &postgresql.address, ""),
-        job("rulebox-pgbouncer", &pgbouncer.address, ""),
+        job("rulebox-postgresql", &postgresql.address),
+        job("rulebox-pgbouncer", &pgbouncer.address),
         // One exporter asks each that it is told of: the instance is that one, and not the exporter.
         format!(
-            "- job_name: rulebox-redis\n  metrics_path: /scrape\n  static_configs: [{{targets: [\"{stores}\"]}}]\n  \
+            "- job_name: rulebox-redis\n  scrape_interval: 5s\n  scrape_timeout: 5s\n  metrics_path: /scrape\n  \
+             static_configs: [{{targets: [\"{stores}\"]}}]\n  \
              relabel_configs:\n  - {{source_labels: [__address__], target_label: __param_target}}\n  \
              - {{source_labels: [__address__], target_label: instance}}\n  \
              - {{target_label: __address__, replacement: \"{}\"}}\n",
@@ -172,7 +185,7 @@ fn scraping(api: &Server, executors: &Executors, exporters: &[Exporter; 3], redi
 }
 
 /// A Redis with the users that it has in production, which keeps a log.
-struct Redis {
+pub(super) struct Redis {
     _process: Guarded,
     port: u16,
     _directory: TempDir,
@@ -180,7 +193,7 @@ struct Redis {
 
 impl Redis {
     /// Starts one, or a replica of the one at this port.
-    fn start(primary: Option<u16>) -> Self {
+    pub(super) fn start(primary: Option<u16>) -> Self {
         let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
         let users = directory.path().join("users");
         std::fs::write(&users, self::users()).unwrap();
@@ -197,7 +210,7 @@ impl Redis {
         Self { _process: process, port, _directory: directory }
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 }

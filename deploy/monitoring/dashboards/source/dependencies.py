@@ -64,8 +64,8 @@ def made():
               runbook="postgresql-long-transaction", lines=steps(0.15, 0.25)),
         rows("Largest tables", "With their indexes.", "bytes", "topk(10, postgresql_table_size_bytes)",
              hidden=("Time", "__name__", "job", "server", "instance")),
-        rows("Dead rows", "Part of the rows that vacuum has yet to remove, of tables with more than 1,000 rows.", "percentunit",
-             "topk(10, postgresql_table_dead_rows / (postgresql_table_live_rows + postgresql_table_dead_rows > 1000))",
+        rows("Dead rows", "Rows that vacuum has yet to remove. Normal: a twentieth of the table, and then they go.", "short",
+             "topk(10, postgresql_table_dead_rows)",
              runbook="postgresql-long-transaction", hidden=("Time", "__name__", "job", "server", "instance")),
     ]
     pooler = [
