@@ -43,7 +43,7 @@ fn logins_of_exporters_read_numbers_and_nothing_else() {
     }
 
     let pooler = PgBouncer::start_watched(&server, 5, MONITOR, SECRET);
-    assert!(run(&mut psql(pooler.port(), "pgbouncer", "SHOW POOLS")).contains("rulebox|"));
+    assert!(run(&mut psql(pooler.port(), "pgbouncer", "SHOW DATABASES")).contains("rulebox|"));
     for sql in ["PAUSE", "RELOAD", "SHUTDOWN", "KILL rulebox"] {
         let (_, said) = tried(&mut psql(pooler.port(), "pgbouncer", sql));
         assert!(said.contains("admin access needed"), "{sql}: {said}");
