@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::{changed, full};
 
 /// The folders of the repository that a drill reads, with one file changed.
-fn copy_with(folders: &[&str], file: &str, from: &str, to: &str) -> (TempDir, PathBuf) {
+pub(crate) fn copy_with(folders: &[&str], file: &str, from: &str, to: &str) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     // Servers that refuse to be root come here too.
     run(Command::new("chmod").arg("0755").arg(directory.path()));
@@ -28,7 +28,7 @@ fn copy_with(folders: &[&str], file: &str, from: &str, to: &str) -> (TempDir, Pa
     (directory, copy)
 }
 
-fn drill(top: &Path, path: &str, arguments: &[&str]) -> Command {
+pub(crate) fn drill(top: &Path, path: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(top.join(path));
     command.args(arguments);
     if top != root() {
@@ -39,12 +39,12 @@ fn drill(top: &Path, path: &str, arguments: &[&str]) -> Command {
 }
 
 /// The lines of a drill that say what it found.
-fn findings(said: &str) -> Vec<&str> {
+pub(crate) fn findings(said: &str) -> Vec<&str> {
     said.lines().filter_map(|line| line.strip_prefix("drill: ")).collect()
 }
 
 /// The number before these words.
-fn number(said: &str, before: &str) -> f64 {
+pub(crate) fn number(said: &str, before: &str) -> f64 {
     let end = said.find(before).unwrap_or_else(|| panic!("no {before:?} in {said}"));
     said[..end].split_whitespace().next_back().unwrap().parse().unwrap()
 }

@@ -13,6 +13,7 @@ mod migrations;
 mod monitoring;
 mod poolers;
 mod postgres;
+mod recovery;
 mod redis;
 mod rollout;
 mod scripts;

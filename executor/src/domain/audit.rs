@@ -90,6 +90,10 @@ actions! {
     WebhookReplay = "webhook.replay";
     /// Somebody wrote down that a backup had succeeded.
     BackupRecord = "backup.record";
+    /// Somebody wrote down that a backup was restored on trial, and held.
+    BackupRestored = "backup.restored";
+    /// Somebody wrote down that a backup did not.
+    BackupFailed = "backup.failed";
     /// A webhook was removed.
     WebhookDelete = "webhook.delete";
     /// A tenant was made.

@@ -1,4 +1,5 @@
-//! What alerts watch beside requests: whether the audit log is whole, and when the service was last backed up.
+//! What alerts watch beside requests: whether the audit log is whole, and when the service was last backed up
+//! and a backup last tried.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,12 +7,13 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::at::At;
 use crate::domain::audit::Sealer;
 use crate::service::audit::{Verified, Verifier};
-use crate::store::{Store, StoreError};
+use crate::store::{Backups, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 
-/// Between two looks at when there was a backup.
+/// Between two looks at what was written down of backups.
 const LOOK: Duration = Duration::from_mins(1);
 
 /// Between two times that the audit log is verified from its beginning, and not from where it ended the last time.
@@ -40,8 +42,8 @@ impl Upkeep {
         let mut verify_at = Instant::now();
         let mut whole_at = Instant::now() + WHOLE;
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            if let Err(error) = self.look_for_backup().await {
-                tracing::debug!(%error, "when there was a backup cannot be read");
+            if let Err(error) = self.look_for_backups().await {
+                tracing::debug!(%error, "what was written down of backups cannot be read");
             }
             if Instant::now() < verify_at {
                 continue;
@@ -61,9 +63,13 @@ impl Upkeep {
         }
     }
 
-    async fn look_for_backup(&self) -> Result<(), StoreError> {
-        let seconds = self.store.backup_at().await?.map_or(0, |at| at.0.div_euclid(1_000));
-        self.metrics.upkeep.backup_last_success.set(seconds);
+    async fn look_for_backups(&self) -> Result<(), StoreError> {
+        let Backups { made, restored, failed } = self.store.backups().await?;
+        let seconds = |at: Option<At>| at.map_or(0, |at| at.0.div_euclid(1_000));
+        let gauges = &self.metrics.upkeep;
+        gauges.backup_last_success.set(seconds(made));
+        gauges.restore_test_last_success.set(seconds(restored));
+        gauges.restore_test_last_failure.set(seconds(failed));
         Ok(())
     }
 

@@ -29,7 +29,7 @@ use std::sync::Arc;
 pub use error::{StoreError, Unavailable};
 pub use migrations::{Misfit, Standing, Step};
 pub use outbox::{OutboxStore, Taking};
-pub use platform::{Old, OpenConnections, PlatformStore, Removed};
+pub use platform::{BackupEvent, Backups, Old, OpenConnections, PlatformStore, Removed};
 pub use review::{Occurrences, Recorded, ReviewStore};
 pub use rules::{Precondition, RuleStore, Selection};
 pub use tenancy::TenantStore;

@@ -50,6 +50,28 @@ pub struct Removed {
     pub windows: u64,
 }
 
+/// What whoever makes backups, and tries them, writes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackupEvent {
+    /// A backup has succeeded.
+    Made,
+    /// A backup was restored on trial, and held.
+    Restored,
+    /// A backup could not be restored on trial, or was not what it should be.
+    Failed,
+}
+
+/// When each of them was last written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backups {
+    /// That a backup had succeeded.
+    pub made: Option<At>,
+    /// That one was restored on trial, and held.
+    pub restored: Option<At>,
+    /// That one could not be, or did not.
+    pub failed: Option<At>,
+}
+
 /// Connections to the database that are open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenConnections {
@@ -186,17 +208,17 @@ pub trait PlatformStore: Send + Sync + std::fmt::Debug + 'static {
     /// If the store fails.
     async fn remove_audit(&self, chain: Chain, seq: u64, seal: &Seal, proof: &Seal) -> Result<u64, StoreError>;
 
-    /// When somebody last wrote down that a backup had succeeded.
+    /// What was last written down of backups.
     ///
     /// # Errors
     /// If the store fails.
-    async fn backup_at(&self) -> Result<Option<At>, StoreError>;
+    async fn backups(&self) -> Result<Backups, StoreError>;
 
-    /// Writes down that a backup has succeeded now, and when that is.
+    /// Writes down that this has happened now, and when that is.
     ///
     /// # Errors
     /// If the store fails.
-    async fn backed_up(&self, change: &Change) -> Result<At, StoreError>;
+    async fn record_backup(&self, event: BackupEvent, change: &Change) -> Result<At, StoreError>;
 
     /// Keeps what was used, as counters read now. To keep a reading twice, or one before it after it, changes nothing.
     ///

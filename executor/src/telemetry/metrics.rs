@@ -96,6 +96,10 @@ pub struct Upkeep {
     pub audit_chains_broken: IntGauge,
     /// Seconds since 1970 of the last backup; 0: there was none.
     pub backup_last_success: IntGauge,
+    /// Seconds since 1970 of the last backup that was restored on trial, and held; 0: there was none.
+    pub restore_test_last_success: IntGauge,
+    /// Seconds since 1970 of the last that did not; 0: there was none.
+    pub restore_test_last_failure: IntGauge,
     /// Seconds since 1970 of the end of certificates, by what they are for.
     pub certificate_expiry: IntGaugeVec,
 }
@@ -175,6 +179,14 @@ impl Upkeep {
             backup_last_success: make.gauge(
                 "rulebox_backup_last_success_timestamp_seconds",
                 "When a backup last succeeded, as `rulebox backup record` wrote down; 0: never.",
+            )?,
+            restore_test_last_success: make.gauge(
+                "rulebox_restore_test_last_success_timestamp_seconds",
+                "When a backup was last restored on trial, and held, as `rulebox backup record --restored` wrote down; 0: never.",
+            )?,
+            restore_test_last_failure: make.gauge(
+                "rulebox_restore_test_last_failure_timestamp_seconds",
+                "When a backup last did not, as `rulebox backup record --restore-failed` wrote down; 0: never.",
             )?,
             certificate_expiry: make.gauges(
                 "rulebox_certificate_expiry_timestamp_seconds",

@@ -214,8 +214,14 @@ fn a_backup_is_written_down() {
     assert!(room.rulebox(&["backup", "record"]).refused(2).contains("there is no store"));
     room.rulebox(&["tenant", "create", "acme"]).ok();
     assert!(room.rulebox(&["backup", "record"]).ok().starts_with("backed up at 20"));
-    assert!(room.rulebox(&["audit", "list", "--platform"]).ok().contains("backup.record"));
-    assert!(room.rulebox(&["audit", "verify"]).ok().contains("whole  2 entries  platform"));
+    assert!(room.rulebox(&["backup", "record", "--restored"]).ok().starts_with("restored on trial at 20"));
+    assert!(room.rulebox(&["backup", "record", "--restore-failed"]).ok().starts_with("restore on trial failed at 20"));
+    room.rulebox(&["backup", "record", "--restored", "--restore-failed"]).refused(2);
+    let listed = room.rulebox(&["audit", "list", "--platform"]).ok();
+    for action in ["backup.record", "backup.restored", "backup.failed"] {
+        assert_eq!(listed.matches(action).count(), 1, "{listed}");
+    }
+    assert!(room.rulebox(&["audit", "verify"]).ok().contains("whole  4 entries  platform"));
 }
 
 #[test]

@@ -10,6 +10,8 @@ use crate::harness::{DRAWDOWN, Server, config};
 
 const BROKEN: &str = "rulebox_audit_chains_broken";
 const BACKUP: &str = "rulebox_backup_last_success_timestamp_seconds";
+const RESTORED: &str = "rulebox_restore_test_last_success_timestamp_seconds";
+const FAILED: &str = "rulebox_restore_test_last_failure_timestamp_seconds";
 
 /// What somebody does who can write to the file.
 async fn write(directory: &Path, sql: &'static str) {
@@ -31,11 +33,12 @@ async fn an_audit_log_that_was_changed_is_seen_at_the_start_and_so_is_the_last_b
     let server = Server::start().await;
     server.upload(DRAWDOWN).await;
     becomes(&server, BACKUP, 0.0).await;
+    assert_eq!((server.metric(RESTORED).await, server.metric(FAILED).await), (Some(0.0), Some(0.0)));
     assert_eq!(server.metric(BROKEN).await, Some(0.0));
     let (directory, key) = server.stop().await;
     write(
         directory.path(),
-        "update service set backup_at = 1234567; drop trigger audit_is_immutable; \
+        "update service set backup_at = 1234567, restore_tested_at = 2345678, restore_failed_at = 3456789; drop trigger audit_is_immutable; \
          update audit set actor = 'somebody else' where action = 'rule.create'",
     )
     .await;
@@ -43,4 +46,6 @@ async fn an_audit_log_that_was_changed_is_seen_at_the_start_and_so_is_the_last_b
     let server = Server::over(directory, settings, Some(key)).await;
     becomes(&server, BROKEN, 1.0).await;
     becomes(&server, BACKUP, 1234.0).await;
+    becomes(&server, RESTORED, 2345.0).await;
+    becomes(&server, FAILED, 3456.0).await;
 }

@@ -13,7 +13,7 @@ use crate::domain::key::{KeyRecord, NewKey};
 use crate::domain::tenant::{Tenant, TenantLimits, TenantName};
 use crate::domain::usage::Reading;
 use crate::store::scope::Scope;
-use crate::store::{Change, Old, OpenConnections, PlatformStore, Removed, StoreError};
+use crate::store::{BackupEvent, Backups, Change, Old, OpenConnections, PlatformStore, Removed, StoreError};
 
 #[async_trait]
 impl PlatformStore for Store {
@@ -35,15 +35,15 @@ impl PlatformStore for Store {
         tx.end(done).await
     }
 
-    async fn backup_at(&self) -> Result<Option<At>, StoreError> {
+    async fn backups(&self) -> Result<Backups, StoreError> {
         let mut tx = self.read(Scope::Nobody).await?;
-        let done = tx.limit().hold(service::backup_at(tx.db())).await;
+        let done = tx.limit().hold(service::backups(tx.db())).await;
         tx.end(done).await
     }
 
-    async fn backed_up(&self, change: &Change) -> Result<At, StoreError> {
+    async fn record_backup(&self, event: BackupEvent, change: &Change) -> Result<At, StoreError> {
         let mut tx = self.write(Scope::Platform).await?;
-        let done = tx.limit().hold(service::backed_up(tx.db(), change)).await;
+        let done = tx.limit().hold(service::record_backup(tx.db(), event, change)).await;
         tx.end(done).await
     }
 

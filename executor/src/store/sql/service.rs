@@ -1,10 +1,10 @@
 //! What the service keeps of itself: one row.
 
 use super::row::bytes;
-use super::{Connection, audit, dialect, query, query_scalar};
+use super::{Connection, audit, dialect, query, query_as, query_scalar};
 use crate::domain::at::At;
 use crate::domain::audit::{Action, Chain, NewEntry};
-use crate::store::{Change, StoreError};
+use crate::store::{BackupEvent, Backups, Change, StoreError};
 
 pub(super) async fn secret_check(db: &mut Connection) -> Result<Option<[u8; 32]>, StoreError> {
     let kept: Option<Option<Vec<u8>>> =
@@ -25,15 +25,22 @@ pub(super) async fn keep_secret_check(
     Ok(kept.rows_affected() == 1)
 }
 
-pub(super) async fn backup_at(db: &mut Connection) -> Result<Option<At>, StoreError> {
-    let at: Option<Option<i64>> = query_scalar("select backup_at from service where id = 1").fetch_optional(db).await?;
-    Ok(at.flatten().map(At))
+pub(super) async fn backups(db: &mut Connection) -> Result<Backups, StoreError> {
+    let select = "select backup_at, restore_tested_at, restore_failed_at from service where id = 1";
+    let row: Option<(Option<i64>, Option<i64>, Option<i64>)> = query_as(select).fetch_optional(db).await?;
+    let (made, restored, failed) = row.unwrap_or_default();
+    Ok(Backups { made: made.map(At), restored: restored.map(At), failed: failed.map(At) })
 }
 
-pub(super) async fn backed_up(db: &mut Connection, change: &Change) -> Result<At, StoreError> {
+pub(super) async fn record_backup(db: &mut Connection, event: BackupEvent, change: &Change) -> Result<At, StoreError> {
+    let (update, action) = match event {
+        BackupEvent::Made => ("update service set backup_at = $1 where id = 1", Action::BackupRecord),
+        BackupEvent::Restored => ("update service set restore_tested_at = $1 where id = 1", Action::BackupRestored),
+        BackupEvent::Failed => ("update service set restore_failed_at = $1 where id = 1", Action::BackupFailed),
+    };
     let now = dialect::now(db).await?;
-    query("update service set backup_at = $1 where id = 1").bind(now.0).execute(&mut *db).await?;
-    let entry = NewEntry { action: Action::BackupRecord, object: String::new(), detail: serde_json::json!({}) };
+    query(update).bind(now.0).execute(&mut *db).await?;
+    let entry = NewEntry { action, object: String::new(), detail: serde_json::json!({}) };
     audit::write(db, Chain(None), &entry, change).await?;
     Ok(now)
 }

@@ -73,8 +73,8 @@ security_events: rulebox_platform SELECT
 security_events.at, body, tenant_id, topic, violation_id: rulebox_app INSERT
 security_events.at, body, tenant_id, topic, violation_id: rulebox_platform INSERT
 service: rulebox_app SELECT
-service.backup_at, id: rulebox_platform SELECT
-service.backup_at: rulebox_platform UPDATE
+service.backup_at, id, restore_failed_at, restore_tested_at: rulebox_platform SELECT
+service.backup_at, restore_failed_at, restore_tested_at: rulebox_platform UPDATE
 service.heartbeat_at, secret_check: rulebox_app UPDATE
 stored: rulebox_app INSERT
 stored: rulebox_app SELECT
