@@ -1,7 +1,9 @@
 //! The loss of a region, and the way back, run for real; and again over copies with one fault, which the drill must find.
 
 mod alerts;
+mod pruning;
 mod restores;
+mod sessions;
 
 use std::fs;
 use std::process::Command;
