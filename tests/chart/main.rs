@@ -11,6 +11,7 @@ mod choices;
 mod containers;
 mod copies;
 mod found;
+mod ingresses;
 mod jobs;
 mod monitoring;
 mod names;

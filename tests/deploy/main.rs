@@ -8,6 +8,7 @@
 mod compose;
 mod crates;
 mod drills;
+mod gateway;
 mod images;
 mod migrations;
 mod monitoring;
