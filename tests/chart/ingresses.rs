@@ -119,7 +119,7 @@ fn has(path: &str, address: &str) -> bool {
     if path == "/" {
         return !whole;
     }
-    let (wanted, given): (Vec<_>, Vec<_>) = (path.split("/").collect(), address.split('/').collect());
+    let (wanted, given): (Vec<_>, Vec<_>) = (path.split('/').collect(), address.split('/').collect());
     // `[^/]+` has a `/` in it, and no address has.
     let mut segments = Vec::new();
     let mut parts = wanted.into_iter();

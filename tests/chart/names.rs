@@ -89,10 +89,12 @@ pub(crate) fn served(objects: &[Value], found: &mut Found) {
         }
     }
     for route in of_kind(objects, "HTTPRoute") {
-        let backends = list(&route["spec"]["rules"]).iter().flat_map(|rule| list(&rule["backendRefs"]));
-        let mut backends = backends.map(|backend| there(&backend["name"])).collect::<Vec<_>>();
-        backends.dedup();
-        found.of(route, backends == [true], "it leads nowhere");
+        for rule in list(&route["spec"]["rules"]) {
+            let backends = list(&rule["backendRefs"]);
+            let redirects = list(&rule["filters"]).iter().any(|filter| filter["type"] == "RequestRedirect");
+            let leads = backends.iter().all(|backend| there(&backend["name"])) && (redirects || !backends.is_empty());
+            found.of(route, leads, "it leads nowhere");
+        }
     }
 }
 

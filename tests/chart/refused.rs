@@ -5,7 +5,7 @@ use rulebox_tests::tools::tried;
 use crate::rendered::{KUBERNETES, Set, chart};
 
 /// A set, what is changed in it (`--set`, with spaces between), and a part of what is said.
-pub(crate) const BAD: [(&str, &str, &str); 71] = [
+pub(crate) const BAD: [(&str, &str, &str); 74] = [
     ("default", "settings.database.connections=30", "Too many connections for PgBouncer"),
     ("default", "api.autoscaling.maxReplicas=200", "Too many connections for PgBouncer"),
     ("default", "pgbouncer.replicas=1", "Too many connections for PgBouncer"),
@@ -50,6 +50,7 @@ pub(crate) const BAD: [(&str, &str, &str); 71] = [
     ("production", "backup.recipients=null", "backup.recipients is empty"),
     ("staging", "backup.unencrypted=false", "backup.recipients is empty"),
     ("default", "ingress.enabled=true", "ingress.tlsSecret is empty"),
+    ("default", "ingress.enabled=true ingress.certManager.enabled=true", "ingress.certManager.issuer is empty"),
     ("default", "api.resources.requests.memory=3Gi", "api: more memory is requested"),
     ("staging", "backup.resources.requests.memory=1Gi", "backup: more memory is requested"),
     ("vault", "vault.resources.requests.memory=1Gi", "vault: more memory is requested"),
@@ -90,6 +91,8 @@ pub(crate) const BAD: [(&str, &str, &str); 71] = [
     ("production", "postgresql.cloudnativepg.parameters.listen_addresses=x", "parameters"),
     ("default", "pgbouncer.serverTls.mode=verify-full", "existingSecret"),
     ("default", "settings.database.connections=0", "connections"),
+    ("default", "ingress.cors.origins={*}", "origins"),
+    ("default", "ingress.annotations.nginx\\.ingress\\.kubernetes\\.io/server-snippet=x", "server-snippet"),
 ];
 
 #[test]

@@ -275,7 +275,7 @@ fn hostile(key: &str) -> Vec<(&'static str, String, &'static [u16])> {
             &[200],
         ),
         ("a header of 40,000 bytes", get(&format!("x-a: {}\r\n", "a".repeat(40_000))), &[431]),
-        ("10,000 headers", get(&(0..10_000).map(|n| format!("x-{n}: a\r\n")).collect::<String>()), &[431]),
+        ("10,000 headers", get(&"x-a: b\r\n".repeat(10_000)), &[431]),
     ]
 }
 

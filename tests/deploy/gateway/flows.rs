@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use super::{Change, Gateway, HOST, Tls, bearer, service, wait_for};
 
 /// What a judge without a fault may wait for an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const EVALUATE: &str = "/v1/rules/check_custom_rule/evaluate";
 
 /// A program that writes as it reads, and ends with its owner.
@@ -118,12 +118,12 @@ fn a_websocket_goes_through_bar_by_bar() {
     assert_eq!((&line["status"], &line["protocol"]), (&json!(101), &json!("HTTP/1.1")));
 
     let closed = [("proxy.conf", "stream websocket$\" websocket;", "stream websocket$\" \"\";")];
-    assert_eq!(super::flows::socket(&Gateway::before(&server, &closed), &key).err(), Some(426));
+    assert_eq!(self::socket(&Gateway::before(&server, &closed), &key).err(), Some(426));
 }
 
 /// An event through the gateway, while its answer is open; how long it took.
-fn event(server: &Server, key: &str, gateway: &Gateway, patience: Duration) -> Option<Duration> {
-    let (mut curl, lines) = Curl::open(gateway, "/v1/violations/stream", &["--header", &bearer(key)]);
+fn event(server: &Server, key: &str, gateway: &Gateway, protocol: &str, patience: Duration) -> Option<Duration> {
+    let (mut curl, lines) = Curl::open(gateway, "/v1/violations/stream", &[protocol, "--header", &bearer(key)]);
     lines.next("id: ", patience)?;
     let began = Instant::now();
     let forged = server.get(key, &format!("/v1/rules?cursor={}", "A".repeat(80))).unwrap();
@@ -137,11 +137,14 @@ fn event(server: &Server, key: &str, gateway: &Gateway, patience: Duration) -> O
 fn an_event_comes_while_the_feed_is_open() {
     let directory = tempfile::tempdir().unwrap();
     let (server, key) = service(directory.path());
-    let came = event(&server, &key, &Gateway::before(&server, &[]), PATIENCE).unwrap();
-    println!("SSE: an event came {came:?} after it happened, with the feed open");
-    let held =
-        [("routes.conf", "set $route feed;\n    limit_conn open 1024;\n    proxy_buffering off;", "set $route feed;")];
-    assert_eq!(event(&server, &key, &Gateway::before(&server, &held), Duration::from_secs(3)), None);
+    let gateway = Gateway::before(&server, &[]);
+    for protocol in ["--http1.1", "--http2"] {
+        let came = event(&server, &key, &gateway, protocol, PATIENCE).unwrap();
+        println!("SSE, {protocol}: an event came {came:?} after it happened, with the feed open");
+    }
+    let unheld = "set $route feed;\n    limit_conn open 1024;\n    proxy_buffering off;";
+    let gateway = Gateway::before(&server, &[("routes.conf", unheld, "set $route feed;")]);
+    assert_eq!(event(&server, &key, &gateway, "--http1.1", Duration::from_secs(3)), None);
 }
 
 /// Lines of a stream, each answered before the next is sent; how many.

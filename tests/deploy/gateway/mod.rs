@@ -89,10 +89,10 @@ impl Files {
         });
         edit("log.conf", &|text| changed(&text, "/var/log/nginx/", &log));
         edit("upstreams.conf", &|text| {
-            let (mut group, mut lines) = (String::new(), Vec::new());
+            let (mut group, mut lines) = ("", Vec::new());
             for line in text.lines() {
                 if let Some(rest) = line.strip_prefix("upstream ") {
-                    group = rest.trim_end_matches(" {").trim_end_matches("_streams").to_owned();
+                    group = rest.trim_end_matches(" {").trim_end_matches("_streams");
                 }
                 if !line.contains("server 127.0.0.1:8080") {
                     lines.push(line.to_owned());
@@ -147,15 +147,16 @@ impl Gateway {
 
     /// What is asked of it at a path, with more arguments of curl.
     fn curl(&self, path: &str, arguments: &[&str]) -> Answer {
-        let output = self.command(path, arguments).output().unwrap();
+        let output = self.command(path, &[&["--max-time", "120"], arguments].concat()).output().unwrap();
         Answer::read(&String::from_utf8_lossy(&output.stdout))
     }
 
-    /// curl at a path of it, which trusts its certificate alone.
+    /// curl at a path of it, which trusts its certificate alone. (With a limit of time it does not read what it sends piece
+    /// by piece.)
     fn command(&self, path: &str, arguments: &[&str]) -> Command {
         let port = self.files.https;
         let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--include", "--path-as-is", "--noproxy", "*", "--max-time", "120"]);
+        curl.args(["--silent", "--show-error", "--include", "--path-as-is", "--noproxy", "*"]);
         curl.args(["--resolve", &format!("{HOST}:{port}:127.0.0.1"), "--header", "expect:", "--cacert"]);
         curl.arg(self.files.path("tls/tls.crt")).args(arguments).arg(format!("https://{HOST}:{port}{path}"));
         curl
@@ -250,7 +251,7 @@ fn bearer(key: &str) -> String {
 fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is() {
-        assert!(began.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+        assert!(began.elapsed() < Duration::from_mins(1), "{what}: not within a minute");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
