@@ -10,6 +10,7 @@ mod crates;
 mod drills;
 mod gateway;
 mod images;
+mod load;
 mod migrations;
 mod monitoring;
 mod poolers;
