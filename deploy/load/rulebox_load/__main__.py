@@ -18,8 +18,16 @@ from .measured import Measured, Watch
 from .options import parse
 from .world import World
 
-USERS = [users.Single, users.Columns, users.Lines, users.Arrow, sessions.Session, sessions.Socket, users.Author,
-         users.Mistakes]
+USERS = [
+    users.Single,
+    users.Columns,
+    users.Lines,
+    users.Arrow,
+    sessions.Session,
+    sessions.Socket,
+    users.Author,
+    users.Mistakes,
+]
 
 
 def main():

@@ -58,18 +58,48 @@ def how(measured):
 def table(measured):
     got = measured["figures"]
     rows = [
-        ("one bar, keep-alive", f"{number(got['bar']['per_second'])} requests", cpu(got["bar"]["cpu_us"]), got["bar"]["p99_ms"]),
-        ("the same at about half", f"{number(got['bar_at_half']['per_second'])} requests", cpu(got["bar_at_half"]["cpu_us"]), got["bar_at_half"]["p99_ms"]),
+        (
+            "one bar, keep-alive",
+            f"{number(got['bar']['per_second'])} requests",
+            cpu(got["bar"]["cpu_us"]),
+            got["bar"]["p99_ms"],
+        ),
+        (
+            "the same at about half",
+            f"{number(got['bar_at_half']['per_second'])} requests",
+            cpu(got["bar_at_half"]["cpu_us"]),
+            got["bar_at_half"]["p99_ms"],
+        ),
     ]
-    for name, what in (("columns_1000", "columns of 1,000 bars"), ("columns_100000", "columns of 100,000 bars"), ("lines_20000", "lines of JSON, 20,000 bars")):
-        rows.append((what, f"{number(got[name]['bars_per_second'])} bars", f"{cpu(got[name]['cpu_us_per_1000_bars'])} for 1,000 bars", got[name]["p99_ms"]))
+    for name, what in (
+        ("columns_1000", "columns of 1,000 bars"),
+        ("columns_100000", "columns of 100,000 bars"),
+        ("lines_20000", "lines of JSON, 20,000 bars"),
+    ):
+        rows.append(
+            (
+                what,
+                f"{number(got[name]['bars_per_second'])} bars",
+                f"{cpu(got[name]['cpu_us_per_1000_bars'])} for 1,000 bars",
+                got[name]["p99_ms"],
+            )
+        )
     session, upload = got["session_bar"], got["upload"]
-    rows.append(("a bar of a session, in Redis", f"{number(session['per_second'])} bars", f"{cpu(session['cpu_us'])}, of Redis {cpu(session['redis_cpu_us'])}", session["p99_ms"]))
+    rows.append(
+        (
+            "a bar of a session, in Redis",
+            f"{number(session['per_second'])} bars",
+            f"{cpu(session['cpu_us'])}, of Redis {cpu(session['redis_cpu_us'])}",
+            session["p99_ms"],
+        )
+    )
     rows.append(("an upload", f"{number(upload['per_second'])} versions", cpu(upload["cpu_us"]), upload["p99_ms"]))
     lines = ["| on one core | a second | processor time each | p99 |", "|---|---|---|---|"]
     lines += [f"| {what} | {rate} | {used} | {number(p99)} ms |" for what, rate, used, p99 in rows]
     apart = got["bar_by_executor"]
-    lines.append(f"| one bar by an executor | | {cpu(apart['api_cpu_us'])} of the API, {cpu(apart['executor_cpu_us'])} of the executor | |")
+    lines.append(
+        f"| one bar by an executor | | {cpu(apart['api_cpu_us'])} of the API, {cpu(apart['executor_cpu_us'])} of the executor | |"
+    )
     lines += ["", "| memory | |", "|---|---|"]
     lines.append(f"| the service, with 100 rules loaded | {number(got['idle']['megabytes'])} MB |")
     lines.append(f"| a loaded rule | {number(got['rule']['kilobytes'])} kB |")

@@ -34,7 +34,7 @@ rule trailing(equity: num in 0..1e9, margin_call: bool) {
 LIMIT = 500
 
 # One that an author changes again and again.
-FLOOR = "rule floor(equity) {{ if equity < {floor} {{ breach block \"under {floor}\" }} }}"
+FLOOR = 'rule floor(equity) {{ if equity < {floor} {{ breach block "under {floor}" }} }}'
 
 # When bars begin, in seconds; they are a minute apart.
 BEGINS = 1_500_000_000

@@ -71,7 +71,20 @@ def url(text):
 
 
 # Parts of names of what is not production.
-ELSEWHERE = {"staging", "stage", "stg", "test", "testing", "dev", "qa", "load", "sandbox", "local", "localhost", "preview"}
+ELSEWHERE = {
+    "staging",
+    "stage",
+    "stg",
+    "test",
+    "testing",
+    "dev",
+    "qa",
+    "load",
+    "sandbox",
+    "local",
+    "localhost",
+    "preview",
+}
 
 
 def is_production(text):
@@ -97,20 +110,54 @@ Exit codes: 0; 1 if a threshold is missed, an answer is wrong or nothing could b
     )
     add = parser.add_argument
     add("--url", required=True, type=url, help="where the API is: https://rulebox.staging.example.com")
-    add("--key-file", required=True, type=key, action="append", dest="keys", metavar="FILE",
-        help="a file with a key of the roles author and engine; given again, users are spread over these tenants")
+    add(
+        "--key-file",
+        required=True,
+        type=key,
+        action="append",
+        dest="keys",
+        metavar="FILE",
+        help="a file with a key of the roles author and engine; given again, users are spread over these tenants",
+    )
     add("--users", type=whole(1, 100_000), default=20, metavar="N", help="at a time (20)")
     add("--seconds", type=whole(1, 86_400), default=60, metavar="S", help="how long (60)")
-    add("--scenario", type=scenario, action="append", dest="scenarios", metavar="NAME[=WEIGHT]",
-        help="only this one; given again, these, by weight")
-    add("--think-ms", type=whole(0, 30_000), default=100, metavar="MS",
-        help="between a user's requests, half more or less (100); 0: none")
-    add("--max-failures", type=failures, default=(0, False), metavar="N|N%%",
-        help="requests that may fail (0). A wrong answer is always one too many, and one of 429 is no failure")
-    add("--p99-ms", type=milliseconds, action="append", default=[], metavar="[NAME=]MS",
-        help="the most that p99 of each scenario, or of one, may be")
-    add("--uploads", type=whole(0, 10_000), default=100, metavar="N",
-        help="versions to upload at most (100): they count against the tenant's limit for ever")
+    add(
+        "--scenario",
+        type=scenario,
+        action="append",
+        dest="scenarios",
+        metavar="NAME[=WEIGHT]",
+        help="only this one; given again, these, by weight",
+    )
+    add(
+        "--think-ms",
+        type=whole(0, 30_000),
+        default=100,
+        metavar="MS",
+        help="between a user's requests, half more or less (100); 0: none",
+    )
+    add(
+        "--max-failures",
+        type=failures,
+        default=(0, False),
+        metavar="N|N%%",
+        help="requests that may fail (0). A wrong answer is always one too many, and one of 429 is no failure",
+    )
+    add(
+        "--p99-ms",
+        type=milliseconds,
+        action="append",
+        default=[],
+        metavar="[NAME=]MS",
+        help="the most that p99 of each scenario, or of one, may be",
+    )
+    add(
+        "--uploads",
+        type=whole(0, 10_000),
+        default=100,
+        metavar="N",
+        help="versions to upload at most (100): they count against the tenant's limit for ever",
+    )
     add("--seed", type=whole(0, 999_999_999), default=1, metavar="N", help="of what users do (1)")
     add("--timeout-seconds", type=whole(1, 600), default=60, metavar="S", help="that an answer may take (60)")
     add("--ca-file", metavar="FILE", help="the authority of the service's certificate, instead of the system's")

@@ -27,24 +27,34 @@ def rows(measured):
 
 def show(measured, watch, options):
     """The table, what failed by its kind, and how the client itself did."""
-    table = [[*(f"{cell:,}" if isinstance(cell, int | float) else cell for cell in row[:6]), *map(milliseconds, row[6:])]
-             for row in rows(measured)]
+    table = [
+        [*(f"{cell:,}" if isinstance(cell, int | float) else cell for cell in row[:6]), *map(milliseconds, row[6:])]
+        for row in rows(measured)
+    ]
     widths = [max(len(row[n]) for row in [HEADS, *table]) for n in range(len(HEADS))]
     for row in [HEADS, *table]:
-        print("  ".join(cell.ljust(width) if n == 0 else cell.rjust(width)
-                        for n, (cell, width) in enumerate(zip(row, widths, strict=True))))
+        print(
+            "  ".join(
+                cell.ljust(width) if n == 0 else cell.rjust(width)
+                for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+            )
+        )
     for name, line in sorted(measured.lines.items()):
         for kind, count in line.failures.most_common():
             print(f"failed: {name}: {kind}: {count:,}")
     silent = [name for name in options.scenarios if name not in measured.by_scenario]
     if silent:
-        print(f"not run: {', '.join(silent)}: {options.users} users were too few for all scenarios, or too short a time")
+        print(
+            f"not run: {', '.join(silent)}: {options.users} users were too few for all scenarios, or too short a time"
+        )
     cpu = sum(watch.cpu) / len(watch.cpu) if watch.cpu else 0.0
     late = max(watch.late, default=0.0)
     print(f"client: {cpu:.0%} of one core, {late * 1000:.0f} ms late at most")
     if watch.is_bottleneck():
-        print("client: IT WAS THE BOTTLENECK: times are longer and rates lower than the service's. Use fewer users here, "
-              "and more machines at the same time")
+        print(
+            "client: IT WAS THE BOTTLENECK: times are longer and rates lower than the service's. Use fewer users here, "
+            "and more machines at the same time"
+        )
 
 
 def judged(measured, options):

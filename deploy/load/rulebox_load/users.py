@@ -223,7 +223,11 @@ class Author(RuleboxUser):
             path = f"/v1/rules/{self.rule}/evaluate?version={version}"
             inputs = json.dumps({"inputs": {"equity": equity}})
             self.request(
-                "POST", path, inputs, bars=1, name="a bar of the upload",
+                "POST",
+                path,
+                inputs,
+                bars=1,
+                name="a bar of the upload",
                 check=lambda answer, word=word: same(answer.json(), {"verdict": word, "version": version}, "a bar"),
             )
 

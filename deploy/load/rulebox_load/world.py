@@ -7,7 +7,7 @@ import secrets
 import gevent
 
 from . import expected
-from .client import Client, Failed, Limited, Target, judged, same
+from .client import Client, Failed, Limited, Target, judged
 from .streams import ARROW, LINES, batches_of, lines_of
 
 # Bars of a stream.
@@ -80,7 +80,8 @@ class World:
         for key, rule in self.rules:
             client = Client(self.target, key)
             try:
-                answer = self.once(lambda: client.send("DELETE", f"/v1/rules/{rule}", headers={"if-match": "*"}), None)
+                path, state = f"/v1/rules/{rule}", {"if-match": "*"}
+                answer = self.once(lambda ask=client.send, path=path, state=state: ask("DELETE", path, None, state), None)
                 # 404: it was not made.
                 if answer.status not in (200, 404):
                     self.left_behind(f"rule {rule} ({answer.status})")

@@ -77,7 +77,7 @@ fn threats_are_stopped_by_what_is_there_and_tested() {
         assert_eq!(missing(&changed(&page, from, to)).1.len(), 1, "{to} is not found");
     }
     for (from, to) in [
-        ("`tests/chart/accounts.rs::accounts_have_no_power`", "reviews"),
+        ("`tests/deploy/redis.rs::rulebox_may_ask_redis_for_its_own_and_nothing_else`", "reviews"),
         ("Nothing here: Alertmanager", "Alertmanager"),
         ("who may `exec` into a pod has its secrets | operator |", "who may `exec` into a pod has its secrets | |"),
     ] {
