@@ -98,7 +98,7 @@ fn code(output: &Output) -> i32 {
 #[test]
 fn users_of_all_kinds_are_answered_as_they_should_be() {
     let home = Home::start(&[]);
-    let seconds = if full("the load test for a minute") { "60" } else { "6" };
+    let seconds = if full("the load test for a minute") { "60" } else { "10" };
     let csv = home.directory.path().join("load.csv");
     let mut load = home.load(&home.server.api, &SCENARIOS, &["--users", "16", "--seconds", seconds]);
     let said = run(load.arg("--csv").arg(&csv));
