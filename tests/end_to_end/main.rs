@@ -20,3 +20,4 @@ mod sessions;
 mod start;
 mod streams;
 mod telemetry;
+mod upgrade;
