@@ -1,6 +1,10 @@
 //! From what happens to who is told of it: the routes of alerts, and alerts that are made to fire on real servers.
 
+mod collector;
+mod happens;
+mod logs;
 mod routes;
+mod runbooks;
 mod told;
 
 use std::collections::BTreeMap;
@@ -8,9 +12,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rulebox_tests::receiver::{Answering, Received, Receiver};
-use rulebox_tests::root;
 use rulebox_tests::servers::prometheus::Alertmanager;
-use serde_json::Value;
+use rulebox_tests::{Server, root};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{read, yaml};
@@ -35,6 +39,8 @@ fn rule_files() -> Vec<PathBuf> {
 struct Alert {
     name: String,
     severity: String,
+    summary: String,
+    page: String,
 }
 
 /// All alerts of all files.
@@ -44,7 +50,12 @@ fn alerts() -> Vec<Alert> {
         for group in yaml(&fs::read_to_string(&path).unwrap())["groups"].as_array().unwrap() {
             for rule in group["rules"].as_array().unwrap().iter().filter(|rule| rule["alert"].is_string()) {
                 let text = |path: &str| rule.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-                alerts.push(Alert { name: text("/alert"), severity: text("/labels/severity") });
+                alerts.push(Alert {
+                    name: text("/alert"),
+                    severity: text("/labels/severity"),
+                    summary: text("/annotations/summary"),
+                    page: text("/annotations/runbook_url"),
+                });
             }
         }
     }
@@ -191,6 +202,36 @@ fn counts(told: &[(&'static str, Message)]) -> BTreeMap<&'static str, usize> {
         *counts.entry(*receiver).or_default() += 1;
     }
     counts
+}
+
+/// What every module has, and no input.
+const PARTS: &str = r#"
+  (memory (export "memory") 1)
+  (global (export "rulebox_abi_1") i32 (i32.const 1))
+  (func (export "rulebox_init") (param i32) (result i32) (i32.const 0))
+  (func (export "rulebox_buffer") (param $kind i32) (param i32 i32) (result i32)
+    (if (i32.eq (local.get $kind) (i32.const 6)) (then (return (i32.const 64))))
+    (if (i32.eq (local.get $kind) (i32.const 7)) (then (return (i32.const 8192))))
+    (i32.const 0))
+  (func (export "rulebox_reset"))"#;
+
+/// Uploads a module whose `rulebox_eval` is this.
+fn upload(server: &Server, key: &str, name: &str, eval: &str) {
+    let manifest = json!({
+        "abi": 1, "name": name, "inputs": [], "params": [], "outs": [], "statements": [], "spans": [],
+        "uses_time": false, "clock": {"zone": "UTC", "day_start": 0}, "lookback": 0, "memory_bytes": 0,
+        "state_bytes": 0,
+    });
+    let manifest = manifest.to_string().replace('"', "\\22");
+    let text = format!(
+        r#"(module {PARTS}
+  (func (export "rulebox_eval") (param i32) (result i32) {eval})
+  (@custom "rulebox.manifest" "{manifest}"))"#
+    );
+    let module = wat::parse_str(text).unwrap();
+    let request = server.client().post(format!("{}/v1/rules?name={name}", server.api)).bearer_auth(key);
+    let answer = request.header("content-type", "application/wasm").body(module).send().unwrap();
+    assert_eq!(answer.status().as_u16(), 201, "{}", answer.text().unwrap());
 }
 
 /// A file of the configuration with whole paths, for tools that read it.

@@ -29,7 +29,7 @@ const TOLD: &[(&str, &[&str], &str)] = &[
     ("RuleboxServerErrors", &[], "on-call"),
     ("RuleboxDependencyDown", &["dependency=redis"], "on-call"),
     ("RuleboxBackupTooOld", &[], "on-call"),
-    ("RuleboxDown", &["job=rulebox"], "on-call"),
+    ("RuleboxDown", &[], "on-call"),
     // What waits for working hours.
     ("RuleboxLatencyBurnSlow", &[], "on-call-chat"),
     ("RuleboxRestarts", &["instance=a:9090"], "on-call-chat"),

@@ -1,0 +1,90 @@
+//! What modules do, and what somebody does who has the disk.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rulebox_tests::servers::free_port;
+use rulebox_tests::{SetAtEnd, rule};
+use serde_json::json;
+
+use super::super::upload;
+use super::{Watch, answer, serve};
+
+#[test]
+fn what_modules_and_intruders_do_is_told() {
+    let health = format!("127.0.0.1:{}", free_port());
+    let watch = Watch::start(std::slice::from_ref(&health));
+    let (directory, code) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let code = code.path().join("code");
+    let settings =
+        [("RULEBOX_CODE_CACHE__DIRECTORY", code.to_str().unwrap()), ("RULEBOX_EVALUATION__DEADLINE_MS", "250")];
+    let start = || serve(directory.path(), &health, &watch, &settings);
+    let mut server = start();
+    let key = server.key.clone().unwrap();
+    let (status, said) = answer(server.post(&key, "/v1/rules", &json!({"source": rule(7)})));
+    assert_eq!(status, 201, "{said}");
+    upload(&server, &key, "trap", "unreachable");
+    upload(&server, &key, "endless", "(loop $again (br $again)) (i32.const 0)");
+    watch.scraped(&health);
+
+    // A module that traps, until it is stopped.
+    let began = Instant::now();
+    let trap = || answer(server.post(&key, "/v1/rules/trap/evaluate", &json!({"inputs": {}})));
+    let mut runs = 0;
+    while trap().0 != 423 {
+        runs += 1;
+        assert!(runs < 20, "it is never stopped");
+    }
+    watch.told("RuleboxRuleQuarantined", "tenant: ", "a module traps until it is stopped", began, "security-chat");
+
+    // A cursor that nobody was given.
+    let began = Instant::now();
+    let (status, said) = answer(server.get(&key, &format!("/v1/rules?cursor={}", "A".repeat(80))));
+    assert_eq!(status, 400, "{said}");
+    let forged = "kind: state_forged";
+    watch.told("RuleboxViolation", forged, "a cursor is forged (pushed)", began, "security");
+    watch.told("RuleboxCriticalViolation", forged, "a cursor is forged", began, "security");
+    watch.told("RuleboxTampering", forged, "a cursor is forged", began, "on-call");
+
+    // Compiled code is changed on the disk, while the service is away.
+    server.signal("TERM");
+    assert!(server.wait().0.success());
+    let files: Vec<_> = fs::read_dir(&code).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!files.is_empty(), "no code is kept");
+    for file in &files {
+        let mut bytes = fs::read(file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x40;
+        fs::write(file, bytes).unwrap();
+    }
+    let server = start();
+    let began = Instant::now();
+    let bar = json!({"inputs": {"equity": 100, "drawdown": 0}});
+    // It is found, and the rule runs all the same: it is compiled anew.
+    let (status, said) = answer(server.post(&key, "/v1/rules/probe/evaluate", &bar));
+    assert_eq!(status, 200, "{said}");
+    let (status, _) = answer(server.post(&key, "/v1/rules/endless/evaluate", &json!({"inputs": {}})));
+    assert!(status >= 400);
+    let changed = "kind: cache_tampered";
+    watch.told("RuleboxTampering", changed, "compiled code is changed on the disk", began, "security");
+    watch.told("RuleboxTampering", changed, "compiled code is changed on the disk", began, "on-call");
+
+    // A module without an end, by many at a time: each run takes its deadline.
+    let (began, over) = (Instant::now(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let _end = SetAtEnd(&over);
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    let _ = server.post(&key, "/v1/rules/endless/evaluate", &json!({"inputs": {}}));
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            });
+        }
+        let how = "a module runs into its deadline, again and again";
+        watch.told("RuleboxViolationSpike", "", how, began, "security-chat");
+        watch.told("RuleboxLatencyBurnFast", "", how, began, "on-call");
+        watch.held_back("RuleboxLatencyBurnSlow", how, "RuleboxLatencyBurnFast", began);
+    });
+}
