@@ -89,8 +89,10 @@ impl Service {
             return Some(format!("`{command}`: there is no such subcommand"));
         }
         let flags = words.iter().filter(|word| word.starts_with("--"));
-        let missing: Vec<_> =
-            flags.filter(|flag| !help.contains(&format!("{flag} "))).filter(|f| **f != "--version").collect();
+        let missing: Vec<_> = flags
+            .filter(|flag| !help.split_whitespace().any(|word| word == **flag))
+            .filter(|f| **f != "--version")
+            .collect();
         (!missing.is_empty()).then(|| format!("`{command}`: it has no {missing:?}"))
     }
 

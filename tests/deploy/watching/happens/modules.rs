@@ -1,11 +1,10 @@
 //! What modules do, and what somebody does who has the disk.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use rulebox_tests::rule;
 use rulebox_tests::servers::free_port;
-use rulebox_tests::{SetAtEnd, rule};
 use serde_json::json;
 
 use super::super::upload;
@@ -17,15 +16,13 @@ fn what_modules_and_intruders_do_is_told() {
     let watch = Watch::start(std::slice::from_ref(&health));
     let (directory, code) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let code = code.path().join("code");
-    let settings =
-        [("RULEBOX_CODE_CACHE__DIRECTORY", code.to_str().unwrap()), ("RULEBOX_EVALUATION__DEADLINE_MS", "250")];
+    let settings = [("RULEBOX_CODE_CACHE__DIRECTORY", code.to_str().unwrap())];
     let start = || serve(directory.path(), &health, &watch, &settings);
     let mut server = start();
     let key = server.key.clone().unwrap();
     let (status, said) = answer(server.post(&key, "/v1/rules", &json!({"source": rule(7)})));
     assert_eq!(status, 201, "{said}");
     upload(&server, &key, "trap", "unreachable");
-    upload(&server, &key, "endless", "(loop $again (br $again)) (i32.const 0)");
     watch.scraped(&health);
 
     // A module that traps, until it is stopped.
@@ -64,27 +61,7 @@ fn what_modules_and_intruders_do_is_told() {
     // It is found, and the rule runs all the same: it is compiled anew.
     let (status, said) = answer(server.post(&key, "/v1/rules/probe/evaluate", &bar));
     assert_eq!(status, 200, "{said}");
-    let (status, _) = answer(server.post(&key, "/v1/rules/endless/evaluate", &json!({"inputs": {}})));
-    assert!(status >= 400);
     let changed = "kind: cache_tampered";
     watch.told("RuleboxTampering", changed, "compiled code is changed on the disk", began, "security");
     watch.told("RuleboxTampering", changed, "compiled code is changed on the disk", began, "on-call");
-
-    // A module without an end, by many at a time: each run takes its deadline.
-    let (began, over) = (Instant::now(), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        let _end = SetAtEnd(&over);
-        for _ in 0..8 {
-            scope.spawn(|| {
-                while !over.load(Ordering::SeqCst) {
-                    let _ = server.post(&key, "/v1/rules/endless/evaluate", &json!({"inputs": {}}));
-                    std::thread::sleep(Duration::from_millis(20));
-                }
-            });
-        }
-        let how = "a module runs into its deadline, again and again";
-        watch.told("RuleboxViolationSpike", "", how, began, "security-chat");
-        watch.told("RuleboxLatencyBurnFast", "", how, began, "on-call");
-        watch.held_back("RuleboxLatencyBurnSlow", how, "RuleboxLatencyBurnFast", began);
-    });
 }
