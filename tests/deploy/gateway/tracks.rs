@@ -46,7 +46,12 @@ fn answered(gateway: &Gateway, more: &[&str]) -> BTreeMap<String, usize> {
 fn the_canary_has_its_weight_and_whoever_asks_for_it() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (stable, canary) = (service(one.path()).0, service(two.path()).0);
-    let gateway = Gateway::start(&[("stable", vec![address(&stable)]), ("canary", vec![address(&canary)])], &[]);
+    // One client asks more than one may.
+    let room: [Change<'_>; 2] = [
+        ("routes.conf", "zone=address burst=1000", "zone=address burst=100000"),
+        ("routes.conf", "zone=key burst=2000", "zone=key burst=100000"),
+    ];
+    let gateway = Gateway::start(&[("stable", vec![address(&stable)]), ("canary", vec![address(&canary)])], &room);
     let share = |gateway: &Gateway, more: &[&str]| answered(gateway, more).get(&address(&canary)).copied().unwrap_or(0);
     let track = ["--header", "x-rulebox-track: canary"];
     assert_eq!((share(&gateway, &[]), share(&gateway, &track)), (0, ASKED));
