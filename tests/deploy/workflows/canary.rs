@@ -1,0 +1,192 @@
+//! The deployment, run here as `deploy.yml` has it: to staging, and to production by canary; and what happens when a step fails
+//! or somebody cancels the run.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::job::{DIGEST, World};
+use super::{steps, workflow};
+use crate::yaml;
+
+/// Of production, how the canary is led, and what ends it.
+const LED: [&str; 10] = [
+    "canary start",
+    "smoke --url https://rulebox.example.com --key-file",
+    "canary watch",
+    "canary weight",
+    "canary watch",
+    "canary weight",
+    "canary watch",
+    "canary promote",
+    "smoke --url https://rulebox.example.com --key-file",
+    "canary watch",
+];
+
+/// The calls of `deploy/scripts`.
+fn scripts(calls: &[String]) -> Vec<&str> {
+    let of = ["canary ", "deploy ", "rollback ", "smoke "];
+    calls.iter().map(String::as_str).filter(|call| of.iter().any(|name| call.starts_with(name))).collect()
+}
+
+#[test]
+fn staging_is_what_was_verified_and_scanned() {
+    let mut world = World::new();
+    let done = world.run("deploy", "staging");
+    assert!(!world.context.failure, "{}", done.said);
+    let at = |words: &str| {
+        done.calls.iter().position(|call| call.contains(words)).unwrap_or_else(|| panic!("{words}: {done:?}"))
+    };
+    let deploys = at("deploy --values");
+    assert!(at("gh release download v0.1.0") < at("cosign verify --certificate-identity"));
+    for words in ["cosign verify-attestation", "gh attestation verify", "trivy image"] {
+        assert!(at(words) < deploys, "{words}");
+    }
+    for (program, times) in
+        [("cosign verify --cert", 3), ("cosign verify-attestation", 3), ("gh attestation", 3), ("trivy image", 9)]
+    {
+        assert_eq!(done.calls_of(program).len(), times, "{program}");
+    }
+    let identity = "https://github.com/team/rulebox/.github/workflows/release.yml@refs/tags/v0.1.0";
+    assert!(done.calls_of("cosign verify").iter().all(|call| call.contains(identity) && call.ends_with(DIGEST)));
+    let [deploy, smoke] = scripts(&done.calls)[..] else { panic!("{:?}", done.calls) };
+    let values = "--values deploy/chart/values-staging.yaml --values release/images.yaml";
+    assert_eq!(deploy, format!("deploy {values} --namespace rulebox --release rulebox --digest {DIGEST}"));
+    assert!(smoke.starts_with("smoke --url https://rulebox.example.com --key-file "), "{smoke}");
+    // Secrets are in no argument and in nothing that is kept.
+    let written = [done.calls.join("\n"), done.said, done.summary].concat();
+    assert!(!written.contains("key of the smoke test") && !written.contains("word of the registry"));
+    println!("staging: {} steps, {} calls in order", done.outcomes.len(), done.calls.len());
+}
+
+#[test]
+fn what_is_not_verified_or_has_a_critical_vulnerability_is_not_deployed() {
+    for (words, step) in [
+        ("cosign verify --cert", "Verify what is deployed"),
+        ("cosign verify-attestation", "Verify what is deployed"),
+        ("gh attestation verify oci://registry.example.com/team/rulebox-pgbouncer", "Verify what is deployed"),
+        ("--exit-code 1 registry.example.com/team/rulebox-backup", "Scan what is deployed"),
+    ] {
+        let mut world = World::new();
+        world.fail(words);
+        let done = world.run("deploy", "staging");
+        assert_eq!(done.outcome(step), "failure", "{words}: {}", done.said);
+        assert_eq!(scripts(&done.calls), Vec::<&str>::new(), "{words}: something was deployed");
+        if step.starts_with("Verify") {
+            let mut world = World::new();
+            world.fail(words);
+            let done = world.run("deploy", "production");
+            assert!(done.outcome(step) == "failure" && scripts(&done.calls).is_empty(), "{words}: {done:?}");
+        }
+    }
+}
+
+#[test]
+fn staging_that_fails_its_smoke_test_is_rolled_back() {
+    let mut world = World::new();
+    world.fail("smoke --url");
+    let done = world.run("deploy", "staging");
+    assert_eq!((done.outcome("Smoke test"), done.outcome("Roll back")), ("failure", "success"));
+    assert_eq!(scripts(&done.calls).last(), Some(&"rollback --namespace rulebox --release rulebox"));
+    assert!(done.summary.starts_with("**Staging is rolled back**: `smoke`: failure"), "{}", done.summary);
+
+    // What was not deployed is not rolled back: the script has taken back itself what failed.
+    let mut world = World::new();
+    world.fail("deploy --values");
+    let done = world.run("deploy", "staging");
+    assert_eq!((done.outcome("Deploy"), done.outcome("Roll back")), ("failure", "skipped"));
+}
+
+#[test]
+fn production_goes_by_5_25_and_50_percent_and_is_watched_at_each() {
+    let mut world = World::new();
+    let done = world.run("deploy", "production");
+    assert!(!world.context.failure, "{}", done.said);
+    let calls = scripts(&done.calls);
+    assert_eq!(calls.len(), LED.len(), "{calls:?}");
+    assert!(calls.iter().zip(LED).all(|(call, begins)| call.starts_with(begins)), "{calls:?}");
+    // Poolers stay what they are until it is promoted.
+    let values = "--values deploy/chart/values-production.yaml --values release/running.yaml ";
+    assert!(
+        [0, 3, 5].iter().all(|at| calls[*at].contains(values)) && calls[7].contains(" --values release/images.yaml "),
+        "{calls:?}"
+    );
+    let running = yaml(&fs::read_to_string(world.path("release/running.yaml")).unwrap());
+    let images = yaml(&fs::read_to_string(world.path("release/images.yaml")).unwrap());
+    assert_eq!(running["image"], json!({"registry": "registry.example.com", "repository": "team/rulebox"}));
+    assert_eq!(
+        (&running["pgbouncer"]["image"]["digest"], &running["pgbouncer"]["replicas"]),
+        (&json!("sha256:before"), &Value::Null)
+    );
+    assert_eq!(images["pgbouncer"]["image"]["digest"], DIGEST);
+    assert!(calls[0].ends_with(&format!("--digest {DIGEST} --weight 5")), "{}", calls[0]);
+    assert!(calls[1].ends_with(" --track canary") && !calls[8].contains("--track"), "{calls:?}");
+    assert!(calls[3].ends_with(" 25") && calls[5].ends_with(" 50"), "{calls:?}");
+    for watch in [calls[2], calls[4], calls[6], calls[9]] {
+        assert!(watch.ends_with(" --prometheus https://prometheus.example.com --seconds 7"), "{watch}");
+    }
+    assert!(done.outcome("Abort the canary") == "skipped" && done.outcome("Roll back") == "skipped");
+    println!("production: {} steps, led by {} calls", done.outcomes.len(), calls.len());
+}
+
+/// Whatever step of the canary fails, and whenever somebody cancels: the canary is aborted, or what was promoted rolled back.
+#[test]
+fn a_canary_that_fails_or_is_cancelled_is_aborted() {
+    let job = &workflow("deploy")["jobs"]["production"];
+    let ids = [
+        "start",
+        "smoke-canary",
+        "watch-5",
+        "weight-25",
+        "watch-25",
+        "weight-50",
+        "watch-50",
+        "promote",
+        "smoke",
+        "watch-promoted",
+    ];
+    let led = steps(job)
+        .iter()
+        .filter(|step| step["run"].as_str().is_some_and(|text| text.starts_with("deploy/ci/rollout ")));
+    assert!(led.map(|step| step["id"].as_str().unwrap()).eq(ids), "a step is not tried");
+    let mut tried = 0;
+    for (at, id) in ids.into_iter().enumerate() {
+        for cancels in [false, true] {
+            let mut world = World::new();
+            let words = words_of(id);
+            let before = LED[..at].iter().filter(|call| call.starts_with(words)).count();
+            world.trouble_at(before + 1, words, cancels);
+            let done = world.run("deploy", "production");
+            let word = if cancels { "cancelled" } else { "failure" };
+            assert_eq!(world.context.steps[id].outcome, word, "{id}: {}", done.said);
+            let calls = scripts(&done.calls);
+            assert_eq!(calls.len(), at + 2, "{id}: nothing else is done: {calls:?}");
+            let (ends, other, says) = if at < 8 {
+                ("Abort the canary", "Roll back", "The canary is aborted")
+            } else {
+                ("Roll back", "Abort the canary", "Production is rolled back")
+            };
+            assert_eq!((done.outcome(ends), done.outcome(other)), ("success", "skipped"), "{id}: {}", done.said);
+            let last =
+                if at < 8 { "canary abort --values" } else { "rollback --namespace rulebox --release rulebox --to 7" };
+            assert!(calls[at + 1].starts_with(last), "{id}: {calls:?}");
+            assert!(done.summary.starts_with(&format!("**{says}**: `{id}`: {word}\n")), "{id}: {}", done.summary);
+            if !cancels {
+                assert!(done.summary.contains("    it fails: "), "what it said is not there: {}", done.summary);
+            }
+            tried += 1;
+        }
+    }
+    println!("production: {tried} times failed or cancelled, at each of {} steps, and taken back", ids.len());
+}
+
+/// The words of the call of a step.
+fn words_of(id: &str) -> &'static str {
+    match id {
+        "start" => "canary start",
+        "promote" => "canary promote",
+        _ if id.starts_with("watch") => "canary watch",
+        _ if id.starts_with("weight") => "canary weight",
+        _ => "smoke --url",
+    }
+}
