@@ -157,8 +157,8 @@ fn a_canary_that_fails_or_is_cancelled_is_aborted() {
             let before = LED[..at].iter().filter(|call| call.starts_with(words)).count();
             world.trouble_at(before + 1, words, cancels);
             let done = world.run("deploy", "production");
-            let word = if cancels { "cancelled" } else { "failure" };
-            assert_eq!(world.context.steps[id].outcome, word, "{id}: {}", done.said);
+            let outcome = if cancels { "cancelled" } else { "failure" };
+            assert_eq!(world.context.steps[id].outcome, outcome, "{id}: {}", done.said);
             let calls = scripts(&done.calls);
             assert_eq!(calls.len(), at + 2, "{id}: nothing else is done: {calls:?}");
             let (ends, other, says) = if at < 8 {
@@ -170,7 +170,7 @@ fn a_canary_that_fails_or_is_cancelled_is_aborted() {
             let last =
                 if at < 8 { "canary abort --values" } else { "rollback --namespace rulebox --release rulebox --to 7" };
             assert!(calls[at + 1].starts_with(last), "{id}: {calls:?}");
-            assert!(done.summary.starts_with(&format!("**{says}**: `{id}`: {word}\n")), "{id}: {}", done.summary);
+            assert!(done.summary.starts_with(&format!("**{says}**: `{id}`: {outcome}\n")), "{id}: {}", done.summary);
             if !cancels {
                 assert!(done.summary.contains("    it fails: "), "what it said is not there: {}", done.summary);
             }

@@ -192,7 +192,7 @@ impl World {
         for step in steps(job) {
             let mut outcome = Step { outcome: "skipped".to_owned(), outputs: BTreeMap::new() };
             if self.context.runs(step["if"].as_str()) {
-                outcome.outcome = "success".to_owned();
+                "success".clone_into(&mut outcome.outcome);
                 if let Some(text) = step["run"].as_str() {
                     let mut env = env.clone();
                     self.add(&mut env, &step["env"]);

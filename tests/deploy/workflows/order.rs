@@ -201,11 +201,11 @@ fn out_of_order(texts: &Texts) -> Vec<String> {
     };
     let [ci, release, deploy, rollback] = ["ci", "release", "deploy", "rollback"].map(|name| yaml(&texts[name]));
     // What every change must pass.
-    let tests = ci["jobs"]["tests"].to_string();
+    let commands = ci["jobs"]["tests"].to_string();
     for part in
         ["TESTS_FULL=1", "TESTS_ADVISORIES=required", "binary(deploy)", "binary(chart) & test(checkov)", ".ci/run"]
     {
-        must(tests.contains(part), "the tests are not run in full");
+        must(commands.contains(part), "the tests are not run in full");
     }
     must(at(&ci["jobs"]["dependencies"], "deploy/ci/advisories") < usize::MAX, "advisories are not asked for");
     must(at(&ci["jobs"]["dependencies"], "scan sources .") < usize::MAX, "lock files are not scanned");
