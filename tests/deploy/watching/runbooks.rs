@@ -7,18 +7,27 @@ use std::process::Command;
 
 use rulebox_tests::{binary, root};
 
-use super::{Alert, alerts};
+use super::{Alert, alerts, rule_files};
 use crate::files_under;
 
 const SECTIONS: [&str; 4] = ["## Means", "## Look", "## Do", "## If that does not help"];
 
 /// Programs that pages name, whose arguments are others' business.
-const OTHERS: [&str; 8] = ["kubectl", "curl", "amtool", "promtool", "openssl", "helm", "redis-cli", "pg_isready"];
+const OTHERS: [&str; 9] =
+    ["psql", "kubectl", "curl", "amtool", "promtool", "openssl", "helm", "redis-cli", "pg_isready"];
 
-/// What is between backticks, without line ends.
+/// What is between backticks, without line ends; of blocks, each line.
 fn quoted(page: &str) -> Vec<String> {
-    let words = page.split('`').skip(1).step_by(2);
-    words.map(|word| word.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    let mut quoted = Vec::new();
+    for (n, part) in page.split("```").enumerate() {
+        if n % 2 == 1 {
+            quoted.extend(part.lines().skip(1).map(str::to_owned));
+        } else {
+            let words = part.split('`').skip(1).step_by(2);
+            quoted.extend(words.map(|word| word.split_whitespace().collect::<Vec<_>>().join(" ")));
+        }
+    }
+    quoted
 }
 
 /// Texts between quotes in the sources of the service, but for tests: metrics, routes, settings, kinds.
@@ -34,17 +43,28 @@ fn of_sources() -> BTreeSet<String> {
     words
 }
 
+/// Whether a text has this name, and not as a part of a longer one.
+fn is_word_of(name: &str, text: &str) -> bool {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).any(|word| word == name)
+}
+
 /// What there is to name.
 struct Service {
     words: BTreeSet<String>,
     settings: String,
+    /// Names that are others': of exporters, recorded ones, logins.
+    others: String,
     help: BTreeMap<String, String>,
 }
 
 impl Service {
     fn new() -> Self {
         let settings = fs::read_to_string(root().join("deploy/image/settings.md")).unwrap();
-        Self { words: of_sources(), settings, help: BTreeMap::new() }
+        let mut files = files_under(&root().join("deploy/monitoring/exporters"));
+        files.extend(rule_files());
+        files.push(root().join("deploy/postgres/roles.sql"));
+        let others = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+        Self { words: of_sources(), settings, others, help: BTreeMap::new() }
     }
 
     /// What `rulebox …` says of itself with these subcommands, or nothing if there is none such.
@@ -63,7 +83,7 @@ impl Service {
     fn has_metric(&self, name: &str) -> bool {
         let ends = ["_bucket", "_sum", "_count"];
         let base = ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
-        self.words.contains(name) || self.words.contains(base)
+        self.words.contains(name) || self.words.contains(base) || is_word_of(name, &self.others)
     }
 
     /// Whether a path with names in its place of `{…}` is a route.
@@ -115,7 +135,9 @@ impl Service {
             if metric && !self.has_metric(word) {
                 faults.push(format!("there is no metric {word}"));
             }
-            let setting = word.starts_with("RULEBOX_") && !self.settings.contains(&format!("`{word}`"));
+            // `RULEBOX_RETENTION__*` is several.
+            let ends = if word.ends_with("__") { "" } else { "`" };
+            let setting = word.starts_with("RULEBOX_") && !self.settings.contains(&format!("`{word}{ends}"));
             if setting {
                 faults.push(format!("there is no setting {word}"));
             }
@@ -138,7 +160,7 @@ fn faults(service: &mut Service, page: &str, alerts: &[&Alert], folder: &Path) -
     let must = [
         (page.starts_with("# ") && page.lines().nth(1) == Some(""), "it has no title"),
         (headings == SECTIONS, "its sections are others"),
-        (section("## Do\n").contains("\n1. "), "it has no steps"),
+        (section("## Do\n").len() > 80, "it does not say what to do"),
         (section("## Look\n").contains('`'), "it has no query and no command"),
         (section("## Means\n").len() > 80, "it does not say what it means"),
     ];
@@ -156,7 +178,8 @@ fn faults(service: &mut Service, page: &str, alerts: &[&Alert], folder: &Path) -
     }
     for text in quoted(page) {
         let program = text.split(' ').next().unwrap();
-        if text.contains(" --") && program != "rulebox" && !OTHERS.contains(&program) {
+        let is_script = program.contains('/') && root().join(program).is_file();
+        if text.contains(" --") && program != "rulebox" && !is_script && !OTHERS.contains(&program) {
             faults.push(format!("nobody knows {program}, of `{text}`"));
         }
         faults.extend(service.faults(&text));
@@ -176,12 +199,14 @@ fn every_alert_has_a_page_of_use() {
         let path = file.strip_prefix(root()).unwrap().display().to_string();
         assert!(pages.contains_key(&path), "{path} is of no alert");
     }
-    let mut quotes = 0;
+    let (mut quotes, mut wrong) = (0, Vec::new());
     for (path, alerts) in &pages {
         let page = fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
-        assert_eq!(faults(&mut service, &page, alerts, &folder), Vec::<String>::new(), "{path}");
+        let found = faults(&mut service, &page, alerts, &folder);
+        wrong.extend(found.into_iter().map(|fault| format!("{path}: {fault}")));
         quotes += quoted(&page).len();
     }
+    assert_eq!(wrong, Vec::<String>::new());
     println!("{} alerts, {} pages, {quotes} quoted names and commands", alerts.len(), pages.len());
 
     // And each fault is found.
@@ -195,7 +220,7 @@ fn every_alert_has_a_page_of_use() {
         ("--expect", "--expected"),
         ("rulebox_audit_chains_broken", "rulebox_audit_chains_bent"),
         ("RULEBOX_PREVIOUS_MASTER_SECRET", "RULEBOX_PREVIOUS_MASTER"),
-        ("\n1. ", "\n- "),
+        ("## Do\n", "## Do\n\n## Do\n"),
     ] {
         let broken = crate::changed(&page, from, to);
         assert!(!faults(&mut service, &broken, alerts, &folder).is_empty(), "{to:?} is not found");
