@@ -29,14 +29,20 @@ fn tag(list: &str) -> [u8; TAG] {
     tag
 }
 
-fn sealed(chain: Chain, tagged: &[u8]) -> Vec<u8> {
-    [b"cursor 2\0", chain.uuid().as_bytes().as_slice(), tagged].concat()
+/// The form that cursors of this version have.
+const FORM: u8 = b'2';
+
+/// Forms that other versions may have given theirs.
+const FORMS: std::ops::RangeInclusive<u8> = b'1'..=b'9';
+
+fn sealed(form: u8, chain: Chain, tagged: &[u8]) -> Vec<u8> {
+    [b"cursor ", [form, 0].as_slice(), chain.uuid().as_bytes(), tagged].concat()
 }
 
 /// The cursor of a place in a list.
 pub(crate) fn write(keys: &dyn Sealer, list: &str, chain: Chain, place: &str) -> String {
     let tagged = [&tag(list), place.as_bytes()].concat();
-    let seal = keys.seal(&sealed(chain, &tagged));
+    let seal = keys.seal(&sealed(FORM, chain, &tagged));
     URL_SAFE_NO_PAD.encode([seal.0.as_slice(), &tagged].concat())
 }
 
@@ -44,7 +50,8 @@ pub(crate) fn write(keys: &dyn Sealer, list: &str, chain: Chain, place: &str) ->
 ///
 /// # Errors
 /// If it is not one of this list and this caller. One that we have not made for this caller is a violation: it was
-/// forged, or is another's. One of another list of his is a slip, and so is a text that cannot be a cursor.
+/// forged, or is another's. One of another list of his is a slip, as is a text that cannot be a cursor, and one of another
+/// version, which wrote it before an update or beside it.
 pub(crate) fn read(keys: &dyn Sealer, list: &str, chain: Chain, cursor: &str) -> Result<String, Problem> {
     let wrong = || Problem::new(Code::INVALID_QUERY, "`cursor` is not one of this list; begin without it").at("cursor");
     if cursor.len() > MOST {
@@ -54,7 +61,11 @@ pub(crate) fn read(keys: &dyn Sealer, list: &str, chain: Chain, cursor: &str) ->
     let (seal, tagged) = bytes.split_at_checked(Seal::BYTES).ok_or_else(wrong)?;
     let seal = Seal::from_bytes(seal).ok_or_else(wrong)?;
     let (of, place) = tagged.split_at_checked(TAG).ok_or_else(wrong)?;
-    if !keys.is_sealed(&sealed(chain, tagged), &seal) {
+    let is_of = |form| keys.is_sealed(&sealed(form, chain, tagged), &seal);
+    if !is_of(FORM) {
+        if FORMS.filter(|form| *form != FORM).any(is_of) {
+            return Err(wrong());
+        }
         let raised = Raised { kind: Kind::StateForged, owner: chain, subject: "cursor".to_owned() };
         return Err(Problem { raised: Some(raised.into()), ..wrong() });
     }
@@ -115,5 +126,46 @@ impl List<'_> {
         let between = if self.address.contains('?') { '&' } else { '?' };
         let link = next.as_ref().map(|cursor| format!("{}{between}cursor={cursor}{limit}", self.address));
         (next, next_page(link))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::caller::TenantId;
+    use crate::store::contract::NoSecret;
+
+    const LIST: &str = "/v1/violations";
+
+    fn chain(n: u128) -> Chain {
+        Chain(Some(TenantId::from_store(Uuid::from_u128(n))))
+    }
+
+    /// A cursor as a version writes it whose form is this.
+    fn of_form(form: u8, chain: Chain) -> String {
+        let tagged = [&tag(LIST), b"17".as_slice()].concat();
+        let seal = NoSecret.seal(&sealed(form, chain, &tagged));
+        URL_SAFE_NO_PAD.encode([seal.0.as_slice(), &tagged].concat())
+    }
+
+    #[test]
+    fn one_of_another_version_is_refused_without_an_alarm() {
+        assert_eq!(read(&NoSecret, LIST, chain(1), &of_form(FORM, chain(1))).unwrap(), "17");
+        for form in FORMS.filter(|form| *form != FORM) {
+            let refused = read(&NoSecret, LIST, chain(1), &of_form(form, chain(1))).unwrap_err();
+            assert!(refused.raised.is_none(), "form {}", char::from(form));
+        }
+    }
+
+    #[test]
+    fn what_nobody_has_sealed_for_this_caller_raises_one() {
+        for form in [FORM, b'1', b'0', b'a'] {
+            let another = read(&NoSecret, LIST, chain(1), &of_form(form, chain(2))).unwrap_err();
+            assert!(another.raised.is_some(), "form {}", char::from(form));
+        }
+        let unknown = read(&NoSecret, LIST, chain(1), &of_form(b'a', chain(1))).unwrap_err();
+        assert!(unknown.raised.is_some(), "no version has such a form");
     }
 }
