@@ -32,7 +32,7 @@ const PROPERTIES: [(&str, Property); 22] = [
 ];
 
 /// A set, and what is changed in it, with spaces between.
-const CHOICES: [(&str, &str); 23] = [
+const CHOICES: [(&str, &str); 24] = [
     ("default", "redis.enabled=false api.autoscaling.enabled=false api.replicas=1"),
     ("default", "executors.isolated=false api.resources.limits.memory=4Gi"),
     ("default", "migration.enabled=false tests.enabled=false"),
@@ -45,6 +45,7 @@ const CHOICES: [(&str, &str); 23] = [
     ("staging", "redis.inCluster.primary=redis-replica"),
     ("staging", "redis.inCluster.primary=redis-replica redis.inCluster.replicas=0"),
     ("staging", "backup.volume.existingClaim=mine backup.enabled=false"),
+    ("staging", "restoreTest.enabled=true redisBackup.enabled=true redisBackup.existingClaim=copies"),
     ("staging", "firstTenant.name=a pgbouncer.enabled=false postgresql.maxConnections=200"),
     ("staging", "clusterDomain=example.internal listenAddress=[::] api.runtimeClassName=gvisor"),
     (

@@ -5,7 +5,7 @@ use rulebox_tests::tools::tried;
 use crate::rendered::{KUBERNETES, Set, chart};
 
 /// A set, what is changed in it (`--set`, with spaces between), and a part of what is said.
-pub(crate) const BAD: [(&str, &str, &str); 74] = [
+pub(crate) const BAD: [(&str, &str, &str); 78] = [
     ("default", "settings.database.connections=30", "Too many connections for PgBouncer"),
     ("default", "api.autoscaling.maxReplicas=200", "Too many connections for PgBouncer"),
     ("default", "pgbouncer.replicas=1", "Too many connections for PgBouncer"),
@@ -48,6 +48,10 @@ pub(crate) const BAD: [(&str, &str, &str); 74] = [
     ("options", "executors.tls.certManager.issuerRef.name=", "issuerRef.kind is not Issuer"),
     ("production", "backup.image.repository=postgres", "has no age"),
     ("production", "backup.recipients=null", "backup.recipients is empty"),
+    ("staging", "redisBackup.enabled=true", "redisBackup.existingClaim is empty"),
+    ("default", "redisBackup.enabled=true redisBackup.existingClaim=copies", "redisBackup.host is empty"),
+    ("default", "restoreTest.enabled=true", "there are no backups here"),
+    ("production", "restoreTest.enabled=true", "restoreTest.identitySecret is empty"),
     ("staging", "backup.unencrypted=false", "backup.recipients is empty"),
     ("default", "ingress.enabled=true", "ingress.tlsSecret is empty"),
     ("default", "ingress.enabled=true ingress.certManager.enabled=true", "ingress.certManager.issuer is empty"),

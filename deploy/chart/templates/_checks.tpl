@@ -36,6 +36,18 @@
 {{- if and $v.backup.enabled $v.backup.recipients (eq $v.backup.image.repository "postgres") -}}
 {{ "\n- backup.recipients is set, and the image postgres has no age to encrypt for them: set backup.image to rulebox-backup (deploy/image/README.md), or to another that has it." }}
 {{- end -}}
+{{- if and $v.redisBackup.enabled (not $v.redisBackup.existingClaim) -}}
+{{ "\n- redisBackup.existingClaim is empty: name the claim that copies go to." }}
+{{- end -}}
+{{- if and $v.redisBackup.enabled (not $v.redis.inCluster.enabled) (not $v.redisBackup.host) -}}
+{{ "\n- redisBackup.host is empty, and this release has no Redis of its own: name the one to copy." }}
+{{- end -}}
+{{- if and $v.restoreTest.enabled (not $v.backup.enabled) (not $v.backup.volume.existingClaim) -}}
+{{ "\n- restoreTest.enabled, and there are no backups here: set backup.enabled, or backup.volume.existingClaim where they are." }}
+{{- end -}}
+{{- if and $v.restoreTest.enabled $v.backup.recipients (not $v.restoreTest.identitySecret) -}}
+{{ "\n- restoreTest.identitySecret is empty, and backups are encrypted (backup.recipients): no test could open one. Name a Secret with the private key of one of them." }}
+{{- end -}}
 {{- if and $v.vault.enabled $v.externalSecrets.enabled -}}
 {{ "\n- vault.enabled and externalSecrets.enabled are both true: secrets come one way. Turn one of them off." }}
 {{- end -}}

@@ -108,6 +108,12 @@
 {{- /* The first one, and the night's. */ -}}
 {{- $all = append $all (dict "name" "backup" "pods" 2 "resources" $v.backup.resources) -}}
 {{- end -}}
+{{- if $v.redisBackup.enabled -}}
+{{- $all = append $all (dict "name" "redis-backup" "pods" 1 "resources" $v.redisBackup.resources) -}}
+{{- end -}}
+{{- if $v.restoreTest.enabled -}}
+{{- $all = append $all (dict "name" "restore-test" "pods" 1 "resources" $v.restoreTest.resources) -}}
+{{- end -}}
 {{- if $v.tests.enabled -}}
 {{- $all = append $all (dict "name" "test" "pods" (mul 2 (len $tracks.all)) "resources" $v.tests.resources) -}}
 {{- end -}}

@@ -112,3 +112,22 @@ spec:
 {{- if ne (dig "status" "phase" "" $claim) "Bound" -}}true{{- end -}}
 {{- end -}}
 {{- end -}}
+
+{{- define "rulebox.redisBackupConfig" -}}
+{{- $part := dict "root" . "component" "redis-backup" -}}
+# Copy of deploy/backup/redis-backup.
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ include "rulebox.part" $part }}
+  namespace: {{ .Release.Namespace }}
+  labels:
+    {{- include "rulebox.labels" $part | nindent 4 }}
+data:
+  redis-backup: |
+    {{- .Files.Get "files/backup/redis-backup" | nindent 4 }}
+  {{- with .Values.redisBackup.recipients }}
+  recipients: |
+    {{- join "\n" . | nindent 4 }}
+  {{- end }}
+{{- end -}}
