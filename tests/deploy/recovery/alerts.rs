@@ -24,8 +24,8 @@ fn alerts_on_restores_fire_and_do_not() {
     for rule in &rules {
         let name = rule["alert"].as_str().unwrap();
         let test = format!("tests/{name}.yaml");
-        let text = read(&format!("deploy/monitoring/{test}"));
-        assert!(text.contains("exp_alerts: []") && text.contains("exp_labels:"), "{test} tries one way only");
+        let both = read(&format!("deploy/monitoring/{test}"));
+        assert!(both.contains("exp_alerts: []") && both.contains("exp_labels:"), "{test} tries one way only");
         run(&mut promtool(&["test", "rules", &test]));
         let page = read(rule["annotations"]["runbook_url"].as_str().unwrap());
         let (severity, summary) = (&rule["labels"]["severity"], &rule["annotations"]["summary"]);

@@ -144,13 +144,13 @@ fn sessions_outlive_a_restore_of_redis_and_each_bar_counts_once() {
     println!("Redis restored: a session of 18 bars went on after 7 were sent again; a younger one answers 410");
 
     // What is no good copy is not restored, and who may not ask gets none.
-    let copied = |name: &str| {
+    let twin = |name: &str| {
         let to = place.at(name);
         fs::copy(&copy, &to).unwrap();
         fs::copy(copy.with_extension("rdb.sha256"), to.with_extension("rdb.sha256")).unwrap();
         to
     };
-    let damaged = copied("damaged.rdb");
+    let damaged = twin("damaged.rdb");
     let mut bytes = fs::read(&damaged).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
