@@ -55,6 +55,8 @@ impl Place {
     }
 
     fn backup(&self, scripts: &Path, more: &[&str]) -> Command {
+        // Names are of seconds.
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
         let mut command = script(scripts, "redis-backup");
         command.args(["--port", &self.port.to_string(), "--password-file"]).arg(self.at("password"));
         command.arg("--to").arg(self.at("copies")).args(more);
