@@ -231,7 +231,7 @@ fn budgets_are_those_of_the_values() {
     }
 }
 
-/// Boards that Grafana's sidecar finds, each within what a ConfigMap may hold and each whole.
+/// Boards that Grafana's sidecar finds, each within what a `ConfigMap` may hold and each whole.
 pub(crate) fn boards(objects: &[Value], found: &mut Found) {
     let is_board = |config: &&Value| text(&config["metadata"]["name"]).contains("-board-");
     let boards: Vec<_> = of_kind(objects, "ConfigMap").filter(is_board).collect();

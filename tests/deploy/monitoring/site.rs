@@ -149,7 +149,7 @@ impl Site {
     }
 }
 
-/// What Prometheus is told: jobs and labels as the chart's ServiceMonitors make them, and all files of rules.
+/// What Prometheus is told: jobs and labels as the chart's `ServiceMonitors` make them, and all files of rules.
 fn scraping(api: &Server, executors: &Executors, exporters: &[Exporter; 3], redis: &[Redis; 2]) -> String {
     let file = |name: &&str| root().join(format!("deploy/monitoring/{name}.yaml")).display().to_string();
     // A store that is asked for much at once, on a busy machine, may take its time.

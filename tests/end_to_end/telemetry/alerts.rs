@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use rulebox_tests::{Server, root, rule};
@@ -70,7 +70,8 @@ fn files() -> Vec<String> {
     for entry in std::fs::read_dir(monitoring()).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
-        if name.ends_with(".yaml") && std::fs::read_to_string(entry.path()).unwrap().contains("\ngroups:\n") {
+        let is_yaml = Path::new(&name).extension().is_some_and(|ending| ending == "yaml");
+        if is_yaml && std::fs::read_to_string(entry.path()).unwrap().contains("\ngroups:\n") {
             files.push(name);
         }
     }
@@ -82,19 +83,19 @@ fn files() -> Vec<String> {
 #[test]
 fn each_alert_fires_and_does_not() {
     let mut tried = 0;
-    for rules in files() {
-        let output = promtool(&["check", "rules", "--lint=all", "--lint-fatal", &rules]);
+    for group in files() {
+        let output = promtool(&["check", "rules", "--lint=all", "--lint-fatal", &group]);
         assert!(output.status.success(), "{}", said(&output));
-        let text = std::fs::read_to_string(monitoring().join(&rules)).unwrap();
-        for page in named(&text, "runbook_url:") {
+        let rules = std::fs::read_to_string(monitoring().join(&group)).unwrap();
+        for page in named(&rules, "runbook_url:") {
             assert!(root().join(&page).is_file(), "there is no {page}");
         }
-        for alert in named(&text, "- alert:") {
+        for alert in named(&rules, "- alert:") {
             let file = format!("tests/{alert}.yaml");
             let test =
                 std::fs::read_to_string(monitoring().join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
             assert_eq!(named(&test, "alertname:"), BTreeSet::from([alert.clone()]), "{file}");
-            assert!(test.contains(&format!("../{rules}\n")), "{file} is not of {rules}");
+            assert!(test.contains(&format!("../{group}\n")), "{file} is not of {group}");
             // The watchdog always fires.
             let both = alert == "RuleboxWatchdog" || test.contains("exp_alerts: []");
             assert!(both && test.contains("exp_labels:"), "{file} tries one way only");

@@ -76,6 +76,7 @@ impl Postgres {
     }
 
     /// A standby that follows it, over a slot of the name `standby`.
+    #[must_use]
     pub fn standby(&self) -> Self {
         let directory = tempfile::tempdir().unwrap();
         own(directory.path());
