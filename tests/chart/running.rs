@@ -113,8 +113,9 @@ fn postgresql(place: &mut Place, objects: &[Value]) -> Postgres {
     let server = Postgres::start();
     let mut parameters = 0;
     for rendered in all() {
-        let pods = pods(&rendered.objects).flat_map(|(_, template)| containers(template));
-        let arguments = pods.flat_map(|container| list(&container["args"])).filter_map(|it| text(it).split_once('='));
+        let servers = pods(&rendered.objects).flat_map(|(_, template)| containers(template));
+        let servers = servers.filter(|container| container["name"] == "postgresql");
+        let arguments = servers.flat_map(|server| list(&server["args"])).filter_map(|it| text(it).split_once('='));
         let arguments = arguments.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let clusters =
             of_kind(&rendered.objects, "Cluster").flat_map(|it| entries(&it["spec"]["postgresql"]["parameters"]));
