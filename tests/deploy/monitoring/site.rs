@@ -81,8 +81,12 @@ impl Site {
         let (migrated, said) = output(&["migrate"], &database.settings());
         assert!(migrated.success(), "{said}");
         // Before the service starts, which looks once a minute.
-        let (recorded, said) = output(&["backup", "record"], &database.settings());
-        assert!(recorded.success(), "{said}");
+        for record in
+            [&["backup", "record"][..], &["backup", "record", "--restore-failed"], &["backup", "record", "--restored"]]
+        {
+            let (recorded, said) = output(record, &database.settings());
+            assert!(recorded.success(), "{record:?}: {said}");
+        }
         let login = "deploy/monitoring/exporters/login.sql";
         primary.psql_file("rulebox", login, &[("monitor_password", SECRET)]);
         let standby = primary.standby();

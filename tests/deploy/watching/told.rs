@@ -212,10 +212,10 @@ fn the_heartbeat_is_told_again_and_again_and_nobody_else() {
 #[test]
 fn a_fault_in_the_configuration_is_seen() {
     // Security by inhibition: the pattern that the file does not have.
-    let pattern = "target_matchers: [alertname=~\"Rulebox.*\"]";
+    let pattern = "target_matchers: [alertname=~\"Rulebox.*\"]\n    ";
     let team = Team::start(ALWAYS, |text| {
         let from = text.find("target_matchers:").unwrap();
-        let end = text[from..].find('\n').unwrap();
+        let end = text[from..].find("equal:").unwrap();
         text.replacen(&text[from..from + end], pattern, 1)
     });
     post(&team, &[json!({"alertname": "RuleboxDown", "severity": "critical"})]);

@@ -122,6 +122,11 @@ def made():
         graph("Age of the last backup", "Pages at 26 hours.", "s",
               query(f"time() - (max(rulebox_backup_last_success_timestamp_seconds{{{OF}}}) > 0)", "age"),
               runbook="backup-too-old", lines=steps(25 * 3600, 26 * 3600)),
+        graph("Restore test", "Since a backup was last restored on trial, and since that last failed. Warns at 8 days; pages if the "
+              "failure is the later one.", "s",
+              query(f"time() - (max(rulebox_restore_test_last_success_timestamp_seconds{{{OF}}}) > 0)", "succeeded"),
+              query(f"time() - (max(rulebox_restore_test_last_failure_timestamp_seconds{{{OF}}}) > 0)", "failed"),
+              runbook="restore-test-too-old", lines=steps(7 * 86400, 8 * 86400)),
     ]
     return board("dependencies", "Dependencies", "PostgreSQL, PgBouncer, Redis, executors, receivers, backups.", parts=[
         ("Does all answer?", now),
