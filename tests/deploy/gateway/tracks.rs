@@ -19,7 +19,7 @@ const ASKED: usize = 200;
 fn weigh(gateway: &Gateway, arguments: &[&str]) -> Output {
     Command::new(gateway.files.path("weight"))
         .args(arguments)
-        .env("RULEBOX_GATEWAY", gateway.files.directory.path())
+        .env("GATEWAY", gateway.files.directory.path())
         .output()
         .unwrap()
 }
