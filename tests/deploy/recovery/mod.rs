@@ -6,6 +6,7 @@ mod restores;
 mod sessions;
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use rulebox_tests::tools::{run, tried};
@@ -19,6 +20,19 @@ const DRILL: &str = "deploy/recovery/drill";
 /// What the drill reads beside its own folder.
 const FOLDERS: [&str; 4] = ["deploy/recovery", "deploy/data", "deploy/backup", "deploy/postgres"];
 
+/// What processes of a drill have in their environment.
+const MARK: &str = "TESTS_DRILL";
+
+/// Services of a drill with this mark that run: it must leave none.
+fn serving(mark: &str) -> Vec<String> {
+    let marked = format!("{MARK}={mark}");
+    let text = |path: PathBuf| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', "\n"));
+    let all = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let marked = all.filter(|at| text(at.join("environ")).is_ok_and(|it| it.lines().any(|line| line == marked)));
+    let lines = marked.filter_map(|at| text(at.join("cmdline")).ok());
+    lines.filter(|line| line.lines().nth(1) == Some("serve")).collect()
+}
+
 #[test]
 fn a_region_is_lost_and_taken_back() {
     let program = binary();
@@ -28,7 +42,8 @@ fn a_region_is_lost_and_taken_back() {
     } else {
         &["--rulebox", program]
     };
-    let said = run(&mut drill(&root(), DRILL, arguments));
+    let said = run(drill(&root(), DRILL, arguments).env(MARK, "lost"));
+    assert_eq!(serving("lost"), Vec::<String>::new(), "is left behind");
     for line in findings(&said) {
         println!("{line}");
     }
@@ -66,7 +81,8 @@ fn the_drill_of_regions_finds_what_is_left_out() {
     let program = binary();
     for (file, from, to, found) in faults {
         let (_directory, copy) = copy_with(&FOLDERS, file, from, to);
-        let (output, said) = tried(&mut drill(&copy, DRILL, &["--rulebox", program.to_str().unwrap()]));
+        let (output, said) = tried(drill(&copy, DRILL, &["--rulebox", program.to_str().unwrap()]).env(MARK, "fault"));
+        assert_eq!(serving("fault"), Vec::<String>::new(), "{file}: is left behind");
         assert!(!output.status.success() && said.contains(&format!("FAILED: {found}")), "{file} with {to:?}: {said}");
     }
     println!("{} faults of a fail-over found", faults.len());
