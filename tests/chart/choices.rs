@@ -4,9 +4,11 @@ use rulebox_tests::tools::run;
 
 use crate::found::{Found, Property};
 use crate::rendered::{KUBERNETES, Set, chart, parse};
-use crate::{accounts, budgets, containers, jobs, monitoring, names, policies, secrets, settings, sums, workloads};
+use crate::{
+    accounts, budgets, containers, exporters, jobs, monitoring, names, policies, secrets, settings, sums, workloads,
+};
 
-const PROPERTIES: [(&str, Property); 22] = [
+const PROPERTIES: [(&str, Property); 23] = [
     ("accounts", accounts::powerless),
     ("budgets", budgets::budgets),
     ("confinement", containers::confined),
@@ -14,6 +16,7 @@ const PROPERTIES: [(&str, Property); 22] = [
     ("images", containers::images),
     ("Jobs", jobs::end),
     ("hooks", jobs::find_all),
+    ("exporters beside poolers", exporters::beside),
     ("alerts", monitoring::alerts),
     ("ServiceMonitors", monitoring::scraped),
     ("labels", names::labelled),
@@ -32,7 +35,7 @@ const PROPERTIES: [(&str, Property); 22] = [
 ];
 
 /// A set, and what is changed in it, with spaces between.
-const CHOICES: [(&str, &str); 24] = [
+const CHOICES: [(&str, &str); 25] = [
     ("default", "redis.enabled=false api.autoscaling.enabled=false api.replicas=1"),
     ("default", "executors.isolated=false api.resources.limits.memory=4Gi"),
     ("default", "migration.enabled=false tests.enabled=false"),
@@ -52,6 +55,10 @@ const CHOICES: [(&str, &str); 24] = [
         "staging",
         "monitoring.exporters.postgresql.enabled=true monitoring.exporters.redis.enabled=true \
          monitoring.exporters.pgbouncer.enabled=true",
+    ),
+    (
+        "staging",
+        "monitoring.exporters.redis.enabled=true redis.inCluster.primary=redis-replica redis.inCluster.replicas=2",
     ),
     ("staging", "monitoring.exporters.pgbouncer.enabled=true pgbouncer.enabled=false postgresql.maxConnections=200"),
     ("small", "codeCache.enabled=false backup.enabled=true backup.unencrypted=true"),

@@ -298,7 +298,13 @@ fn a_canary_has_a_twin_of_each_ingress() {
     assert_eq!(of_kind(&one("canary").objects, "Ingress").filter(|it| is_twin(it)).count(), 5);
     let objects = with(
         "canary",
-        &["ingress.enabled=false", "httpRoute.enabled=true", "httpRoute.parentRefs[0].name=a", "canary.weight=25"],
+        &[
+            "ingress.enabled=false",
+            "httpRoute.enabled=true",
+            "httpRoute.parentRefs[0].name=a",
+            "networkPolicy.ingress.from[0].podSelector.matchLabels.app=gateway",
+            "canary.weight=25",
+        ],
     );
     let mut found = Found::default();
     twinned(&objects, &mut found);

@@ -62,7 +62,17 @@ pub(crate) fn served(objects: &[Value], found: &mut Found) {
     for service in of_kind(objects, "Service") {
         let spec = &service["spec"];
         found.of(service, spec["type"] == "ClusterIP", "it is open to the outside");
-        let behind: Vec<_> = pods(objects).filter(|(_, template)| selects(&spec["selector"], template)).collect();
+        // Kubernetes' own label of a set's pods, which is in no template: the pod is one of the set's.
+        let mut selector = spec["selector"].clone();
+        let one = selector.as_object_mut().and_then(|labels| labels.remove("statefulset.kubernetes.io/pod-name"));
+        let behind: Vec<_> = pods(objects).filter(|(_, template)| selects(&selector, template)).collect();
+        if let Some(pod) = one {
+            let of = behind.iter().any(|(object, _)| {
+                let mut numbers = 0..object["spec"]["replicas"].as_u64().unwrap_or_default();
+                numbers.any(|number| pod == format!("{}-{number}", text(&object["metadata"]["name"])))
+            });
+            found.of(service, of, &format!("there is no pod {pod}"));
+        }
         found.of(service, behind.len() == 1, &format!("it leads to {} objects", behind.len()));
         let lasting = behind.iter().all(|(object, _)| ["Deployment", "StatefulSet"].contains(&text(&object["kind"])));
         found.of(service, lasting, "it leads to pods that end");

@@ -17,9 +17,14 @@ type Secrets = BTreeMap<String, BTreeMap<String, String>>;
 
 /// The blocks of commands in the part of the README that installs.
 fn blocks() -> Vec<String> {
+    blocks_of("Install")
+}
+
+/// Those of a part.
+fn blocks_of(part: &str) -> Vec<String> {
     let readme = fs::read_to_string(chart().join("README.md")).unwrap();
-    let install = readme.split("\n## ").find(|part| part.starts_with("Install\n")).unwrap().to_owned();
-    install.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned()).collect()
+    let all = readme.split("\n## ").find(|it| it.starts_with(&format!("{part}\n"))).unwrap().to_owned();
+    all.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap().to_owned()).collect()
 }
 
 fn program(file: &Path, text: &str) {
@@ -170,6 +175,42 @@ fn staging_has_all_that_it_wants() {
     ] {
         assert!(missing.iter().any(|fault| fault.contains(says)), "{says}: {missing:?}");
     }
+}
+
+#[test]
+fn exporters_have_all_that_they_want() {
+    let ([first, ..], [exporters]) = (&*blocks(), &*blocks_of("Exporters")) else { panic!("other blocks of commands") };
+    let install = "helm --namespace rulebox upgrade --install rulebox deploy/chart \
+                   --values deploy/chart/values-production.yaml --wait --timeout 15m";
+    let (secrets, objects, _) = follow(&format!("{first}{exporters}{install}\n"));
+    let ours = |name: &str| name.ends_with("-exporter");
+    let wanted = |secrets: &Secrets| {
+        let mut missing = missing(secrets, &objects);
+        missing.retain(|fault| fault.contains("-exporter") && !fault.contains("127.0.0.1:6432"));
+        missing
+    };
+    assert_eq!(wanted(&secrets), Vec::<String>::new());
+    assert_eq!(secrets.keys().filter(|name| ours(name)).count(), 3, "{:?}", secrets.keys());
+    // Each address that Prometheus has asked, under the keys of exporters before and since 1.69.
+    let endpoints = of_kind(&objects, "ServiceMonitor").flat_map(|monitor| list(&monitor["spec"]["endpoints"]));
+    let targets: Vec<_> = endpoints.flat_map(|it| list(&it["params"]["target"])).map(text).collect();
+    let passwords: Value = serde_json::from_str(&secrets["rulebox-redis-exporter"]["passwords.json"]).unwrap();
+    let mut keys: Vec<_> = passwords.as_object().unwrap().keys().cloned().collect();
+    let mut expected: Vec<_> =
+        targets.iter().flat_map(|it| [(*it).to_owned(), it.replacen("://", "://rulebox_monitor@", 1)]).collect();
+    keys.sort();
+    expected.sort();
+    assert!(!targets.is_empty() && keys == expected, "{keys:?} for {targets:?}");
+    let notes = notes(Set::named("production"));
+    for word in keys.iter().chain(secrets.keys().filter(|name| ours(name))) {
+        assert!(notes.contains(word.as_str()), "{word}: {notes}");
+    }
+    // The connection leads to the container beside it.
+    assert!(secrets["rulebox-pgbouncer-exporter"]["connection"].contains("@127.0.0.1:6432/pgbouncer?"));
+    let mut without = secrets;
+    without.remove("rulebox-postgresql-exporter");
+    assert!(wanted(&without).iter().any(|fault| fault.contains("there is no rulebox-postgresql-exporter")));
+    println!("exporters: 3 Secrets, {} keys of passwords", keys.len());
 }
 
 /// What Helm prints at the end of an install, which `helm template` leaves out: as if it were a manifest.

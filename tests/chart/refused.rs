@@ -5,7 +5,7 @@ use rulebox_tests::tools::tried;
 use crate::rendered::{KUBERNETES, Set, chart};
 
 /// A set, what is changed in it (`--set`, with spaces between), and a part of what is said.
-pub(crate) const BAD: [(&str, &str, &str); 78] = [
+pub(crate) const BAD: [(&str, &str, &str); 83] = [
     ("default", "settings.database.connections=30", "Too many connections for PgBouncer"),
     ("default", "api.autoscaling.maxReplicas=200", "Too many connections for PgBouncer"),
     ("default", "pgbouncer.replicas=1", "Too many connections for PgBouncer"),
@@ -44,7 +44,16 @@ pub(crate) const BAD: [(&str, &str, &str); 78] = [
     ("options", "vault.enabled=true", "secrets come one way"),
     ("options", "externalSecrets.secretStoreRef.name=", "secretStoreRef.name is empty"),
     ("options", "externalSecrets.keys.api=", "externalSecrets.keys.api is empty"),
+    ("options", "externalSecrets.keys.pgbouncerExporter=", "externalSecrets.keys.pgbouncerExporter is empty"),
+    ("options", "externalSecrets.keys.restoreTest=", "externalSecrets.keys.restoreTest is empty"),
     ("options", "httpRoute.parentRefs=null", "httpRoute.parentRefs is empty"),
+    ("default", "httpRoute.enabled=true httpRoute.parentRefs[0].name=a", "lets in ingress-nginx alone"),
+    ("production", "httpRoute.enabled=true httpRoute.parentRefs[0].name=a", "lets in ingress-nginx alone"),
+    (
+        "default",
+        "ingress.annotations.nginx\\.ingress\\.kubernetes\\.io/configuration-snippet=x",
+        "configuration-snippet",
+    ),
     ("options", "executors.tls.certManager.issuerRef.name=", "issuerRef.kind is not Issuer"),
     ("production", "backup.image.repository=postgres", "has no age"),
     ("production", "backup.recipients=null", "backup.recipients is empty"),
@@ -129,6 +138,10 @@ fn what_is_refused_is_said_at_once() {
         assert!(said.contains(says), "{says}: {said}");
     }
     // What is not bad is not refused: the same way of asking.
-    let good = ("default", "settings.database.connections=9", "");
-    assert!(taken(&good).is_some());
+    const PEER: &str =
+        "networkPolicy.ingress.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=gateways";
+    let route = format!("httpRoute.enabled=true httpRoute.parentRefs[0].name=a {PEER}");
+    for good in ["settings.database.connections=9", &route] {
+        assert!(taken(&("default", good, "")).is_some_and(|fault| fault.contains("exit status: 0")), "{good}");
+    }
 }

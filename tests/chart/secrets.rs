@@ -105,6 +105,32 @@ fn in_values(values: &Value, path: &str, found: &mut Found) {
     }
 }
 
+/// Secrets that no ExternalSecret brings, by what `values.yaml` says of them: certificates and authorities.
+const BY_HAND: [&str; 2] = ["-tls", "-ca"];
+
+/// With External Secrets, each Secret that pods read is brought, or made by cert-manager, or by hand.
+fn brought(objects: &[Value], found: &mut Found) {
+    let targets: Vec<_> =
+        of_kind(objects, "ExternalSecret").map(|it| text(&it["spec"]["target"]["name"]).to_owned()).collect();
+    if targets.is_empty() {
+        return;
+    }
+    let certificates = of_kind(objects, "Certificate").map(|it| text(&it["spec"]["secretName"]).to_owned());
+    let there: Vec<_> = targets.iter().cloned().chain(certificates).collect();
+    let mut read = Vec::new();
+    for (object, template) in pods(objects) {
+        for volume in list(&template["spec"]["volumes"]).iter().filter(|volume| volume["secret"].is_object()) {
+            let name = text(&volume["secret"]["secretName"]);
+            read.push(name);
+            let by_hand = BY_HAND.iter().any(|end| name.ends_with(end));
+            found.of(object, by_hand || there.iter().any(|it| it == name), &format!("nobody brings {name}"));
+        }
+    }
+    for target in &targets {
+        found.hold(read.contains(&target.as_str()), || format!("nobody reads {target}"));
+    }
+}
+
 /// What is read at the start: a change must start pods anew.
 pub(crate) fn rolled(objects: &[Value], found: &mut Found) {
     const READ_ONCE: [&str; 5] = ["api", "executor", "pgbouncer", "redis", "redis-replica"];
@@ -175,6 +201,43 @@ fn secrets_elsewhere_are_found() {
             ),
         ],
     );
+}
+
+#[test]
+fn external_secrets_bring_all_that_pods_read() {
+    holds_everywhere("brought by External Secrets", brought, 20);
+    finds(
+        brought,
+        &[
+            broken(
+                "options",
+                "ExternalSecret rb-pgbouncer-exporter",
+                "",
+                None,
+                "nobody brings rulebox-pgbouncer-exporter",
+            ),
+            broken("options", "ExternalSecret rb-restore-test", "", None, "nobody brings rulebox-restore-identity"),
+            broken("options", "ExternalSecret rb-redis-exporter", "/spec/target/name", json!("x"), "nobody reads x"),
+        ],
+    );
+    // All parts that have a Secret.
+    let entry = |name: &str| format!("externalSecrets.keys.{name}=a");
+    let names = ["api", "migrate", "pgbouncer", "backup", "postgresql", "redis", "redisBackup", "restoreTest"];
+    let exporters = ["postgresql", "redis", "pgbouncer"];
+    let mut changes: Vec<_> = names.into_iter().map(entry).collect();
+    for store in exporters {
+        changes.push(entry(&format!("{store}Exporter")));
+        changes.push(format!("monitoring.exporters.{store}.enabled=true"));
+    }
+    let more = ["externalSecrets.enabled=true", "externalSecrets.secretStoreRef.name=a", "redisBackup.enabled=true"];
+    changes.extend(more.map(str::to_owned));
+    changes.extend(["redisBackup.existingClaim=b", "restoreTest.enabled=true"].map(str::to_owned));
+    changes.push("restoreTest.identitySecret=c".to_owned());
+    let objects = rendered::with("staging", &changes.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut found = Found::default();
+    brought(&objects, &mut found);
+    assert_eq!(found.faults, Vec::<String>::new());
+    assert_eq!(of_kind(&objects, "ExternalSecret").count(), names.len() + exporters.len());
 }
 
 #[test]

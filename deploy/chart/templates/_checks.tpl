@@ -159,6 +159,11 @@
 {{- add $loaded (mul $workers 314572800) -}}
 {{- end -}}
 
+{{- /* networkPolicy.ingress.from as values.yaml has it. */ -}}
+{{- define "rulebox.ingressNginxPeers" -}}
+{{- dict "namespaceSelector" (dict "matchLabels" (dict "kubernetes.io/metadata.name" "ingress-nginx")) "podSelector" (dict "matchLabels" (dict "app.kubernetes.io/name" "ingress-nginx")) | list | toJson -}}
+{{- end -}}
+
 {{- /* What the settings have pods connect to must be let through. */ -}}
 {{- define "rulebox.checkPeers" -}}
 {{- $v := .Values -}}
@@ -178,6 +183,9 @@
 {{- end -}}
 {{- if and $v.redis.enabled (not $v.redis.inCluster.enabled) (not $p.redis.to) -}}
 {{ "\n- networkPolicy.redis.to is empty, and Redis is none of this release: say which pods or addresses it is." }}
+{{- end -}}
+{{- if and $v.httpRoute.enabled (eq (toJson $p.ingress.from) (include "rulebox.ingressNginxPeers" . | fromJsonArray | toJson)) -}}
+{{ "\n- httpRoute.enabled is true, and networkPolicy.ingress.from lets in ingress-nginx alone: what the Gateway sends would be dropped at the pod. Say which pods or addresses the Gateway's are." }}
 {{- end -}}
 {{- if and $v.oidc (not $p.oidc.to) -}}
 {{ "\n- oidc has issuers and networkPolicy.oidc.to is empty: their keys could not be read. Say which pods or addresses they are." }}

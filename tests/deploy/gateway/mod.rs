@@ -4,6 +4,7 @@
 mod answers;
 mod clients;
 mod flows;
+mod install;
 mod tracks;
 
 use std::fs;

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::flows::{bar, socket};
 use super::{Change, Gateway, address, bearer, service, wait_for};
+use crate::changed;
 
 /// Requests that a weight is judged by.
 const ASKED: usize = 200;
@@ -89,6 +90,43 @@ fn the_canary_has_its_weight_and_whoever_asks_for_it() {
     assert_eq!(weigh(&gateway, &["30"]).status.code(), Some(1));
     let file = std::fs::read_to_string(gateway.files.path("weight.conf")).unwrap();
     assert!(file.contains("# 10% canary;") && !file.contains("30%"), "{file}");
+}
+
+#[test]
+fn a_weight_that_nobody_has_taken_is_not_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, _) = service(directory.path());
+    let gateway = Gateway::before(&server, &[]);
+    let weight = || {
+        let said = weigh(&gateway, &["30"]);
+        let file = std::fs::read_to_string(gateway.files.path("weight.conf")).unwrap();
+        let [out, fault] = [said.stdout, said.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        (said.status.code(), file.contains("    30% canary;"), out, fault)
+    };
+    let refused = |says: &str| {
+        let (code, written, out, fault) = weight();
+        assert_eq!((code, written, &*out), (Some(1), false, ""), "{fault}");
+        assert!(fault.contains(says), "{fault}");
+    };
+    // Another master has the number: of another configuration, or none at all.
+    let number = std::fs::read_to_string(gateway.files.path("nginx.pid")).unwrap();
+    let other = Gateway::before(&server, &[]);
+    std::fs::copy(other.files.path("nginx.pid"), gateway.files.path("nginx.pid")).unwrap();
+    refused(other.files.path("nginx.conf").to_str().unwrap());
+    std::fs::write(gateway.files.path("nginx.pid"), std::process::id().to_string()).unwrap();
+    refused("no nginx runs with");
+    std::fs::remove_file(gateway.files.path("nginx.pid")).unwrap();
+    refused("no nginx runs with");
+    std::fs::write(gateway.files.path("nginx.pid"), number).unwrap();
+    // What `nginx -t` finds right and one that runs does not: it has the zone already, under another key.
+    let limits = gateway.files.path("limits.conf");
+    let text = std::fs::read_to_string(&limits).unwrap();
+    let zone = ("limit_req_zone $client zone=address", "limit_req_zone $binary_remote_addr zone=address");
+    std::fs::write(&limits, changed(&text, zone.0, zone.1)).unwrap();
+    refused("nginx has not taken it");
+    std::fs::write(&limits, text).unwrap();
+    let (code, written, out, fault) = weight();
+    assert_eq!((code, written, &*out), (Some(0), true, "weight: the canary has 30%\n"), "{fault}");
 }
 
 /// A replica that is lost whenever it has read a request; how many of each method it read.

@@ -44,12 +44,16 @@ impl Exporter {
         })
     }
 
-    /// Of each `Redis` that it is asked for, with the password of each address.
+    /// Of each `Redis` that it is asked for, with the password of each address: under both keys of the README, since from
+    /// 1.69 on it looks for the address with the user in it.
     pub fn of_redis(passwords: &[(String, &str)], login: &str) -> Self {
         Self::start("prometheus-redis-exporter", |directory, address| {
             let file = directory.path().join("passwords.json");
-            let passwords: serde_json::Map<_, _> =
-                passwords.iter().map(|(address, password)| (address.clone(), (*password).into())).collect();
+            let passwords = passwords.iter().flat_map(|(address, password)| {
+                let keys = [address.clone(), address.replacen("://", &format!("://{login}@"), 1)];
+                keys.map(|key| (key, (*password).into()))
+            });
+            let passwords: serde_json::Map<_, _> = passwords.collect();
             std::fs::write(&file, serde_json::Value::Object(passwords).to_string()).unwrap();
             let mut command = Command::new("prometheus-redis-exporter");
             command.args(["-web.listen-address", address, "-redis.user", login, "-config-command", "-"]);

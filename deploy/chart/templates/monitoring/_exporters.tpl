@@ -65,7 +65,9 @@ spec:
     - {name: metrics, port: {{ include "rulebox.exporterPort" .store }}, targetPort: metrics, protocol: TCP}
 {{- end -}}
 
-{{- /* Its container, but for what it runs and reads: (dict "root" $ "store" "redis" "user" "exporter") */ -}}
+{{- /* Its container, but for what it runs and reads: (dict "root" $ "store" "redis" "user" "exporter"). With "beside" it is in
+       another's pod, and has no probe: a pod is ready when all its containers are, and what watches must not take away
+       what it watches. */ -}}
 {{- define "rulebox.exporterContainer" -}}
 {{- $of := index .root.Values.monitoring.exporters .store -}}
 name: exporter
@@ -73,6 +75,7 @@ image: {{ include "rulebox.imageName" (dict "image" $of.image) }}
 imagePullPolicy: {{ $of.image.pullPolicy }}
 ports:
   - {name: metrics, containerPort: {{ include "rulebox.exporterPort" .store }}, protocol: TCP}
+{{- if not .beside }}
 # That it answers, not that the store does: an alert says so.
 startupProbe:
   tcpSocket: {port: metrics}
@@ -87,6 +90,7 @@ livenessProbe:
   periodSeconds: 20
   timeoutSeconds: 5
   failureThreshold: 6
+{{- end }}
 lifecycle:
   preStop:
     sleep: {seconds: 2}
@@ -96,15 +100,24 @@ securityContext:
   {{- include "rulebox.containerSecurity" . | nindent 2 }}
 {{- end -}}
 
+{{- /* Pods of this release's Redis, the primary's first: their names are those of Services that lead to one each. Whoever is
+       the primary now, and however many copies there are, each is asked by itself. */ -}}
+{{- define "rulebox.redisPods" -}}
+{{- $of := .Values.redis.inCluster -}}
+{{- $copy := ternary "redis-replica" "redis" (eq $of.primary "redis") -}}
+{{- $pods := list (dict "component" $of.primary "name" (include "rulebox.part" (dict "root" . "component" (printf "%s-0" $of.primary)))) -}}
+{{- range $number := until (int $of.replicas) -}}
+{{- $pods = append $pods (dict "component" $copy "name" (include "rulebox.part" (dict "root" $ "component" (printf "%s-%d" $copy $number)))) -}}
+{{- end -}}
+{{- dict "all" $pods | toJson -}}
+{{- end -}}
+
 {{- /* Where Redis is: the values say so, or those of this release. */ -}}
 {{- define "rulebox.redisAddresses" -}}
 {{- $addresses := .Values.monitoring.exporters.redis.addresses -}}
 {{- if and (not $addresses) .Values.redis.inCluster.enabled -}}
-{{- $of := .Values.redis.inCluster -}}
-{{- $addresses = list (printf "redis://%s:6379" (include "rulebox.part" (dict "root" . "component" "redis"))) -}}
-{{- if gt (int64 $of.replicas) 0 -}}
-{{- $copy := ternary "redis-replica" "redis" (eq $of.primary "redis") -}}
-{{- $addresses = append $addresses (printf "redis://%s:6379" (include "rulebox.part" (dict "root" . "component" $copy))) -}}
+{{- range (include "rulebox.redisPods" . | fromJson).all -}}
+{{- $addresses = append $addresses (printf "redis://%s:6379" .name) -}}
 {{- end -}}
 {{- end -}}
 {{- dict "all" $addresses | toJson -}}
