@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -84,11 +85,10 @@ fn the_container_beside_a_pooler_stays_whatever_becomes_of_the_exporter() {
         .find(|it| it["name"] == "exporter")
         .unwrap();
     // Writes down how it was called, and stays.
-    let exporter = "#!/bin/sh\necho \"$$ $PGBOUNCER_EXPORTER_CONNECTION_STRING\" >>\"$CALLS\"\nexec sleep 600\n";
+    let exporter = "#!/bin/sh\necho \"$$ $PGBOUNCER_EXPORTER_CONNECTION_STRING\" >>\"$CALLS\"\nexec sleep 120\n";
     let (program, calls) = (here("pgbouncer_exporter"), here("calls"));
     fs::write(&program, exporter).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&program, mode).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     fs::write(&calls, "").unwrap();
     let words = list(&container["command"]).iter().map(|word| {
         let word = text(word).replace("/bin/pgbouncer_exporter", program.to_str().unwrap());

@@ -64,7 +64,7 @@ fn group(object: &Value) -> String {
 /// What Kubernetes calls a kind in its rules.
 fn resource(kind: &str) -> String {
     let low = kind.to_lowercase();
-    if low.ends_with("class") || low.ends_with("ss") {
+    if low.ends_with("ss") {
         return format!("{low}es");
     }
     low.strip_suffix('y').map_or_else(|| format!("{low}s"), |stem| format!("{stem}ies"))

@@ -105,7 +105,7 @@ fn in_values(values: &Value, path: &str, found: &mut Found) {
     }
 }
 
-/// Secrets that no ExternalSecret brings, by what `values.yaml` says of them: certificates and authorities.
+/// Secrets that no `ExternalSecret` brings, by what `values.yaml` says of them: certificates and authorities.
 const BY_HAND: [&str; 2] = ["-tls", "-ca"];
 
 /// With External Secrets, each Secret that pods read is brought, or made by cert-manager, or by hand.
