@@ -226,6 +226,27 @@ fn every_answer_has_its_headers_once_and_refusals_are_problems() {
     assert_eq!(bare(&answer), Vec::<&str>::new());
 }
 
+/// If the service begins to send one of them, README.md is to say so, and the gateway's may go.
+#[test]
+fn the_service_itself_sends_what_readme_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let (server, key) = service(directory.path());
+    for (path, page) in [
+        ("/v1/limits", false),
+        ("/nowhere", false),
+        ("/docs/", true),
+        ("/openapi.json", true),
+        ("/problems/not_found", true),
+    ] {
+        let answer = server.client().get(format!("{}{path}", server.api)).bearer_auth(&key).send().unwrap();
+        let sent: Vec<_> = answer.headers().keys().map(|name| name.as_str().to_owned()).collect();
+        let has = |name: &str| sent.iter().any(|header| header == name);
+        assert!(ALWAYS.iter().all(|(name, _)| !has(name)), "{path}: {sent:?}");
+        assert!(has("x-request-id") && !has("cache-control"), "{path}: {sent:?}");
+        assert_eq!(has("content-security-policy"), page, "{path}: {sent:?}");
+    }
+}
+
 #[test]
 fn pages_of_known_origins_may_call_and_no_others() {
     let directory = tempfile::tempdir().unwrap();
