@@ -46,9 +46,9 @@ pub(crate) fn beside(objects: &[Value], found: &mut Found) {
 
 #[test]
 fn a_pooler_is_there_without_its_exporter() {
-    holds_everywhere("exporters beside poolers", beside, 10);
     const POOLER: &str = "Deployment rulebox-pgbouncer";
     const SIDE: &str = "/spec/template/spec/containers/1";
+    holds_everywhere("exporters beside poolers", beside, 10);
     let volumes = &of_kind(&one("production").objects, "Deployment")
         .find(|it| it["metadata"]["name"] == "rulebox-pgbouncer")
         .unwrap()["spec"]["template"]["spec"]["volumes"];

@@ -138,9 +138,8 @@ fn what_is_refused_is_said_at_once() {
         assert!(said.contains(says), "{says}: {said}");
     }
     // What is not bad is not refused: the same way of asking.
-    const PEER: &str =
-        "networkPolicy.ingress.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=gateways";
-    let route = format!("httpRoute.enabled=true httpRoute.parentRefs[0].name=a {PEER}");
+    let peer = "networkPolicy.ingress.from[0].namespaceSelector.matchLabels.kubernetes\\.io/metadata\\.name=gateways";
+    let route = format!("httpRoute.enabled=true httpRoute.parentRefs[0].name=a {peer}");
     for good in ["settings.database.connections=9", &route] {
         assert!(taken(&("default", good, "")).is_some_and(|fault| fault.contains("exit status: 0")), "{good}");
     }
