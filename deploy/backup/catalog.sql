@@ -1,6 +1,6 @@
 -- What the database says beside its rows, a line each: owners, columns, constraints, indexes, triggers, row-level
 -- security and its policies, functions, grants, and the roles. Passwords are not among it. `backup` writes it down, and
--- `restore` compares. What belongs to the login of backups is left out: a server may have none.
+-- `restore` compares. What belongs to the logins of backups and of exporters is left out: a server may have none.
 with
 things as (
     select c.oid, c.relname::text as name, c.relkind, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity
@@ -55,7 +55,7 @@ lines (line) as (
     select concat_ws(' ', 'grant', on_what, 'to', coalesce(nullif(pg_get_userbyid(g.grantee), 'unknown (OID=0)'), 'public'),
         g.privilege_type, case when g.is_grantable then 'grantable' end)
     from grants, aclexplode(acl) g
-    where pg_get_userbyid(g.grantee) <> 'rulebox_backup'
+    where pg_get_userbyid(g.grantee) not in ('rulebox_backup', 'rulebox_monitor')
         -- Of every owner, from version 17 on.
         and not (g.privilege_type = 'MAINTAIN' and g.grantee = owner)
     union all
@@ -64,9 +64,10 @@ lines (line) as (
     union all
     select concat_ws(' ', 'role', rolname, case when rolsuper then 'superuser' end,
         case when rolbypassrls then 'bypassrls' end, case when rolcanlogin then 'login' end)
-    from pg_roles where rolname like 'rulebox\_%' and rolname <> 'rulebox_backup'
+    from pg_roles where rolname like 'rulebox\_%' and rolname not in ('rulebox_backup', 'rulebox_monitor')
     union all
     select concat_ws(' ', 'member', m.member::regrole, 'of', m.roleid::regrole)
-    from pg_auth_members m where m.member::regrole::text like 'rulebox\_%' and m.member::regrole::text <> 'rulebox_backup'
+    from pg_auth_members m
+    where m.member::regrole::text like 'rulebox\_%' and m.member::regrole::text not in ('rulebox_backup', 'rulebox_monitor')
 )
 select replace(line, E'\n', ' ') from lines group by line order by line collate "C";

@@ -75,7 +75,7 @@ fn backups_are_restored_and_nothing_differs() {
 
 #[test]
 fn the_drill_of_backups_finds_a_restore_that_proves_nothing() {
-    let folders = ["deploy/backup", "deploy/postgres", "migrations"];
+    let folders = ["deploy/backup", "deploy/postgres", "deploy/monitoring/exporters", "migrations"];
     let faults = [
         // Damage is not looked for.
         (
@@ -96,9 +96,29 @@ fn the_drill_of_backups_finds_a_restore_that_proves_nothing() {
         // Backups may not log in any more.
         (
             "deploy/backup/restore",
-            "if exists (select from pg_roles where rolname = ''rulebox_backup'')",
-            "if false",
+            "in (''rulebox_backup'', ''rulebox_monitor'')",
+            "in (''rulebox_monitor'')",
             "what was restored cannot be backed up",
+        ),
+        // Nor those who watch.
+        (
+            "deploy/backup/restore",
+            "in (''rulebox_backup'', ''rulebox_monitor'')",
+            "in (''rulebox_backup'')",
+            "what was restored cannot be watched",
+        ),
+        // Their login is taken for a part of the service, now or by a backup of before.
+        (
+            "deploy/backup/catalog.sql",
+            "rolname not in ('rulebox_backup', 'rulebox_monitor')",
+            "rolname <> 'rulebox_backup'",
+            "what is written down has the logins of others",
+        ),
+        (
+            "deploy/backup/restore",
+            "rulebox_(backup|monitor)( |$)/d",
+            "rulebox_(backup)( |$)/d",
+            "owners, policies or grants are not",
         ),
         // The time of an earlier recovery stays.
         (

@@ -1,9 +1,12 @@
 //! The loss of a region, and the way back, run for real; and again over copies with one fault, which the drill must find.
 
 mod alerts;
+mod pages;
 mod pruning;
+mod rejoining;
 mod restores;
 mod sessions;
+mod standby;
 
 use std::fs;
 use std::path::PathBuf;
@@ -75,6 +78,8 @@ fn the_drill_of_regions_finds_what_is_left_out() {
             "true || fail \"the old primary answers, and takes writes",
             "it was not refused",
         ),
+        // What it kept for another is kept for ever.
+        ("deploy/recovery/rejoin", "    rm -rf \"$own\"\n", "", "a standby keeps its log for a slot"),
         // Redis over there has no replica, and nobody knows.
         (DRILL, "redis b replicaof \"${address[a]}\" 6379 >/dev/null\nredis_follows a b\n", "", "a session was lost"),
     ];

@@ -1,12 +1,15 @@
 //! The scheduled test of restores, over real backups: one that is good is written down as good, and every other as not.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use rulebox_tests::servers::Guarded;
 use rulebox_tests::servers::postgres::{Database, Postgres, other_user, own};
 use rulebox_tests::tools::{run, tried};
-use rulebox_tests::{binary, root};
+use rulebox_tests::{binary, root, signal};
 use tempfile::TempDir;
 
 use crate::{changed, read};
@@ -28,6 +31,9 @@ impl Place {
         place.rulebox(&["migrate"]);
         place.rulebox(&["tenant", "create", "acme"]);
         place.rulebox(&["key", "create", "--tenant", "acme", "--role", "author"]);
+        // A login of this server, which no other has.
+        let variables = [("monitor_password", "of the exporter")];
+        place.server.psql_file(&place.database.name, "deploy/monitoring/exporters/login.sql", &variables);
         let mut backup = Command::new(root().join("deploy/backup/backup"));
         backup.args(["--no-record", "--database", &place.database.name, "--to"]).arg(place.at("backups"));
         run(backup.envs(place.server.superuser()));
@@ -70,26 +76,35 @@ impl Place {
         folder
     }
 
-    /// Runs a script of this folder over these backups, and says how that ended and what was written down: that one held,
-    /// that one did not.
-    fn test(&self, scripts: &Path, backups: &Path, more: &[(&str, &str)]) -> (Option<i32>, String, [bool; 2]) {
+    /// When one was written down as good, and when as none.
+    fn written(&self) -> [String; 2] {
         let times = "select coalesce(restore_tested_at, 0), coalesce(restore_failed_at, 0) from service";
-        let before = self.server.psql(&self.database.name, times);
-        let scratch = self.at("scratch");
-        fs::create_dir_all(&scratch).unwrap();
+        let times = self.server.psql(&self.database.name, times);
+        let (held, failed) = times.trim().split_once('|').unwrap();
+        [held.to_owned(), failed.to_owned()]
+    }
+
+    /// The script of this folder over these backups, as the user that `PostgreSQL` runs as.
+    fn command(&self, scripts: &Path, backups: &Path) -> Command {
+        fs::create_dir_all(self.at("scratch")).unwrap();
         own(self.directory.path());
         run(Command::new("chown").arg("--recursive").arg(owner()).arg(self.directory.path()));
         let mut command = Command::new("setpriv");
         if let Some((user, group)) = other_user() {
             command.args([&format!("--reuid={user}"), &format!("--regid={group}"), "--clear-groups"]);
         }
-        command.arg(scripts.join("restore-test")).arg("--from").arg(backups).arg("--scratch").arg(&scratch);
+        command.arg(scripts.join("restore-test")).arg("--from").arg(backups).arg("--scratch").arg(self.at("scratch"));
         command.arg("--rulebox").arg(self.at("rulebox"));
         self.settings(&mut command);
-        let (output, said) = tried(command.envs(more.iter().copied()));
-        assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0, "something of the trial is left");
-        let after = self.server.psql(&self.database.name, times);
-        let (before, after): (Vec<_>, Vec<_>) = (before.trim().split('|').collect(), after.trim().split('|').collect());
+        command
+    }
+
+    /// Runs it, and says how that ended and what was written down: that one held, that one did not.
+    fn test(&self, scripts: &Path, backups: &Path, more: &[(&str, &str)]) -> (Option<i32>, String, [bool; 2]) {
+        let before = self.written();
+        let (output, said) = tried(self.command(scripts, backups).envs(more.iter().copied()));
+        assert_eq!(fs::read_dir(self.at("scratch")).unwrap().count(), 0, "something of the trial is left");
+        let after = self.written();
         (output.status.code(), said, [before[0] != after[0], before[1] != after[1]])
     }
 }
@@ -153,4 +168,53 @@ fn a_backup_that_can_be_restored_is_written_down_and_no_other() {
     fs::write(copies.join("restore-test"), text).unwrap();
     let (code, _, written) = place.test(&copies, &old, &[]);
     assert_eq!((code, written), (Some(0), [true, false]), "the fault makes no difference");
+}
+
+/// A program that says that it was begun, by its number, and goes on for longer than anybody waits.
+fn endless(file: &Path, begun: &Path, of: &str) {
+    let text = format!("#!/bin/sh\n{of}\necho $$ >'{0}.part'\nmv '{0}.part' '{0}'\nexec sleep 3600\n", begun.display());
+    fs::write(file, text).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Whether it comes true within a minute.
+fn within_a_minute(mut it: impl FnMut() -> bool) -> bool {
+    (0..600).any(|_| {
+        let is = it();
+        std::thread::sleep(Duration::from_millis(if is { 0 } else { 100 }));
+        is
+    })
+}
+
+/// As Kubernetes ends a pod, at its deadline or for another: its first process is told, and nobody else.
+#[test]
+fn a_trial_that_is_ended_is_written_down_as_failed() {
+    let place = Place::new();
+    let begun = place.at("begun");
+    let (restoring, migrating) = (place.scripts("restoring"), place.scripts("migrating"));
+    endless(&restoring.join("restore"), &begun, "");
+    // The program is the real one, but where it migrates.
+    let real = place.at("rulebox-real");
+    fs::rename(place.at("rulebox"), &real).unwrap();
+    endless(&place.at("rulebox"), &begun, &format!("[ \"$1\" = migrate ] || exec '{}' \"$@\"", real.display()));
+    for scripts in [&restoring, &migrating] {
+        let before = place.written();
+        let mut trial = Guarded::spawn(&place.command(scripts, &place.at("backups")));
+        assert!(within_a_minute(|| begun.exists()), "{scripts:?}: it does not come so far");
+        let inside = fs::read_to_string(&begun).unwrap();
+        let is_there = || Path::new("/proc").join(inside.trim()).exists();
+        assert!(is_there());
+        signal(trial.id(), "TERM");
+        let ended = within_a_minute(|| trial.has_ended());
+        if !ended {
+            signal(inside.trim().parse().unwrap(), "KILL");
+        }
+        assert!(ended, "{scripts:?}: it waits for what it has begun");
+        let after = place.written();
+        assert!(before[0] == after[0] && before[1] != after[1], "{scripts:?}: {before:?} {after:?}");
+        assert!(within_a_minute(|| !is_there()), "{scripts:?}: what it had begun goes on");
+        assert_eq!(fs::read_dir(place.at("scratch")).unwrap().count(), 0, "{scripts:?}: something of the trial is left");
+        fs::remove_file(&begun).unwrap();
+    }
+    println!("2 trials were ended, and written down as failed");
 }

@@ -132,8 +132,13 @@ fn sessions_outlive_a_restore_of_redis_and_each_bar_counts_once() {
     let copy = place.copies().remove(0);
     run(Place::restore(&scripts, &copy, &place.at("data")).arg("--dry-run"));
     assert_eq!(fs::read_dir(place.at("data")).unwrap().count(), 0, "--dry-run wrote something");
+    // As Redis leaves it that was emptied by hand: what is laid out inside of it is not read.
+    fs::create_dir(place.at("data/appendonlydir")).unwrap();
     run(&mut Place::restore(&scripts, &copy, &place.at("data")));
     refused(&mut Place::restore(&scripts, &copy, &place.at("data")), "has data");
+    fs::create_dir_all(place.at("used/appendonlydir/other")).unwrap();
+    refused(&mut Place::restore(&scripts, &copy, &place.at("used")), "has something in it");
+    assert_eq!(fs::read_dir(place.at("used")).unwrap().count(), 1, "what was refused left something");
     let _redis = start(place.directory.path(), place.port);
 
     let (code, problem) = bar(&server, &id, 17);
@@ -186,7 +191,7 @@ fn sessions_outlive_a_restore_of_redis_and_each_bar_counts_once() {
     run(Command::new("cp").arg("--archive").arg(&scripts).arg(&broken));
     let text = changed(
         &read("deploy/backup/redis-restore"),
-        "mv \"$part\" \"$to/appendonlydir\"",
+        "mv -T \"$part\" \"$to/appendonlydir\"",
         "mv \"$part/$base\" \"$to/dump.rdb\"",
     );
     fs::write(broken.join("redis-restore"), text).unwrap();

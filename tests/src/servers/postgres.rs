@@ -94,6 +94,11 @@ impl Postgres {
         self.port
     }
 
+    /// The directory of its data.
+    pub fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
     /// Makes the logins and a database, as `deploy/postgres/roles.sql` does; without tables.
     pub fn database(&self) -> Database {
         let mut psql = self.psql_command("postgres");
