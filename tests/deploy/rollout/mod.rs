@@ -69,12 +69,31 @@ case $1 in
 esac
 "#;
 
+/// Keeps of each Deployment how many pods it has, and its annotations, by context: in files `pods-NAME` and `pods-NAME-CONTEXT`.
 const KUBECTL: &str = r#"#!/bin/bash
 printf '%s\n' "kubectl $*" >>"$PLACE/calls"
 answer() { cat "$PLACE/$1" 2>/dev/null; }
-if grep -qF -- "$3 $4" "$PLACE/fail-kubectl" 2>/dev/null; then exit 1; fi
-case "$3 $4" in
-  'get deployment') answer "pods-$5" ;;
+shift 2
+context=''
+if [ "$1" = --context ]; then context=-$2; shift 2; fi
+if grep -qF -- "$1 $2" "$PLACE/fail-kubectl" 2>/dev/null; then exit 1; fi
+case "$1 $2" in
+  'get deployment')
+    [ -f "$PLACE/pods-$3$context" ] || exit 0
+    if [[ "$*" = *annotations.rulebox\\.dev/* ]]; then
+      all="$*"
+      name=${all##*/}
+      printf '%s %s' "$(answer "pods-$3$context")" "$(answer "annotation-$3$context-${name%%\}*}")"
+    else
+      answer "pods-$3$context"
+    fi ;;
+  'scale deployment') [ ! -f "$PLACE/pods-$3$context" ] || printf '%s' "$5" >"$PLACE/pods-$3$context" ;;
+  'annotate deployment')
+    name=${4#*/}
+    case $4 in
+      *=*) printf '%s' "${name#*=}" >"$PLACE/annotation-$3$context-${name%%=*}" ;;
+      *-) rm -f "$PLACE/annotation-$3$context-${name%-}" ;;
+    esac ;;
   'get horizontalpodautoscaler') answer scaler ;;
   'get job') answer job ;;
   'get pods') answer standbys ;;

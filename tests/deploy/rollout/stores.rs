@@ -56,15 +56,33 @@ fn a_restore_stops_the_service_and_starts_it_only_when_all_is_there() {
     ]
     .map(at);
     assert!(order.is_sorted(), "{steps:?}");
+    // What it has written down for a second try is gone.
+    assert!(!place.at("annotation-rulebox-api-pods-before-restore").exists());
     for code in [1, 3] {
         place.write("restored", &code.to_string());
         let (ended, said) = place.tried("restore --from b --yes");
-        assert!(ended == code && said.contains("nothing is started"), "{ended}: {said}");
+        assert!(ended == code && said.contains("nothing more is started"), "{ended}: {said}");
+        for line in ["scale deployment rulebox-pgbouncer --replicas 3", "scale deployment rulebox-api --replicas 5"] {
+            assert!(said.contains(&format!("kubectl --namespace rulebox {line}")), "{said}");
+        }
         assert!(!place.changes().iter().any(|call| call.contains("--replicas 5")));
     }
     place.write("restored", "0");
     place.run("restore --from b --running");
     assert_eq!(place.changes(), ["restore --from b"]);
+    // Tried again, it knows how many there were; and what had none gets none.
+    place.run("restore --from b --yes");
+    let changes = place.changes();
+    let scaled = |words: &str| changes.iter().any(|call| call.ends_with(&format!("scale deployment {words}")));
+    assert!(scaled("rulebox-pgbouncer --replicas 3") && scaled("rulebox-api --replicas 5"), "{changes:?}");
+    assert_eq!(std::fs::read_to_string(place.at("pods-rulebox-api")).unwrap(), "5");
+    place.write("pods-rulebox-api", "0");
+    place.run("restore --from b --yes");
+    assert!(!place.changes().iter().any(|call| call.contains("scale deployment rulebox-api ")));
+    // One that cannot be started says what to do.
+    place.write("pods-rulebox-api", "5");
+    place.write("fail-kubectl", "rollout status");
+    place.fails("restore --from b --yes", "scale deployment rulebox-api --replicas 5");
 }
 
 #[test]
@@ -108,26 +126,73 @@ fn a_standby_of_postgresql_is_chosen_and_waited_for() {
     place.fails("failover postgresql", "say --yes");
 }
 
+/// How many pods a Deployment has in a region.
+fn pods(place: &Place, name: &str, region: &str) -> String {
+    std::fs::read_to_string(place.at(&format!("pods-{name}-{region}"))).unwrap()
+}
+
 #[test]
 fn a_region_steps_back_before_another_one_takes_over() {
     let place = Place::new();
     let region = "failover region --from a --to b --primary rulebox-b --yes";
     place.write("token", "WHERE-IT-ENDED");
+    for (name, pods) in [("api-a", "5"), ("api-canary-a", "2"), ("api-b", "1"), ("api-canary-b", "0")] {
+        place.write(&format!("pods-rulebox-{name}"), pods);
+    }
     place.run(region);
     let changes = place.changes();
     let steps: Vec<_> = changes.iter().map(|call| call.replace("kubectl --namespace rulebox --context ", "")).collect();
-    assert!(steps[0].starts_with("a scale deployment rulebox-api --replicas 0"), "{steps:?}");
-    assert!(steps[1].starts_with("a patch") && !steps[1].contains("promotionToken"), "{steps:?}");
-    assert!(steps[2].starts_with("a wait") && steps[3].starts_with("b patch"), "{steps:?}");
-    assert!(steps[3].contains("\"promotionToken\":\"WHERE-IT-ENDED\""), "{steps:?}");
-    // Without a word of where it ended, nobody takes over; and one that is lost is not asked.
-    std::fs::remove_file(place.at("token")).unwrap();
+    let at = |word: &str| {
+        steps.iter().position(|step| step.starts_with(word)).unwrap_or_else(|| panic!("{word}: {steps:?}"))
+    };
+    let order = [
+        "a scale deployment rulebox-api --replicas 0",
+        "a scale deployment rulebox-api-canary --replicas 0",
+        "a patch",
+        "a wait",
+        "b patch",
+        "b wait",
+        "b scale deployment rulebox-api --replicas 5",
+        "b rollout status deployment rulebox-api",
+    ]
+    .map(at);
+    assert!(order.is_sorted(), "{steps:?}");
+    assert!(!steps[at("a patch")].contains("promotionToken"), "{steps:?}");
+    assert!(steps[at("b patch")].contains("\"promotionToken\":\"WHERE-IT-ENDED\""), "{steps:?}");
+    // And back: it serves again, with as many.
+    place.run(&format!("{region} --back"));
+    assert_eq!(["a", "b"].map(|region| pods(&place, "rulebox-api", region)), ["5", "0"]);
+    assert!(place.changes()[0].contains("--context b annotate"));
+}
+
+#[test]
+fn a_region_takes_over_with_pods_or_not_at_all() {
+    let place = Place::new();
+    let region = "failover region --from a --to b --primary rulebox-b --yes";
+    for (name, pods) in [("api-a", "5"), ("api-b", "0")] {
+        place.write(&format!("pods-rulebox-{name}"), pods);
+    }
+    // Without a word of where it ended, nobody takes over.
     place.fails(region, "does not say where it ended");
     assert!(!place.changes().iter().any(|call| call.contains("--context b")));
-    place.run(&format!("{region} --lost"));
+    assert_eq!(pods(&place, "rulebox-api", "a"), "0");
+    // Tried again, it knows how many pods there were.
+    place.write("token", "T");
+    place.run(region);
+    assert_eq!(["a", "b"].map(|region| pods(&place, "rulebox-api", region)), ["0", "5"]);
+    place.calls();
+
+    // One that is lost is not asked; the other one has no pods, and nobody said how many it gets.
+    place.write("pods-rulebox-api-b", "0");
+    place.fails(&format!("{region} --lost"), "say with --replicas");
+    let (code, said) = place.tried(&format!("{region} --lost --replicas 0"));
+    assert!(code == 2 && said.contains("nobody would serve"), "{said}");
+    assert_eq!(place.changes(), Vec::<String>::new());
+    place.run(&format!("{region} --lost --replicas 7"));
     let changes = place.changes();
     assert!(changes.iter().all(|call| call.contains("--context b")) && !changes.is_empty(), "{changes:?}");
-    place.write("token", "T");
-    place.run(&format!("{region} --back"));
-    assert!(place.changes()[0].contains("--context b scale"));
+    assert_eq!(pods(&place, "rulebox-api", "b"), "7");
+    // One that does not become ready has not taken over.
+    place.write("fail-kubectl", "rollout status");
+    place.fails(&format!("{region} --lost"), "has not 7 pods");
 }
