@@ -35,7 +35,7 @@ const PROPERTIES: [(&str, Property); 23] = [
 ];
 
 /// A set, and what is changed in it, with spaces between.
-const CHOICES: [(&str, &str); 25] = [
+const CHOICES: [(&str, &str); 26] = [
     ("default", "redis.enabled=false api.autoscaling.enabled=false api.replicas=1"),
     ("default", "executors.isolated=false api.resources.limits.memory=4Gi"),
     ("default", "migration.enabled=false tests.enabled=false"),
@@ -48,7 +48,12 @@ const CHOICES: [(&str, &str); 25] = [
     ("staging", "redis.inCluster.primary=redis-replica"),
     ("staging", "redis.inCluster.primary=redis-replica redis.inCluster.replicas=0"),
     ("staging", "backup.volume.existingClaim=mine backup.enabled=false"),
-    ("staging", "restoreTest.enabled=true redisBackup.enabled=true redisBackup.existingClaim=copies"),
+    (
+        "staging",
+        "restoreTest.enabled=false redisBackup.existingClaim=mine upload.enabled=true prune.enabled=true \
+         prune.existingClaim=copies networkPolicy.upload.to[0].ipBlock.cidr=198.51.100.0/24",
+    ),
+    ("production", "upload.enabled=false redisBackup.enabled=false restoreTest.enabled=false"),
     ("staging", "firstTenant.name=a pgbouncer.enabled=false postgresql.maxConnections=200"),
     ("staging", "clusterDomain=example.internal listenAddress=[::] api.runtimeClassName=gvisor"),
     (

@@ -46,8 +46,9 @@ fn is_user(value: &Value) -> bool {
     value.as_u64().is_some_and(|user| user >= LEAST_USER)
 }
 
-/// Secrets of which files are taken as they are there: the login for backups may be missing.
-const WHOLE: [&str; 1] = ["passwords"];
+/// Secrets of which files are taken as they are there: the login for backups may be missing, and which files a program wants
+/// that copies away is its own.
+const WHOLE: [&str; 2] = ["passwords", "upload"];
 
 pub(crate) fn volumes(objects: &[Value], found: &mut Found) {
     const KINDS: [&str; 5] = ["configMap", "secret", "emptyDir", "projected", "persistentVolumeClaim"];

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 mod accounts;
+mod backups;
 mod budgets;
 mod choices;
 mod containers;

@@ -16,7 +16,7 @@ const OF_OTHERS: [&str; 3] = ["up", "process_resident_memory_bytes", "process_st
 const OURS: [&str; 3] = ["rulebox_", "http_server_", "process_"];
 
 /// The same of exporters'.
-const OF_STORES: [&str; 4] = ["postgresql_", "pgbouncer_", "redis_", "kubelet_volume_stats_"];
+const OF_STORES: [&str; 5] = ["postgresql_", "pgbouncer_", "redis_", "kubelet_volume_stats_", "kube_cronjob_"];
 
 /// Names of metrics in the sources of the service.
 fn metrics() -> BTreeSet<String> {
@@ -196,14 +196,30 @@ fn alerts_are_those_of_the_source() {
     let files = ["alerts", "recording", "cost", "exporters"].map(|name| read(&folder.join(format!("{name}.yaml"))));
     let groups: Vec<_> = files.iter().flat_map(|file| list(&file["groups"])).cloned().collect();
     for name in ["production", "staging", "options", "canary", "vault", "upgrade"] {
-        let is_of_restores = |rule: &Value| text(&rule["metadata"]["name"]).ends_with("-restore-test");
-        let (restores, rest): (Vec<_>, Vec<_>) =
-            of_kind(&one(name).objects, "PrometheusRule").partition(|rule| is_of_restores(rule));
+        let objects = &one(name).objects;
+        let of = |part: &str| {
+            let own = move |object: &&Value| text(&object["metadata"]["name"]).ends_with(part);
+            let rules: Vec<_> = of_kind(objects, "PrometheusRule").filter(own).collect();
+            // Where it runs, and not elsewhere.
+            assert_eq!(rules.len(), of_kind(objects, "CronJob").filter(own).count(), "{name}: {part}");
+            rules
+        };
+        let (restores, copies) = (of("-restore-test"), of("-redis-backup"));
+        let all: Vec<_> = of_kind(objects, "PrometheusRule").collect();
+        let rest: Vec<_> = all.iter().filter(|rule| !restores.contains(rule) && !copies.contains(rule)).collect();
         assert_eq!(rest.len(), 1, "{name}");
         assert_eq!(rest[0]["spec"]["groups"], json!(groups), "{name}");
-        assert_eq!(restores.len(), usize::from(name == "options"), "{name}");
         for rule in restores {
             assert_eq!(rule["spec"]["groups"], read(&folder.join("backup.yaml"))["groups"], "{name}");
+        }
+        for rule in copies {
+            // Of this CronJob, and for as long as its values say.
+            let job = format!("cronjob=\"{}\",namespace=\"rulebox\"", text(&rule["metadata"]["name"]));
+            let hours = if name == "options" { "5 * 3600" } else { "3 * 3600" };
+            let source = std::fs::read_to_string(folder.join("redis-backup.yaml")).unwrap();
+            let expected = source.replace("cronjob=~\".+-redis-backup\"", &job).replace("3 * 3600", hours);
+            let expected: Value = serde_saphyr::from_str(&expected).unwrap();
+            assert_eq!(rule["spec"]["groups"], expected["groups"], "{name}");
         }
     }
     let base = "https://git.example.com/rulebox/blob/main/";

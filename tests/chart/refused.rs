@@ -5,7 +5,7 @@ use rulebox_tests::tools::tried;
 use crate::rendered::{KUBERNETES, Set, chart};
 
 /// A set, what is changed in it (`--set`, with spaces between), and a part of what is said.
-pub(crate) const BAD: [(&str, &str, &str); 83] = [
+pub(crate) const BAD: [(&str, &str, &str); 89] = [
     ("default", "settings.database.connections=30", "Too many connections for PgBouncer"),
     ("default", "api.autoscaling.maxReplicas=200", "Too many connections for PgBouncer"),
     ("default", "pgbouncer.replicas=1", "Too many connections for PgBouncer"),
@@ -57,10 +57,16 @@ pub(crate) const BAD: [(&str, &str, &str); 83] = [
     ("options", "executors.tls.certManager.issuerRef.name=", "issuerRef.kind is not Issuer"),
     ("production", "backup.image.repository=postgres", "has no age"),
     ("production", "backup.recipients=null", "backup.recipients is empty"),
-    ("staging", "redisBackup.enabled=true", "redisBackup.existingClaim is empty"),
+    ("small", "redisBackup.enabled=true", "redisBackup.existingClaim is empty"),
+    ("staging", "redisBackup.recipients={age1x}", "the image redis has no age"),
+    ("staging", "backup.image.repository=postgres", "has no restore-test"),
+    ("staging", "upload.enabled=true", "networkPolicy.upload.to is empty"),
+    ("default", "upload.enabled=true", "nothing is copied"),
+    ("staging", "prune.enabled=true", "prune.existingClaim is empty"),
+    ("options", "externalSecrets.keys.redisBackup=", "externalSecrets.keys.redisBackup is empty"),
     ("default", "redisBackup.enabled=true redisBackup.existingClaim=copies", "redisBackup.host is empty"),
     ("default", "restoreTest.enabled=true", "there are no backups here"),
-    ("production", "restoreTest.enabled=true", "restoreTest.identitySecret is empty"),
+    ("production", "restoreTest.identitySecret=", "restoreTest.identitySecret is empty"),
     ("staging", "backup.unencrypted=false", "backup.recipients is empty"),
     ("default", "ingress.enabled=true", "ingress.tlsSecret is empty"),
     ("default", "ingress.enabled=true ingress.certManager.enabled=true", "ingress.certManager.issuer is empty"),

@@ -19,6 +19,8 @@ use tempfile::TempDir;
 use crate::rendered::{all, containers, entries, list, of_kind, one, pods, text, with};
 
 const PASSWORD: &str = "4f0c9a77d2e14b6f8a3e";
+/// Of the user who copies Redis.
+const COPIES: &str = "0b6a2c1f9d3e47a58c21";
 
 /// A directory in the place of a container's, and what is elsewhere.
 struct Place {
@@ -214,7 +216,11 @@ fn redis(place: &Place, objects: &[Value], config: &str, primary: u16) -> (Guard
     let folder = place.at(&format!("{config}-data"));
     fs::create_dir_all(&folder).unwrap();
     let settings = settings.replace("dir /data", &format!("dir {}", folder.display()));
-    place.write("redis/auth.conf", &format!("requirepass {PASSWORD}\nmasterauth {PASSWORD}\n"));
+    // With the user of copies, as the README makes it.
+    let readme = fs::read_to_string(rulebox_tests::root().join("deploy/chart/README.md")).unwrap();
+    let line = readme.lines().find_map(|line| line.trim().strip_prefix("\"user backup ")).unwrap();
+    let user = line.split('"').next().unwrap().replace("$copies", COPIES);
+    place.write("redis/auth.conf", &format!("requirepass {PASSWORD}\nmasterauth {PASSWORD}\nuser backup {user}\n"));
     let file = format!("{config}.conf");
     place.write(&file, &settings);
     let mut process = Guarded::spawn(Command::new("redis-server").arg(place.at(&file)));
@@ -374,6 +380,7 @@ fn redis_and_its_copy_run_with_what_their_pods_are_given() {
     }
     ask(primary, &["set", "a", "b"]);
     follows(copy, "b");
+    is_copied(&place, staging, primary);
     // The primary is gone for good, and the copy takes over, with what it has: as README.md says.
     drop(gone);
     drop(copying);
@@ -390,6 +397,31 @@ fn redis_and_its_copy_run_with_what_their_pods_are_given() {
     leads_to(&both, "redis-replica");
     let (_copy, copy) = redis(&place, &both, "rulebox-redis", primary);
     follows(copy, "c");
+}
+
+/// The pod of copies gets one, by a user that may do nothing else.
+fn is_copied(place: &Place, objects: &[Value], port: u16) {
+    let (_, template) = pods(objects)
+        .find(|(_, it)| it["metadata"]["labels"]["app.kubernetes.io/component"] == "redis-backup")
+        .unwrap();
+    let container = &template["spec"]["containers"][0];
+    let script = place.at("redis-backup");
+    fs::write(&script, text(&data(objects, "rulebox-redis-backup")["redis-backup"])).unwrap();
+    place.write("password", COPIES);
+    let words = [list(&container["command"]), list(&container["args"])].concat();
+    let words = words.iter().skip(2).map(|word| match text(word) {
+        "/backups" => place.at("copies").display().to_string(),
+        "rulebox-redis" => "127.0.0.1".to_owned(),
+        "6379" => port.to_string(),
+        "/run/rulebox/redis/password" => place.at("password").display().to_string(),
+        word => word.to_owned(),
+    });
+    let said = run(Command::new("bash").arg(&script).args(words));
+    assert!(said.contains("1 keys"), "{said}");
+    let mut other = Command::new("redis-cli");
+    other.args(["-p", &port.to_string(), "--user", "backup", "--no-auth-warning", "get", "a"]);
+    let (_, said) = tried(other.env("REDISCLI_AUTH", COPIES));
+    assert!(said.contains("NOPERM"), "{said}");
 }
 
 /// Waits until a copy has what was written.

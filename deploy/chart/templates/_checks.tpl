@@ -36,8 +36,20 @@
 {{- if and $v.backup.enabled $v.backup.recipients (eq $v.backup.image.repository "postgres") -}}
 {{ "\n- backup.recipients is set, and the image postgres has no age to encrypt for them: set backup.image to rulebox-backup (deploy/image/README.md), or to another that has it." }}
 {{- end -}}
-{{- if and $v.redisBackup.enabled (not $v.redisBackup.existingClaim) -}}
-{{ "\n- redisBackup.existingClaim is empty: name the claim that copies go to." }}
+{{- if and $v.redisBackup.enabled (not $v.redisBackup.existingClaim) (not $v.backup.enabled) (not $v.backup.volume.existingClaim) -}}
+{{ "\n- redisBackup.existingClaim is empty, and there is no volume of backups: name the claim that copies go to, or set backup.enabled." }}
+{{- end -}}
+{{- if and $v.redisBackup.enabled $v.redisBackup.recipients (eq $v.redisBackup.image.repository "redis") -}}
+{{ "\n- redisBackup.recipients is set, and the image redis has no age to encrypt for them: set redisBackup.image to one of yours, made from it with the package age." }}
+{{- end -}}
+{{- if and $v.restoreTest.enabled (eq (include "rulebox.restoreTestImage" . | fromJson).repository "postgres") -}}
+{{ "\n- restoreTest.enabled, and backup.image is postgres, which has no restore-test: set backup.image (or restoreTest.image) to rulebox-backup (deploy/image/README.md)." }}
+{{- end -}}
+{{- if and $v.upload.enabled (not $v.backup.enabled) (not $v.redisBackup.enabled) -}}
+{{ "\n- upload.enabled, and nothing is copied: set backup.enabled or redisBackup.enabled." }}
+{{- end -}}
+{{- if and $v.prune.enabled (not $v.prune.existingClaim) -}}
+{{ "\n- prune.existingClaim is empty: name the claim that copies are taken to." }}
 {{- end -}}
 {{- if and $v.redisBackup.enabled (not $v.redis.inCluster.enabled) (not $v.redisBackup.host) -}}
 {{ "\n- redisBackup.host is empty, and this release has no Redis of its own: name the one to copy." }}
@@ -189,6 +201,9 @@
 {{- end -}}
 {{- if and $v.oidc (not $p.oidc.to) -}}
 {{ "\n- oidc has issuers and networkPolicy.oidc.to is empty: their keys could not be read. Say which pods or addresses they are." }}
+{{- end -}}
+{{- if and $v.upload.enabled (not $p.upload.to) -}}
+{{ "\n- upload.enabled is true and networkPolicy.upload.to is empty: copies would get nowhere. Say which pods or addresses they are taken to." }}
 {{- end -}}
 {{- if and $v.vault.enabled (not $p.vault.to) -}}
 {{ "\n- vault.enabled is true and networkPolicy.vault.to is empty: the agent could not log in. Say which pods or addresses Vault is." }}

@@ -114,6 +114,9 @@
 {{- if $v.restoreTest.enabled -}}
 {{- $all = append $all (dict "name" "restore-test" "pods" 1 "resources" $v.restoreTest.resources) -}}
 {{- end -}}
+{{- if $v.prune.enabled -}}
+{{- $all = append $all (dict "name" "prune" "pods" 1 "resources" $v.prune.resources) -}}
+{{- end -}}
 {{- if $v.tests.enabled -}}
 {{- $all = append $all (dict "name" "test" "pods" (mul 2 (len $tracks.all)) "resources" $v.tests.resources) -}}
 {{- end -}}

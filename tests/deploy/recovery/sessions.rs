@@ -137,7 +137,10 @@ fn sessions_outlive_a_restore_of_redis_and_each_bar_counts_once() {
     run(&mut Place::restore(&scripts, &copy, &place.at("data")));
     refused(&mut Place::restore(&scripts, &copy, &place.at("data")), "has data");
     fs::create_dir_all(place.at("used/appendonlydir/other")).unwrap();
-    refused(&mut Place::restore(&scripts, &copy, &place.at("used")), "has something in it");
+    // Through a pipe, as into a pod.
+    let mut piped = Command::new("bash");
+    piped.args(["-s", "--", "--from"]).arg(&copy).arg("--to").arg(place.at("used"));
+    refused(piped.stdin(fs::File::open(scripts.join("redis-restore")).unwrap()), "has something in it");
     assert_eq!(fs::read_dir(place.at("used")).unwrap().count(), 1, "what was refused left something");
     let _redis = start(place.directory.path(), place.port);
 

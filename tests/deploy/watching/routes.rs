@@ -47,6 +47,7 @@ const TOLD: &[(&str, &[&str], &str)] = &[
     ("RuleboxTargetDown", &["instance=a:9090"], "on-call-chat"),
     ("RuleboxCertificateExpiry", &["certificate=executors"], "on-call-chat"),
     ("RuleboxRestoreTestTooOld", &[], "on-call-chat"),
+    ("RuleboxRedisCopyTooOld", &[], "on-call-chat"),
     ("RuleboxFuelOverBudget", &[], "on-call-chat"),
     ("RuleboxPodHoursOverBudget", &[], "on-call-chat"),
     ("RuleboxExporterDown", &[], "on-call-chat"),

@@ -1,3 +1,59 @@
+{{- /* Copies away what lies on a volume: a container of a pod of copies. (dict "root" $ "user" "postgresql" "volume" "backups" "resources" r) */ -}}
+{{- define "rulebox.uploadContainer" -}}
+{{- $of := .root.Values.upload -}}
+- name: upload
+  image: {{ include "rulebox.imageName" (dict "image" $of.image) }}
+  imagePullPolicy: {{ $of.image.pullPolicy }}
+  command:
+    {{- toYaml $of.command | nindent 4 }}
+  env:
+    - {name: HOME, value: /tmp}
+  resources:
+    {{- toYaml .resources | nindent 4 }}
+  securityContext:
+    {{- include "rulebox.containerSecurity" . | nindent 4 }}
+  volumeMounts:
+    - name: {{ .volume }}
+      mountPath: /backups
+      readOnly: true
+    - name: upload
+      mountPath: /run/rulebox/upload
+      readOnly: true
+    - name: tmp
+      mountPath: /tmp
+{{- end -}}
+
+{{- /* All of it, as it is there: which files a program wants is the program's. */ -}}
+{{- define "rulebox.uploadVolume" -}}
+- name: upload
+  secret:
+    secretName: {{ .Values.upload.existingSecret }}
+    defaultMode: 0440
+{{- end -}}
+
+{{- define "rulebox.egressUpload" -}}
+{{- if .Values.upload.enabled }}
+{{- with .Values.networkPolicy.upload }}
+- to:
+    {{- toYaml .to | nindent 4 }}
+  ports:
+    {{- range .ports }}
+    - {protocol: TCP, port: {{ int64 . }}}
+    {{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* The claim of backups. */ -}}
+{{- define "rulebox.backupClaim" -}}
+{{- default (include "rulebox.part" (dict "root" . "component" "backup")) .Values.backup.volume.existingClaim -}}
+{{- end -}}
+
+{{- /* What restores on trial: an image of its own, or that of backups, which CI has verified. */ -}}
+{{- define "rulebox.restoreTestImage" -}}
+{{- ternary .Values.restoreTest.image .Values.backup.image (ne .Values.restoreTest.image.repository "") | toJson -}}
+{{- end -}}
+
 {{- define "rulebox.backupConfig" -}}
 {{- $part := dict "root" . "component" "backup" -}}
 # Copies of deploy/backup/.
@@ -67,6 +123,11 @@ spec:
         - name: tmp
           mountPath: /tmp
         {{- include "rulebox.authorityMounts" . | trim | nindent 8 }}
+    {{- if .Values.upload.enabled }}
+    # Before it is written down: what is on this volume alone is lost with it.
+    {{- include "rulebox.uploadContainer" (dict "root" $ "user" "postgresql" "volume" "backups" "resources" .Values.backup.resources) | nindent 4 }}
+        {{- include "rulebox.authorityMounts" . | trim | nindent 8 }}
+    {{- end }}
   containers:
     - name: record
       {{- include "rulebox.image" . | nindent 6 }}
@@ -84,7 +145,7 @@ spec:
   volumes:
     - name: backups
       persistentVolumeClaim:
-        claimName: {{ default (include "rulebox.part" $part) .Values.backup.volume.existingClaim }}
+        claimName: {{ include "rulebox.backupClaim" . }}
     - name: scripts
       configMap:
         name: {{ include "rulebox.part" $part }}
@@ -98,6 +159,9 @@ spec:
     - name: tmp
       emptyDir:
         sizeLimit: 64Mi
+    {{- if .Values.upload.enabled }}
+    {{- include "rulebox.uploadVolume" . | nindent 4 }}
+    {{- end }}
     {{- include "rulebox.secretVolume" . | trim | nindent 4 }}
     {{- include "rulebox.vaultVolume" . | trim | nindent 4 }}
     {{- include "rulebox.authorityVolumes" . | trim | nindent 4 }}
@@ -111,6 +175,21 @@ spec:
 {{- $claim := include "rulebox.found" (dict "root" . "api" "v1" "kind" "PersistentVolumeClaim" "name" (include "rulebox.part" (dict "root" . "component" "backup"))) | fromJson -}}
 {{- if ne (dig "status" "phase" "" $claim) "Bound" -}}true{{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{- define "rulebox.pruneConfig" -}}
+{{- $part := dict "root" . "component" "prune" -}}
+# Copy of deploy/backup/prune.
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ include "rulebox.part" $part }}
+  namespace: {{ .Release.Namespace }}
+  labels:
+    {{- include "rulebox.labels" $part | nindent 4 }}
+data:
+  prune: |
+    {{- .Files.Get "files/backup/prune" | nindent 4 }}
 {{- end -}}
 
 {{- define "rulebox.redisBackupConfig" -}}
