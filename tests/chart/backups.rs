@@ -24,7 +24,11 @@ fn copied_before_it_counts(objects: &[Value], found: &mut Found) {
             _ => continue,
         };
         let steps = steps(template);
-        found.of(object, expected.iter().any(|order| order[0] == steps[0] && order[1] == steps[1]), &format!("{steps:?}"));
+        found.of(
+            object,
+            expected.iter().any(|order| order[0] == steps[0] && order[1] == steps[1]),
+            &format!("{steps:?}"),
+        );
         for container in containers(template).filter(|container| container["name"] == "upload") {
             let mounts = list(&container["volumeMounts"]);
             let volume = mounts.iter().find(|mount| mount["mountPath"] == "/backups");
@@ -41,7 +45,13 @@ fn backups_are_copied_away_before_they_count() {
     finds(
         copied_before_it_counts,
         &[
-            broken("production", "CronJob rulebox-backup", format!("{POD}/containers"), late, "[\"record\", \"upload\"]"),
+            broken(
+                "production",
+                "CronJob rulebox-backup",
+                format!("{POD}/containers"),
+                late,
+                "[\"record\", \"upload\"]",
+            ),
             broken("production", "CronJob rulebox-redis-backup", format!("{POD}/initContainers"), None, "[\"upload\"]"),
             broken(
                 "production",

@@ -40,7 +40,12 @@ fn alerts_on_backups_fire_and_do_not() {
 
     // One that never fires is found.
     for (file, name, from, to) in [
-        ("backup.yaml", "RuleboxRestoreTestFailed", "last_failure_timestamp_seconds) >", "last_failure_timestamp_seconds) > 1e12 +"),
+        (
+            "backup.yaml",
+            "RuleboxRestoreTestFailed",
+            "last_failure_timestamp_seconds) >",
+            "last_failure_timestamp_seconds) > 1e12 +",
+        ),
         ("backup.yaml", "RuleboxRestoreTestTooOld", "> 8 * 86400", "> 80 * 86400"),
         ("redis-backup.yaml", "RuleboxRedisCopyTooOld", "> 3 * 3600", "> 30 * 3600"),
         // Of one that has never succeeded, and of one that nobody knows.

@@ -42,7 +42,9 @@ fn faults(page: &str, values: &Value) -> Vec<String> {
 fn pages_of_backups_name_values_and_jobs_that_there_are() {
     let values = yaml(&read("deploy/chart/values.yaml"));
     let mut files = files_under(&root().join("deploy/monitoring/runbooks"));
-    files.extend(["deploy/backup/README.md", "deploy/chart/README.md", "deploy/scripts/README.md"].map(|it| root().join(it)));
+    files.extend(
+        ["deploy/backup/README.md", "deploy/chart/README.md", "deploy/scripts/README.md"].map(|it| root().join(it)),
+    );
     let mut wrong = Vec::new();
     for file in &files {
         let found = faults(&fs::read_to_string(file).unwrap(), &values);

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use rulebox_tests::root;
 use rulebox_tests::servers::postgres::{PASSWORD, Postgres, other_user, own, program};
 use rulebox_tests::tools::{run, tried};
-use rulebox_tests::root;
 use tempfile::TempDir;
 
 use crate::{changed, read, yaml};
@@ -74,7 +74,8 @@ impl Pair {
         let data = self.old.data();
         let primary = format!("host=127.0.0.1 port={} user=postgres", self.new.port());
         let follow = format!("passfile={} {primary}", self.at("pgpass").display());
-        let arguments = ["--data", data.to_str().unwrap(), "--primary", &primary, "--follow", &follow, "--name", "back"];
+        let arguments =
+            ["--data", data.to_str().unwrap(), "--primary", &primary, "--follow", &follow, "--name", "back"];
         self.script(name, &[&arguments[..], &["--slot", "back"], more].concat())
     }
 
@@ -113,7 +114,8 @@ fn folder() -> PathBuf {
 fn retained(server: &Postgres) -> String {
     let queries = yaml(&read("deploy/monitoring/exporters/queries.yaml"));
     let query = queries["postgresql_slot"]["query"].as_str().unwrap();
-    server.psql("postgres", &format!("select slot, retained_bytes > 0 from ({}) it", query.trim().trim_end_matches(';')))
+    server
+        .psql("postgres", &format!("select slot, retained_bytes > 0 from ({}) it", query.trim().trim_end_matches(';')))
 }
 
 #[test]

@@ -213,7 +213,11 @@ fn a_trial_that_is_ended_is_written_down_as_failed() {
         let after = place.written();
         assert!(before[0] == after[0] && before[1] != after[1], "{scripts:?}: {before:?} {after:?}");
         assert!(within_a_minute(|| !is_there()), "{scripts:?}: what it had begun goes on");
-        assert_eq!(fs::read_dir(place.at("scratch")).unwrap().count(), 0, "{scripts:?}: something of the trial is left");
+        assert_eq!(
+            fs::read_dir(place.at("scratch")).unwrap().count(),
+            0,
+            "{scripts:?}: something of the trial is left"
+        );
         fs::remove_file(&begun).unwrap();
     }
     println!("2 trials were ended, and written down as failed");

@@ -25,8 +25,10 @@ fn shell(command: &str) {
 
 /// Alerts of a region, all of the rules' names: which of them are silenced.
 fn silenced(alertmanager: &Alertmanager, region: &str, names: &[String]) -> Vec<String> {
-    let alerts: Vec<_> =
-        names.iter().map(|name| json!({"labels": {"alertname": name, "severity": "critical", "region": region}})).collect();
+    let alerts: Vec<_> = names
+        .iter()
+        .map(|name| json!({"labels": {"alertname": name, "severity": "critical", "region": region}}))
+        .collect();
     let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
     let url = format!("http://{}/api/v2/alerts", alertmanager.address());
     assert!(client.post(url).json(&alerts).send().unwrap().status().is_success());
@@ -37,8 +39,11 @@ fn silenced(alertmanager: &Alertmanager, region: &str, names: &[String]) -> Vec<
         // Each is looked at once it has come, and `unprocessed` until then.
         if told.len() == names.len() && told.iter().all(|alert| alert["status"]["state"] != "unprocessed") {
             let is_silent = |alert: &&&Value| !alert["status"]["silencedBy"].as_array().unwrap().is_empty();
-            let mut silent: Vec<_> =
-                told.iter().filter(is_silent).map(|it| it["labels"]["alertname"].as_str().unwrap().to_owned()).collect();
+            let mut silent: Vec<_> = told
+                .iter()
+                .filter(is_silent)
+                .map(|it| it["labels"]["alertname"].as_str().unwrap().to_owned())
+                .collect();
             silent.sort();
             return silent;
         }
