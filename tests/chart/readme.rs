@@ -249,6 +249,16 @@ fn notes_name_what_is_there() {
         assert!(!notes.contains("preStop.sleep"), "{}", set.name);
         assert!(notes.contains("/usr/bin/rulebox key create") || notes.contains("grep '^key'"), "{}", set.name);
         assert_eq!(notes.contains("rollback"), set.name == "upgrade", "{}", set.name);
+        // What is left to somebody else is said, and what is not is not.
+        let has = |part: &str| rendered.objects.iter().any(|it| title(it) == format!("CronJob rulebox-{part}"));
+        let own_names = set.name != "options";
+        if own_names {
+            assert_eq!(notes.contains("(redisBackup.enabled)"), !has("redis-backup"), "{}", set.name);
+            assert_eq!(notes.contains("(restoreTest.enabled)"), has("backup") && !has("restore-test"), "{}", set.name);
+            assert_eq!(notes.contains("rulebox-restore-test-first"), has("restore-test") && set.name != "upgrade");
+        }
+        let staging = ["staging", "vault", "upgrade"].contains(&set.name);
+        assert_eq!(notes.contains("(upload.enabled)"), staging, "{}", set.name);
         named += words;
     }
     println!("notes: {named} objects are named in {} renderings", all().len());
