@@ -65,7 +65,7 @@ impl Pair {
         let end = said.split_whitespace().next().unwrap().to_owned();
         let old = format!("host=127.0.0.1 port={} user=postgres dbname=postgres", self.old.port());
         let known = if end == "unknown" { vec!["--accept-loss"] } else { vec!["--ended-at", &end] };
-        let (code, said) = self.script("promote", &[&["--old", &old, "--fenced"], &known[..]].concat());
+        let (code, said) = self.script("promote", &[&["--old", &old, "--fenced"][..], &known].concat());
         assert_eq!(code, Some(0), "{said}");
         end
     }
