@@ -91,7 +91,7 @@ fn meant(objects: &[Value]) -> BTreeSet<String> {
         ("backup", "postgresql", 5432, true),
         ("backup", "pgbouncer", 6432, true),
         ("redis-backup", "redis", 6379, !copies(objects, "redis")),
-        ("redis-backup", "redis-replica", 6379, copies(objects, "redis")),
+        ("redis-backup", "redis-replica", 6379, !copies(objects, "redis-replica")),
         ("restore-test", "pgbouncer", 6432, true),
         ("restore-test", "postgresql", 5432, !pooled),
         ("first-tenant", "pgbouncer", 6432, true),

@@ -14,8 +14,9 @@ const PARTS: [&str; 4] = ["backup", "prune", "redisBackup", "restoreTest"];
 fn faults(page: &str, values: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '.';
-    // What is quoted, and is no path.
-    let quoted = page.split('`').skip(1).step_by(2).flat_map(|text| text.split(' ').collect::<Vec<_>>());
+    // What is quoted in a line, and is no path: in blocks are names of files.
+    let lines: String = page.split("```").step_by(2).collect();
+    let quoted = lines.split('`').skip(1).step_by(2).flat_map(|text| text.split(' ').collect::<Vec<_>>());
     for word in quoted.filter(|word| word.chars().all(is_of_a_name)) {
         let named = PARTS.iter().any(|part| word.strip_prefix(part).is_some_and(|rest| rest.starts_with('.')));
         if named && values.pointer(&format!("/{}", word.replace('.', "/"))).is_none() {

@@ -7,6 +7,9 @@
 {{- if .Values.firstTenant.name }}
 {{ include "rulebox.peer" (dict "root" . "component" "first-tenant") }}
 {{- end }}
+{{- if .Values.restoreTest.enabled }}
+{{ include "rulebox.peer" (dict "root" . "component" "restore-test") }}
+{{- end }}
 {{- end }}
 {{- if .Values.migration.enabled }}
 {{ include "rulebox.peer" (dict "root" . "component" "migrate") }}
