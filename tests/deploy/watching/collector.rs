@@ -47,7 +47,8 @@ fn schema() -> Value {
         "retry_on_failure": object(json!({"enabled": flag, "max_elapsed_time": text})),
         "sending_queue": object(json!({"enabled": flag, "queue_size": number})),
     });
-    let dns = object(json!({"hostname": text, "port": number, "interval": text, "timeout": text}));
+    // The resolver's port is a text, and a number is not taken for one: the collector would not start.
+    let dns = object(json!({"hostname": text, "port": text, "interval": text, "timeout": text}));
     object(json!({
         "receivers": object(json!({"otlp": object(json!({"protocols": object(json!({"grpc": served, "http": served}))}))})),
         "processors": object(json!({
@@ -112,12 +113,13 @@ fn the_configurations_hold_together() {
         (MAIN, "[memory_limiter, tail_sampling, batch]", "[memory_limiter, batch, tail_sampling]"),
         (MAIN, "exporters: [otlp]", "exporters: [tempo]"),
         (BALANCER, "traceID", "traceid"),
+        (BALANCER, "port: \"4317\"", "port: 4317"),
     ] {
         assert!(!faults(&changed(&read(file), from, to)).is_empty(), "{to} is not found");
     }
     // The second layer takes what the first one sends.
     let (main, balancer) = (yaml(&read(MAIN)), yaml(&read(BALANCER)));
-    let port = &balancer["exporters"]["loadbalancing"]["resolver"]["dns"]["port"];
+    let port = balancer["exporters"]["loadbalancing"]["resolver"]["dns"]["port"].as_str().unwrap();
     assert_eq!(main["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"], format!("0.0.0.0:{port}"));
 }
 

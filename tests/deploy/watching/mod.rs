@@ -43,10 +43,10 @@ struct Alert {
     page: String,
 }
 
-/// All alerts of all files.
+/// All alerts of all files, Loki's too: Alertmanager does not know where they come from.
 fn alerts() -> Vec<Alert> {
     let mut alerts = Vec::new();
-    for path in rule_files() {
+    for path in rule_files().into_iter().chain([root().join("deploy/monitoring/logs/rules.yaml")]) {
         for group in yaml(&fs::read_to_string(&path).unwrap())["groups"].as_array().unwrap() {
             for rule in group["rules"].as_array().unwrap().iter().filter(|rule| rule["alert"].is_string()) {
                 let text = |path: &str| rule.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -1,7 +1,9 @@
 //! The configuration in a real Alertmanager: who is told, in how many messages, and of what nobody is told.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use rulebox_tests::receiver::Received;
 use serde_json::{Value, json};
 
 use super::{ALWAYS, Message, NEVER, Team, counts};
@@ -45,40 +47,130 @@ fn settle(team: &Team) {
     team.wait("on-call", "Last");
 }
 
+/// The incidents that a pager has of these alerts, each with a title of one of its messages.
+fn incidents(team: &Team, pager: &str, alert: &str) -> BTreeMap<String, String> {
+    let of = firing(team, pager).into_iter().filter(|message| message.text.contains(&format!("{alert}:")));
+    of.map(|message| (message.incident, message.title)).collect()
+}
+
+/// A critical violation as the service pushes it.
+fn pushed(kind: &str, tenant: &str, n: usize) -> Value {
+    json!({
+        "alertname": "RuleboxViolation", "service": "rulebox", "severity": "critical", "kind": kind,
+        "tenant": tenant, "violation_id": format!("{tenant}{n}"),
+    })
+}
+
+/// As Prometheus tells of the same.
+fn scraped(kind: &str) -> [Value; 2] {
+    ["RuleboxCriticalViolation", "RuleboxTampering"]
+        .map(|name| json!({"alertname": name, "severity": "critical", "kind": kind, "region": "eu-1"}))
+}
+
 #[test]
 fn one_event_is_one_page_and_tampering_is_told_to_both() {
     let team = team(NEVER);
     let began = Instant::now();
-    // As the service pushes it, once for each violation, and as Prometheus tells of the same.
-    let pushed: Vec<_> = (0..20)
-        .map(|n| {
-            json!({
-                "alertname": "RuleboxViolation", "service": "rulebox", "severity": "critical", "kind": "state_forged",
-                "tenant": format!("t{}", n % 3), "violation_id": format!("v{n}"),
-            })
-        })
-        .collect();
-    post(&team, &pushed);
+    // A tenant does it again and again, and the same is scraped.
+    post(&team, &(0..20).map(|n| pushed("state_forged", "acme", n)).collect::<Vec<_>>());
     let first = team.wait("security", "RuleboxViolation");
     println!("security was paged {:?} after the push: {}", began.elapsed(), first.title);
-    let scraped = ["RuleboxCriticalViolation", "RuleboxTampering"]
-        .map(|name| json!({"alertname": name, "severity": "critical", "kind": "state_forged", "region": "eu-1"}));
-    post(&team, &scraped);
-    let later = team.wait("security", "RuleboxTampering");
-    assert!(later.text.contains("RuleboxCriticalViolation: ") && later.text.contains("runbook: deploy/"), "{later:?}");
-    assert!(later.title.contains("(of 22 alerts)"), "{later:?}");
-    team.wait("on-call", "RuleboxTampering");
+    team.wait("on-call", "RuleboxViolation");
+    post(&team, &scraped("state_forged"));
     settle(&team);
-    // However many messages: they are one incident of each pager.
     for pager in ["security", "on-call"] {
-        let mut incidents: Vec<_> = firing(&team, pager).into_iter().filter(|it| !it.text.contains("Last:")).collect();
-        assert!(incidents.len() <= 4, "{incidents:?}");
-        incidents.dedup_by_key(|message| message.incident.clone());
-        assert_eq!(incidents.len(), 1, "{pager}: {incidents:#?}");
+        assert_eq!(incidents(&team, pager, "RuleboxViolation").len(), 1, "{pager}: {:#?}", team.told());
+        assert!(incidents(&team, pager, "RuleboxTampering").is_empty(), "{pager}: {:#?}", team.told());
+        assert!(incidents(&team, pager, "RuleboxCriticalViolation").is_empty(), "{pager}: {:#?}", team.told());
     }
+    assert_eq!(suppressed(&team, "RuleboxTampering"), Some(true));
+    // While nobody has reviewed it, another tenant does the same.
+    post(&team, &[pushed("state_forged", "umbrella", 0)]);
+    until_incidents(&team, "RuleboxViolation", 2);
     let counts = counts(&team.told());
     assert!(!counts.contains_key("security-chat") && !counts.contains_key("on-call-chat"), "{counts:?}");
-    println!("22 alerts of one event: one incident each of two pagers, {counts:?} messages");
+    println!("23 alerts of two tenants: two incidents each of two pagers, {counts:?} messages");
+}
+
+/// Waits until each pager has so many incidents of this alert.
+#[track_caller]
+fn until_incidents(team: &Team, alert: &str, many: usize) {
+    let began = Instant::now();
+    while ["security", "on-call"].iter().any(|pager| incidents(team, pager, alert).len() < many) {
+        assert!(began.elapsed() < Duration::from_mins(1), "{alert}: {:#?}", team.told());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for pager in ["security", "on-call"] {
+        assert_eq!(incidents(team, pager, alert).len(), many, "{pager}");
+    }
+}
+
+#[test]
+fn what_is_scraped_pages_if_nothing_was_pushed() {
+    let team = team(NEVER);
+    // Of another kind, and one of this kind that is not critical.
+    let mut other = pushed("state_forged", "acme", 1);
+    other["severity"] = json!("high");
+    post(&team, &[pushed("cost_over_bound", "acme", 0), other]);
+    post(&team, &scraped("state_forged"));
+    until_incidents(&team, "RuleboxTampering", 1);
+    // Both in one.
+    until_incidents(&team, "RuleboxCriticalViolation", 1);
+    let [one, other] = ["RuleboxTampering", "RuleboxCriticalViolation"].map(|it| incidents(&team, "security", it));
+    assert!(one.keys().eq(other.keys()), "{one:?} {other:?}");
+}
+
+#[test]
+fn a_second_outage_pages_although_the_first_is_known() {
+    let of = |alert: &str, label: &str, value: &str| json!({"alertname": alert, "severity": "critical", "region": "eu-1", label: value});
+    let pairs = [
+        ("RuleboxStoreDown", "job", ["rulebox-redis", "rulebox-postgresql"]),
+        ("RuleboxDependencyDown", "dependency", ["redis", "store"]),
+        ("RuleboxVolumeFull", "persistentvolumeclaim", ["data-rulebox-redis-0", "data-rulebox-postgresql-0"]),
+    ];
+    let merging = ["job, ", "dependency, ", ", persistentvolumeclaim"];
+    let incidents_of = |team: &Team| {
+        for n in [0, 1] {
+            post(team, &pairs.map(|(alert, label, values)| of(alert, label, values[n])));
+            for (.., values) in pairs {
+                let told = |sent: &Received| Message::read(sent).1.text.contains(values[n]);
+                team.receiver.wait(values[n], told);
+            }
+        }
+        pairs.map(|(alert, ..)| incidents(team, "on-call", alert).len())
+    };
+    assert_eq!(incidents_of(&team(NEVER)), [2, 2, 2]);
+    // Without any of these labels the second is of the first's incident.
+    let without = |text: &str| {
+        let line = text.lines().find(|line| line.starts_with("  group_by: ")).unwrap();
+        let fewer = merging.iter().fold(line.to_owned(), |line, label| crate::changed(&line, label, ""));
+        crate::changed(text, line, &fewer)
+    };
+    assert_eq!(incidents_of(&Team::start(NEVER, without)), [1, 1, 1]);
+}
+
+#[test]
+fn what_one_process_lacks_is_the_cause_of_nothing() {
+    let team = team(ALWAYS);
+    let alone = json!({
+        "alertname": "RuleboxDependencyUnreachable", "severity": "warning", "region": "eu-1",
+        "dependency": "redis", "instance": "canary:9090",
+    });
+    let errors = json!({"alertname": "RuleboxServerErrors", "severity": "critical", "region": "eu-1"});
+    post(&team, &[alone, errors]);
+    team.wait("on-call-chat", "RuleboxDependencyUnreachable");
+    team.wait("on-call", "RuleboxServerErrors");
+}
+
+#[test]
+fn a_pager_that_fails_is_told_by_chat_at_night_too() {
+    let team = team(NEVER);
+    post(
+        &team,
+        &[json!({"alertname": "RuleboxNotificationsFailed", "severity": "critical", "integration": "pagerduty"})],
+    );
+    team.wait("on-call-chat", "RuleboxNotificationsFailed");
+    team.wait("on-call", "RuleboxNotificationsFailed");
 }
 
 #[test]

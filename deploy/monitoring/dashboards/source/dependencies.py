@@ -18,7 +18,8 @@ def made():
                "minute while anything is written.", "s",
                "max(time() - postgresql_archiver_last_success_timestamp_seconds and postgresql_archiver_enabled == 1)",
                runbook="postgresql-archiving", thresholds=steps(600, 1800)),
-        graph("As processes see it", "`store`, `redis`, `executors`: the least over all processes. Pages at 0 for a minute.",
+        graph("As processes see it", "`store`, `redis`, `executors`: the least over all processes. Warns at 0 for two minutes; pages if "
+              "it is 0 for all of them.",
               "short", query(f"min by (dependency) (rulebox_dependency_up{{{OF}}})", "{{dependency}}"),
               runbook="dependency-down", most=1),
         graph("Connections of the service", "Of its own pools, by state. All used, and requests wait.", "short",

@@ -71,3 +71,39 @@ fn what_is_away_is_told_and_what_follows_from_it_is_not() {
     let told = watch.team.told();
     assert!(told.iter().all(|(_, message)| !message.text.contains("RuleboxServerErrors:")), "{told:#?}");
 }
+
+#[test]
+fn what_one_process_lacks_holds_nothing_back() {
+    let [lame, well] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
+    let watch = Watch::start(&[lame.clone(), well.clone()]);
+    let directories = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (mut away, mut near) = (Redis::start(), Redis::start());
+    let start = |n: usize, health: &str, redis: &Redis| {
+        serve(directories[n].path(), health, &watch, &[("REDIS_URL", &redis.url())])
+    };
+    let (server, _other) = (start(0, &lame, &away), start(1, &well, &near));
+    let key = server.key.clone().unwrap();
+    assert_eq!(answer(server.post(&key, "/v1/rules", &json!({"source": rule(7)}))).0, 201);
+    watch.scraped(&lame);
+    watch.scraped(&well);
+
+    away.kill();
+    let (began, over) = (Instant::now(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let _end = SetAtEnd(&over);
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                let _ = server.post(&key, "/v1/sessions", &json!({"rules": ["probe"]}));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let alone = "one of two processes lacks Redis";
+        watch.told("RuleboxDependencyUnreachable", &lame, alone, began, "on-call-chat");
+        watch.told("RuleboxServerErrors", "", "sessions of one process answer 503", began, "on-call");
+        let told = watch.team.told();
+        assert!(told.iter().all(|(_, message)| !message.text.contains("RuleboxDependencyDown:")), "{told:#?}");
+        near.kill();
+        let began = Instant::now();
+        watch.told("RuleboxDependencyDown", "dependency: redis", "the other lacks it too", began, "on-call");
+    });
+}

@@ -16,9 +16,18 @@ fn what_modules_and_intruders_do_is_told() {
     let watch = Watch::start(std::slice::from_ref(&health));
     let (directory, code) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let code = code.path().join("code");
-    let settings = [("RULEBOX_CODE_CACHE__DIRECTORY", code.to_str().unwrap())];
-    let start = || serve(directory.path(), &health, &watch, &settings);
-    let mut server = start();
+    // Of two Alertmanagers one is away, and then the other too.
+    let (nobody, team) = ("http://127.0.0.1:1", format!("http://{}", watch.team.alertmanager.address()));
+    let both = format!("{team},{nobody}");
+    let start = |told: &str| {
+        let settings = [
+            ("RULEBOX_CODE_CACHE__DIRECTORY", code.to_str().unwrap()),
+            ("RULEBOX_ALERTMANAGER__URLS", told),
+            ("RULEBOX_ALERTMANAGER__RESEND_SECONDS", "1"),
+        ];
+        serve(directory.path(), &health, &watch, &settings)
+    };
+    let mut server = start(&both);
     let key = server.key.clone().unwrap();
     let (status, said) = answer(server.post(&key, "/v1/rules", &json!({"source": rule(7)})));
     assert_eq!(status, 201, "{said}");
@@ -41,8 +50,12 @@ fn what_modules_and_intruders_do_is_told() {
     assert_eq!(status, 400, "{said}");
     let forged = "kind: state_forged";
     watch.told("RuleboxViolation", forged, "a cursor is forged (pushed)", began, "security");
-    watch.told("RuleboxCriticalViolation", forged, "a cursor is forged", began, "security");
-    watch.told("RuleboxTampering", forged, "a cursor is forged", began, "on-call");
+    watch.told("RuleboxViolation", forged, "a cursor is forged (pushed)", began, "on-call");
+    for scraped in ["RuleboxCriticalViolation", "RuleboxTampering"] {
+        watch.held_back(scraped, "a cursor is forged", "RuleboxViolation", began);
+    }
+    let away = "one of two Alertmanagers is away";
+    watch.told("RuleboxAlertPushesFailed", "", away, began, "on-call-chat");
 
     // Compiled code is changed on the disk, while the service is away.
     server.signal("TERM");
@@ -55,13 +68,16 @@ fn what_modules_and_intruders_do_is_told() {
         bytes[middle] ^= 0x40;
         fs::write(file, bytes).unwrap();
     }
-    let server = start();
+    let server = start(nobody);
     let began = Instant::now();
     let bar = json!({"inputs": {"equity": 100, "drawdown": 0}});
     // It is found, and the rule runs all the same: it is compiled anew.
     let (status, said) = answer(server.post(&key, "/v1/rules/probe/evaluate", &bar));
     assert_eq!(status, 200, "{said}");
-    let changed = "kind: cache_tampered";
-    watch.told("RuleboxTampering", changed, "compiled code is changed on the disk", began, "security");
-    watch.told("RuleboxTampering", changed, "compiled code is changed on the disk", began, "on-call");
+    // It is not pushed, and told all the same.
+    let (changed, how) = ("kind: cache_tampered", "compiled code is changed on the disk");
+    watch.told("RuleboxCriticalViolation", changed, how, began, "security");
+    watch.told("RuleboxTampering", changed, how, began, "security");
+    watch.told("RuleboxTampering", changed, how, began, "on-call");
+    watch.told("RuleboxAlertPushesLost", "", "no Alertmanager is there", began, "on-call");
 }

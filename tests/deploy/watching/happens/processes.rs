@@ -49,7 +49,13 @@ fn what_is_the_matter_with_processes_is_told() {
     server.signal("TERM");
     assert!(server.wait().0.success());
     let change = "drop trigger audit_is_immutable; update audit set actor = 'nobody' where seq = 1;";
-    run(Command::new("sqlite3").arg("-bail").arg(directory.path().join("rulebox.db")).arg(change));
+    let database = directory.path().join("rulebox.db");
+    run(Command::new("sqlite3").arg("-bail").arg(&database).arg(change));
+    // And as after a day on which receivers were away: deliveries that wait for their next try.
+    let waiting = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 1001) \
+                   insert into outbox (id, kind, endpoint_id, topic, payload, created_at, due_at) \
+                   select randomblob(16), 'webhook', randomblob(16), 'violation.opened', '{}', 0, 9000000000000000 from n;";
+    run(Command::new("sqlite3").arg("-bail").arg(&database).arg(waiting));
     for _ in 0..3 {
         let began = watch.started(&first);
         server = start();
@@ -61,6 +67,8 @@ fn what_is_the_matter_with_processes_is_told() {
     watch.told("RuleboxAuditChanged", "", "an entry of the audit log is changed", began, "security");
     watch.told("RuleboxAuditChanged", "", "an entry of the audit log is changed", began, "on-call");
     watch.told("RuleboxRestarts", &first, "the process is stopped and started", began, "on-call-chat");
+
+    watch.told("RuleboxOutboxBacklog", "", "1001 deliveries wait", began, "on-call-chat");
 
     // All are away.
     drop((server, lonely));
