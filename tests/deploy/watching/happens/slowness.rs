@@ -48,7 +48,7 @@ fn children(of: u32) -> Vec<u32> {
     let is_of = |process: &u32| {
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         // Behind the name, which may hold anything: state, and whose child it is.
-        stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)) == Some(&of.to_string())
+        stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse().ok()) == Some(of)
     };
     processes.filter(is_of).collect()
 }
