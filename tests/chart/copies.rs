@@ -5,13 +5,14 @@ use serde_json::Value;
 use crate::rendered::{all, chart, containers, entries, list, of_kind, one, pods, read, text};
 
 /// A folder of the chart, or a file, and what it is a copy of.
-const COPIES: [(&str, &str); 10] = [
+const COPIES: [(&str, &str); 11] = [
     ("alerts.yaml", "deploy/monitoring/alerts.yaml"),
     ("recording.yaml", "deploy/monitoring/recording.yaml"),
     ("backup.yaml", "deploy/monitoring/backup.yaml"),
     ("redis-backup.yaml", "deploy/monitoring/redis-backup.yaml"),
     ("cost.yaml", "deploy/monitoring/cost.yaml"),
     ("exporters.yaml", "deploy/monitoring/exporters.yaml"),
+    ("watchers.yaml", "deploy/monitoring/watchers.yaml"),
     ("dashboards/", "deploy/monitoring/dashboards/"),
     ("queries.yaml", "deploy/monitoring/exporters/queries.yaml"),
     ("roles.sql", "deploy/postgres/roles.sql"),

@@ -261,6 +261,10 @@ fn alerts_are_those_of_the_source() {
         assert_eq!(found.len(), 1, "{name}");
         text(&found[0]["expr"]).to_owned()
     };
+    // Those on what watches are there if they are asked for, and else not.
+    let watched = elsewhere(&["--set", "monitoring.prometheusRule.watchers=true"]);
+    assert_eq!(list(&watched).last(), list(&read(&folder.join("watchers.yaml"))["groups"]).first());
+    assert_eq!(list(&watched).len(), groups.len() + 1);
     let risk = of(&elsewhere(&["--namespace", "risk"]), "RuleboxVolumeFull");
     assert!(risk.matches("namespace=\"risk\"").count() == 2 && !risk.contains("rulebox"), "{risk}");
     for store in ["postgresql", "pgbouncer", "redis"] {
