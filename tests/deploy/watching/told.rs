@@ -132,9 +132,9 @@ fn a_second_outage_pages_although_the_first_is_known() {
     let incidents_of = |team: &Team| {
         for n in [0, 1] {
             post(team, &pairs.map(|(alert, label, values)| of(alert, label, values[n])));
-            for (.., values) in pairs {
-                let told = |sent: &Received| Message::read(sent).1.text.contains(values[n]);
-                team.receiver.wait(values[n], told);
+            for (_, label, values) in pairs {
+                let line = format!("  {label}: {}\n", values[n]);
+                team.receiver.wait(&line, |sent: &Received| Message::read(sent).1.text.contains(&line));
             }
         }
         pairs.map(|(alert, ..)| incidents(team, "on-call", alert).len())

@@ -90,7 +90,6 @@ fn uploads_that_wait_for_a_slow_compiler_are_told() {
             let (server, key) = (&server, &key);
             scope.spawn(move || upload(server, key, &format!("module{n}"), "(i32.const 0)"));
         }
-        let stopped = stopped;
         watch.told("RuleboxCompileQueue", &health, "uploads wait for a compile worker", began, "on-call-chat");
         drop(stopped);
     });
