@@ -16,9 +16,13 @@ fn modules_that_do_not_end_are_told_as_violations_and_as_slowness() {
     let health = format!("127.0.0.1:{}", free_port());
     let watch = Watch::start(std::slice::from_ref(&health));
     let directory = tempfile::tempdir().unwrap();
-    // Each of its runs takes these 250 ms, whatever the machine, and is a violation that stops no module.
-    let settings =
-        [("RULEBOX_EVALUATION__DEADLINE_MS", "250"), ("RULEBOX_TENANT__FUEL_PER_SECOND", "1000000000000000")];
+    // Each of its runs takes these 250 ms, whatever the machine, and is a violation that stops no module. With the fuel of
+    // one bar it would be over at once, and stopped after five of them.
+    let settings = [
+        ("RULEBOX_EVALUATION__DEADLINE_MS", "250"),
+        ("RULEBOX_COMPILE__BAR_FUEL", "20000000000"),
+        ("RULEBOX_TENANT__FUEL_PER_SECOND", "1000000000000000"),
+    ];
     let server = serve(directory.path(), &health, &watch, &settings);
     let key = server.key.clone().unwrap();
     upload(&server, &key, "endless", "(loop $again (br $again)) (i32.const 0)");
