@@ -4,7 +4,9 @@
 me=$(basename "$0")
 chart=$(cd "$(dirname "${BASH_SOURCE[0]}")/../chart" && pwd)
 namespace=rulebox release=rulebox timeout=15m dry_run=no yes=no
-values=() words=() kept=()
+values=() without=() words=() kept=()
+# Of revisions: a roll-out by canary makes eight, and Helm's own ten would push out the one to go back to.
+history_max=30
 
 say() { printf '%s: %s\n' "$me" "$*" >&2; }
 done_so() { if [ "$dry_run" = no ]; then say "$*"; fi; }
@@ -29,7 +31,11 @@ parse() {
     case $takes in
       *" $option= "*)
         if [ $# -lt 2 ] || [ -z "$2" ]; then wrong "$1 needs a value"; fi
-        if [ "$option" = values ]; then values+=("$2"); else printf -v "${option//-/_}" %s "$2"; fi
+        case $option in
+          values) values+=("$2") ;;
+          without) without+=("$2") ;;
+          *) printf -v "${option//-/_}" %s "$2" ;;
+        esac
         shift 2
         ;;
       *" $option "*) printf -v "${option//-/_}" yes; shift ;;
@@ -87,21 +93,55 @@ ask_helm() { ask helm --namespace "$namespace" "$@"; }
 ask_kubectl() { ask kubectl --namespace "$namespace" "$@"; }
 
 # read_release: what the release has that is in none of its files, so that no upgrade loses it: its image, its canary, and
-# which Redis writes. It goes to `kept`; `held PATH` reads of it.
-held='{}' exists=no
+# which Redis writes. `held` is what the newest revision has, also when it failed; `good`, the newest one that was deployed.
+# With cut_off=taken, it may be one that was cut off.
+held='{}' good='{}' revisions='[]' status=none exists=no cut_off=refused
 read_release() {
-  local found status
+  local found
   found=$(ask_helm list --all --filter "^$release\$" --output json)
   [ "$dry_run" = no ] || return 0
   status=$(jq -r '.[0].status // "none"' <<<"$found")
   case $status in
-    pending-*) fail "the release is $status: somebody is at it, or was cut off. Wait; if nobody is, \`rollback\`" ;;
+    pending-*)
+      [ "$cut_off" = taken ] ||
+        fail "the release is $status: somebody is at it, or was cut off. Wait; if nobody is, \`canary abort\` where there is a canary, and else \`rollback\`"
+      say "the release is $status: what was begun is taken back, whoever began it"
+      ;;
     none) return 0 ;;
   esac
-  held=$(hm get values "$release" --output json | jq '. // {}')
   exists=yes
+  held=$(hm get values "$release" --output json | jq '. // {}')
+  read_history
+  local last
+  last=$(last_good)
+  if [ -n "$last" ]; then good=$(values_of "$last"); fi
 }
 there_is_a_release() { [ "$dry_run" = yes ] || [ "$exists" = yes ]; }
+read_history() { revisions=$(ask_helm history "$release" --max 256 --output json); }
+values_of() { hm get values "$release" --revision "$1" --output json | jq '. // {}'; }
+
+# last_good [alone]: the newest revision that was deployed, or the newest one without a canary.
+last_good() {
+  local number
+  for number in $(jq -r 'map(select(.status == "deployed" or .status == "superseded")) | sort_by(-.revision) | .[].revision' <<<"$revisions"); do
+    if [ "${1:-}" != alone ] || [ "$(values_of "$number" | jq -r '.canary.enabled // false')" = false ]; then
+      printf '%s' "$number"
+      return 0
+    fi
+  done
+}
+
+# go_back REVISION FLAG...: nobody whose sessions are in a Redis that has taken over is led back to the other one.
+go_back() {
+  local to=$1 there
+  shift
+  if [ "$dry_run" = no ]; then
+    there=$(values_of "$to" | jq -r '.redis.inCluster.primary // "redis"')
+    [ "$there" = "$(held '.redis.inCluster.primary // "redis"')" ] ||
+      fail "Redis has failed over since revision $to, in which $there writes: \`failover redis\` the other way first, else sessions are lost"
+  fi
+  run_helm rollback "$release" "$to" "$@" --history-max "$history_max"
+}
 held() { jq -r "($1) // \"\" | tostring" <<<"$held"; }
 has_canary() { [ "$(held .canary.enabled)" = true ]; }
 canary_image() { held '[.canary.image.digest, .canary.image.tag] | map(select(. != null and . != "")) | .[0]'; }
@@ -112,10 +152,27 @@ keep() {
   value=$(held "$1")
   if [ -n "$value" ]; then kept+=("${2:---set}" "${1#.}=$value"); fi
 }
+# What no file names of an image, as the release has it: a pipeline names images, and where they come from, in files that nobody
+# has who upgrades by hand.
+keep_places() {
+  local told=null path field value
+  if [ "$dry_run" = yes ] || [ "$exists" = no ]; then return 0; fi
+  told=$(upgrade --dry-run --output json | jq .config)
+  for path in .image .backup.image .pgbouncer.image .restoreTest.image; do
+    [ "$(jq -r "$path // {} | [.registry, .repository, .tag, .digest] | any(. != null and . != \"\")" <<<"$told")" = false ] || continue
+    for field in registry repository digest tag; do
+      # Which version the service is, is said by whoever calls this.
+      if [ "$path" = .image ] && { [ "$field" = digest ] || [ "$field" = tag ]; }; then continue; fi
+      value=$(jq -r "$path.$field // \"\"" <<<"$good")
+      if [ -n "$value" ]; then kept+=(--set-string "${path#.}.$field=$value"); fi
+    done
+  done
+}
 keep_image() {
-  if [ -n "$(held .image.digest)$(held .image.tag)" ]; then
-    kept+=(--set-string "image.digest=$(held .image.digest)" --set-string "image.tag=$(held .image.tag)")
-  fi
+  local digest tag
+  keep_places
+  digest=$(jq -r '.image.digest // ""' <<<"$good") tag=$(jq -r '.image.tag // ""' <<<"$good")
+  if [ -n "$digest$tag" ]; then kept+=(--set-string "image.digest=$digest" --set-string "image.tag=$tag"); fi
 }
 keep_others() {
   local path
@@ -140,32 +197,101 @@ flags() {
 upgrade() {
   local all
   mapfile -d '' -t all < <(flags)
-  run_helm upgrade --install "$release" "$chart" "${all[@]}" "$@" --timeout "$timeout"
+  run_helm upgrade --install "$release" "$chart" "${all[@]}" "$@" --timeout "$timeout" --history-max "$history_max"
 }
 
 # ---- The second track, of `canary` and `blue-green`. What an upgrade in the middle of it does needs no migration, and must not
 # wait for one: --no-hooks.
 start_track() { # DIGEST WEIGHT FLAG...
-  local digest=$1 weight=$2
+  local digest=$1 weight=$2 base
   shift 2
   if has_canary; then fail "there is a canary already, of $(canary_image): promote or abort it"; fi
   there_is_a_release || fail "there is no release $release in $namespace to try another version beside: deploy one"
+  if [ "$dry_run" = no ] && [ "$status" != deployed ]; then
+    fail "the release is $status: \`deploy\` or \`rollback\` first, so that there is something to go back to"
+  fi
+  base=$(last_good)
   keep_image
-  local on=(--set canary.enabled=true --set-string "canary.image.digest=$digest" --set-string canary.image.tag= "$@")
+  local on=(--set canary.enabled=true --set-string "canary.image.digest=$digest" --set-string canary.image.tag= "$@") cut=no
+  leaves_the_first_track "${on[@]}" --set canary.weight=0
+  # Whoever cuts it off has no time to wait: what is there then is for `canary abort`.
+  trap 'cut=yes' INT TERM
   if ! upgrade "${on[@]}" --set canary.weight=0 --wait; then
-    say "the canary has not become ready: it is taken away again, and has had no request"
-    off_track "${on[@]}" || say "and could not be: see \`helm status\`"
-    exit 1
+    undo "$base" "the canary has not become ready: it is taken away again, and has had no request"
   fi
-  [ "$weight" != 0 ] || return 0
-  if ! upgrade "${on[@]}" --set "canary.weight=$weight" --no-hooks --wait; then
-    say "its weight could not be set: it is taken away again"
-    off_track "${on[@]}" || say "and could not be: see \`helm status\`"
-    exit 1
+  if [ "$weight" != 0 ] && [ "$cut" = no ] && ! upgrade "${on[@]}" --set "canary.weight=$weight" --no-hooks --wait; then
+    undo "$base" "its weight could not be set: it is taken away again"
   fi
+  if [ "$cut" = yes ]; then say "cut off: \`canary abort\` takes away what there is"; exit 130; fi
+  trap - INT TERM
+}
+undo() { # REVISION WHY
+  if [ "$cut" = yes ]; then say "cut off: \`canary abort\` takes away what there is"; exit 130; fi
+  say "$2"
+  go_back "$1" --no-hooks || say "and could not be: see \`helm status\`"
+  exit 1
 }
 
-# Requests first, and then the pods, which may never be ready: nobody waits for them.
+# Both tracks are of this chart and these files: what they change beside the image would be all of production's before anybody
+# has watched.
+leaves_the_first_track() {
+  local before after changed
+  [ "$dry_run" = no ] || return 0
+  before=$(hm get manifest "$release" | templates)
+  after=$(upgrade "$@" --dry-run --output json | jq -r .manifest | templates)
+  changed=$(diff <(printf '%s\n' "$before") <(printf '%s\n' "$after") | sed -n 's/^[<>] \([^:]*\):.*/\1/p' | sort -u | paste -sd ' ') || true
+  [ -z "$changed" ] ||
+    fail "with this chart and these files pods of the first track would start anew, and nobody has tried that: $changed. Deploy them first, with the image of now: \`deploy --digest $(jq -r '.image.digest // ""' <<<"$good")\`"
+}
+# Templates of pods, but for the canary's, and for the sum of Secrets, which a dry run cannot read.
+templates() {
+  awk '
+    /^---/ { kind = name = ""; inside = 0; next }
+    /^kind: / { kind = $2 }
+    /^  name: / && name == "" { name = $2 }
+    inside && /^ ? ?[^ #]/ { inside = 0 }
+    /^  template:/ && kind ~ /^(Deployment|StatefulSet|DaemonSet)$/ && name !~ /-canary$/ { inside = 1; next }
+    inside && !/checksum\/secrets:/ && !/^ *#/ { print kind "/" name ":" $0 }'
+}
+
+# abort_track DIGEST: by what Helm has kept, and not by files: the chart and the settings of before are back as well. Requests
+# first, and then the pods. Nobody waits for any of it: the first track is ready, and whoever cancels has minutes.
+abort_track() {
+  local base at canary
+  if [ "$dry_run" = yes ]; then
+    read_history
+    go_back REVISION-WITHOUT-REQUESTS --no-hooks
+    go_back REVISION-BEFORE --no-hooks
+    return
+  fi
+  canary=$held
+  has_canary || canary=$good
+  if [ "$exists" = no ] || [ "$(jq -r '.canary.enabled // false' <<<"$canary")" = false ]; then
+    say "there is no canary: nothing to do"
+    return
+  fi
+  at=$(jq -r '.canary.image.digest // ""' <<<"$canary")
+  if [ -n "$1" ] && [ "$at" != "$1" ]; then say "the canary is of $at, and so somebody else's: it stays"; return; fi
+  base=$(last_good alone)
+  [ -n "$base" ] || fail "no revision without a canary is known any more: \`rollback --to\` one, or \`canary promote\`"
+  at=$(without_requests "$base")
+  if [ -n "$at" ]; then go_back "$at" --no-hooks || say "the weight could not be set to 0; going on"; fi
+  go_back "$base" --no-hooks || fail "the canary could not be taken away: see \`helm status\`, and abort again"
+  say "revision $base again, with its chart and its settings: what was deployed beside the canary is gone too"
+}
+# The revision in which the canary stood ready behind this one, if there is one.
+without_requests() {
+  local number own
+  own=$(values_of "$1" | jq -cS .image)
+  for number in $(jq -r --argjson base "$1" 'map(select(.revision > $base and (.status == "deployed" or .status == "superseded"))) | .[].revision' <<<"$revisions"); do
+    if values_of "$number" | jq -e --argjson own "$own" '.canary.enabled == true and .canary.weight == 0
+      and [.image.digest // "", .image.tag // ""] == [$own.digest // "", $own.tag // ""]' >/dev/null; then
+      printf '%s' "$number"
+      return 0
+    fi
+  done
+}
+
 off_track() {
   upgrade "$@" --set canary.weight=0 --no-hooks || say "the weight could not be set to 0; going on"
   upgrade "$@" --set canary.enabled=false --set canary.weight=0 --set-string canary.image.digest= --set-string canary.image.tag= \
@@ -176,11 +302,12 @@ promote_track() {
   local digest tag
   digest=$(held .canary.image.digest) tag=$(held .canary.image.tag)
   # Not kept: the first track's own image, which is to be another.
+  keep_places
   keep_others
   local same=(--set-string "image.digest=${digest:-}" --set-string "image.tag=${tag:-}")
   # What a dry run cannot know.
   if [ "$dry_run" = yes ]; then same=(--set canary.enabled=true); fi
   upgrade "${same[@]}" --wait ||
-    fail "the first track is not all of that version. The canary serves on as before: promote again, or abort and \`rollback\`"
+    fail "the first track is not all of that version. The canary serves on as before: promote again, or abort, which takes the first track back too"
   off_track "${same[@]}" || fail "the canary could not be taken away: promote again"
 }

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Keeps a release as Helm does, in $PLACE/revisions, and writes down what it is told. What it is to install must be something that
+# the real one ($HELM) renders. Changes whose numbers are in `fail` fail, and so do those that `trouble` has: `fails 2 WORDS`, the
+# second one with these words; `hangs 2 WORDS`: it is under way until it is told to stop; `deaf`, it does not hear that.
+set -euo pipefail
+printf '%s\n' "helm ${*/#"$PLACE/"/}" >>"$PLACE/calls"
+call="helm $*"
+shift 2
+kept=$PLACE/revisions last=0
+while [ -d "$kept/$((last + 1))" ]; do last=$((last + 1)); done
+
+describe() { # REVISION
+  jq -nc --argjson n "$1" --arg status "$(cat "$kept/$1/status")" --arg version "$(cat "$kept/$1/version")" \
+    '{name: "rulebox", revision: $n, status: $status, chart: "rulebox-\($version)", app_version: $version}'
+}
+# What a change does: `next` is there, and this is how it ends.
+ends() { # PENDING
+  local number how which words
+  number=$(grep -E '^helm --namespace [^ ]+ (upgrade|rollback) ' "$PLACE/calls" | grep -cv -- ' --dry-run') || true
+  if grep -qx "$number" "$PLACE/fail" 2>/dev/null; then stops failed "it fails"; fi
+  while read -r how which words; do
+    [[ $call == *"$words"* ]] || continue
+    [ "$which" = 0 ] || [ "$which" = "$(grep -F -- "$words" "$PLACE/calls" | grep -cv -- ' --dry-run')" ] || continue
+    [ "$how" != fails ] || stops failed "it fails: $call"
+    printf '%s' "$1" >"$next/status"
+    # As Helm does: it writes down that it was interrupted.
+    if [ "$how" = hangs ]; then trap 'stops failed "interrupted"' INT TERM; else trap '' INT TERM; fi
+    touch "$PLACE/hanging"
+    for _ in {1..300}; do sleep 0.2; done
+    exit 9
+  done < <(cat "$PLACE/trouble" 2>/dev/null)
+  for ((one = 1; one <= last; one++)); do
+    if [ "$(cat "$kept/$one/status")" = deployed ]; then printf superseded >"$kept/$one/status"; fi
+  done
+  printf deployed >"$next/status"
+}
+stops() { printf '%s' "$1" >"$next/status"; echo "Error: $2" >&2; exit 1; }
+
+next=$kept/$((last + 1))
+case $1 in
+  list) if [ "$last" = 0 ]; then echo '[]'; else describe "$last" | jq -c '.revision |= tostring | [.]'; fi ;;
+  get)
+    [ "$last" != 0 ] || { echo 'Error: release: not found' >&2; exit 1; }
+    if [ "${4:-}" = --revision ]; then last=$5; fi
+    case $2 in values) cat "$kept/$last/values.json" ;; manifest) cat "$kept/$last/manifest.yaml" ;; esac
+    ;;
+  history) for ((one = 1; one <= last; one++)); do describe "$one"; done | jq -sc . ;;
+  template) exec "$HELM" "$@" ;;
+  rollback)
+    [ -d "$kept/$3" ] || { echo "Error: release has no $3 version" >&2; exit 1; }
+    cp -r "$kept/$3" "$next"
+    ends pending-rollback
+    ;;
+  upgrade)
+    shift 2
+    all=() dry=no
+    while [ $# -gt 0 ]; do
+      case $1 in
+        --wait | --no-hooks) shift ;;
+        --dry-run) dry=yes; shift ;;
+        --timeout | --history-max | --output) shift 2 ;;
+        *) all+=("$1"); shift ;;
+      esac
+    done
+    # What files and flags come to, by a chart that has nothing of its own.
+    mkdir -p "$PLACE/said/templates"
+    printf 'apiVersion: v2\nname: said\nversion: 1.0.0\n' >"$PLACE/said/Chart.yaml"
+    echo '{{ toJson .Values }}' >"$PLACE/said/templates/values.yaml"
+    values=$("$HELM" template said "$PLACE/said" "${all[@]:2}" | sed -n '/^{/p' | jq -c 'del(.global)')
+    manifest=$("$HELM" template "${all[@]}" --is-upgrade)
+    if [ "$dry" = yes ]; then
+      jq -nc --argjson config "$values" --arg manifest "$manifest" '{$config, $manifest}'
+      exit 0
+    fi
+    mkdir "$next"
+    printf '%s\n' "$values" >"$next/values.json"
+    printf '%s\n' "$manifest" >"$next/manifest.yaml"
+    sed -n 's/^appVersion: "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' "${all[1]}/Chart.yaml" >"$next/version"
+    ends pending-upgrade
+    ;;
+  *) echo "helm: $*" >&2; exit 9 ;;
+esac
