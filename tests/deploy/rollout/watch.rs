@@ -63,7 +63,7 @@ fn ended(child: Child) -> (i32, String) {
 /// A release with a canary.
 fn release() -> Place {
     let place = Place::new();
-    place.write("values.json", "{\"canary\": {\"enabled\": true, \"weight\": 50}}");
+    place.revisions(&[("deployed", "{\"canary\": {\"enabled\": true, \"weight\": 50}}")]);
     place
 }
 
@@ -107,7 +107,7 @@ fn a_canary_that_is_well_passes_and_one_that_fails_goes_back() {
         assert!(code == 1 && said.contains("go back: the ratio of answers 5xx of track canary"), "{code}: {said}");
         assert!(began.elapsed() < Duration::from_mins(4), "it waited for the end");
         // What was promoted is watched as what serves, and that is well.
-        place.write("values.json", "{\"canary\": {\"enabled\": false}}");
+        place.revisions(&[("deployed", "{\"canary\": {\"enabled\": false}}")]);
         let (code, said) = ended(started(&place, &prometheus.url, 10, ""));
         assert!(
             code == 0 && said.contains("the release has no canary") && said.contains("track stable was well"),

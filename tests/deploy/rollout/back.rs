@@ -1,0 +1,231 @@
+//! The way back: by abort and by rollback, whatever has failed or was cut off before, and what is not taken back.
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rulebox_tests::tools::run;
+use serde_json::json;
+
+use super::flows::{OLD, deployed, is, state};
+use super::{DIGEST, Place};
+
+/// With a canary at 25 %, and the changes counted from here.
+fn tried_beside() -> (Place, String) {
+    let (place, files) = deployed();
+    place.run(&format!("canary start {files} --digest {DIGEST} --weight 25"));
+    place.calls();
+    (place, files)
+}
+
+/// It is as before the canary: the values of the first revision, deployed, and no pod of another image.
+fn as_before(place: &Place) {
+    let (number, status, values) = place.newest();
+    let read = |number: usize, name: &str| std::fs::read_to_string(place.at(&format!("revisions/{number}/{name}"))).unwrap();
+    assert_eq!((status.as_str(), values.to_string()), ("deployed", read(1, "values.json").trim().to_owned()));
+    assert_eq!(read(number, "manifest.yaml"), read(1, "manifest.yaml"));
+    assert!(read(number, "manifest.yaml").contains(OLD) && !read(number, "manifest.yaml").contains(DIGEST));
+}
+
+#[test]
+fn an_abort_needs_no_files_and_waits_for_nothing() {
+    for fail in ["", "1"] {
+        let (place, _files) = tried_beside();
+        place.write("fail", fail);
+        place.run("canary abort");
+        as_before(&place);
+        // Requests first, then the pods; neither a migration nor a pod that is never ready holds it up.
+        let rollback = |to: u8| format!("helm --namespace rulebox rollback rulebox {to} --no-hooks --history-max 30");
+        assert_eq!(place.changes(), [rollback(2), rollback(1)]);
+        assert!(place.run("canary abort").contains("nothing to do"));
+    }
+    let (place, _files) = tried_beside();
+    place.write("fail", "2");
+    place.fails("canary abort", "abort again");
+    // What has failed does not count as done.
+    place.write("fail", "");
+    place.run("canary abort");
+    as_before(&place);
+}
+
+/// Whichever step of a promotion fails, an abort does not complete it.
+#[test]
+fn an_abort_behind_a_promotion_that_failed_goes_back() {
+    for step in ["1", "3"] {
+        let (place, files) = tried_beside();
+        place.write("fail", step);
+        place.fails(&format!("canary promote {files}"), "promote again");
+        assert_eq!(place.values()["image"]["digest"], DIGEST, "step {step}");
+        place.write("fail", "");
+        // Where the last step failed, the canary is off in what failed, and on in what was deployed: it is there.
+        place.run("canary abort");
+        as_before(&place);
+        // Or it is promoted again.
+        place.run(&format!("canary start {files} --digest {DIGEST} --weight 25"));
+        place.calls();
+        place.write("fail", step);
+        place.fails(&format!("canary promote {files}"), "promote again");
+        place.write("fail", "");
+        place.run(&format!("canary promote {files}"));
+        assert_eq!(state(&place), is(false, 0, "", DIGEST), "step {step}");
+    }
+}
+
+/// A process that is told to stop in the middle of an upgrade, by the signal of one who sits before it, or killed at once.
+fn cut_off(place: &Place, words: &str, signal: &str) {
+    let mut command = place.command(words);
+    let mut child = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    while !place.at("hanging").exists() {
+        assert!(began.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none(), "{words}: it does not hang");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    run(Command::new("kill").args([signal, "--"]).arg(format!("-{}", child.id())));
+    assert!(!child.wait().unwrap().success(), "{words}");
+    std::fs::remove_file(place.at("hanging")).unwrap();
+    place.write("trouble", "");
+}
+
+#[test]
+fn what_was_cut_off_is_aborted() {
+    for (words, call) in [("start", "canary.weight=0"), ("start", "canary.weight=5"), ("promote", "canary.weight=5")] {
+        for (how, signal, status) in [("hangs", "-INT", "failed"), ("hangs", "-KILL", "pending-upgrade")] {
+            let (place, files) = deployed();
+            let start = format!("canary start {files} --digest {DIGEST} --weight 5");
+            let tried = if words == "start" { start } else {
+                place.run(&start);
+                format!("canary promote {files}")
+            };
+            place.calls();
+            place.write("trouble", &format!("{how} 1 --set {call}"));
+            cut_off(&place, &tried, signal);
+            assert_eq!(place.newest().1, status, "{words}, {call}, {signal}: it was not cut off there");
+            if status == "pending-upgrade" {
+                place.fails(&format!("canary weight {files} 5"), "`canary abort` where there is a canary");
+            }
+            place.run("canary abort");
+            as_before(&place);
+        }
+    }
+}
+
+#[test]
+fn only_the_canary_that_is_meant_is_aborted() {
+    let (place, _files) = tried_beside();
+    assert!(place.run(&format!("canary abort --digest {OLD}")).contains("somebody else's"));
+    assert_eq!((state(&place), place.changes()), (is(true, 25, DIGEST, OLD), Vec::new()));
+    place.run(&format!("canary abort --digest {DIGEST}"));
+    as_before(&place);
+}
+
+/// A chart or settings that are new are not all of production's before anybody has watched.
+#[test]
+fn a_canary_changes_nothing_else() {
+    let (place, files) = deployed();
+    for (more, what) in [
+        ("settings: {api: {drain_seconds: 31}}", "Deployment/rulebox-api"),
+        ("executors: {resources: {limits: {memory: 3Gi}}}", "Deployment/rulebox-executor"),
+    ] {
+        place.write("new.yaml", more);
+        let files = format!("{files} --values {}", place.at("new.yaml").display());
+        place.fails(&format!("canary start {files} --digest {DIGEST} --weight 5"), what);
+        assert_eq!((state(&place), place.changes()), (is(false, 0, "", OLD), Vec::new()), "{more}");
+        // Deployed first, it is in nobody's way.
+        place.run(&format!("deploy {files} --digest {OLD}"));
+        place.run(&format!("canary start {files} --digest {DIGEST} --weight 5"));
+        place.run("canary abort");
+        place.run(&format!("rollback --to 1"));
+        place.calls();
+    }
+    // More pods are none that start anew.
+    place.write("new.yaml", "api: {replicas: 4}");
+    place.run(&format!("canary start {files} --values {} --digest {DIGEST} --weight 5", place.at("new.yaml").display()));
+}
+
+/// Images that only files of a pipeline name stay what they are when somebody upgrades by hand.
+#[test]
+fn images_of_a_pipeline_stay_when_its_files_are_gone() {
+    let (place, files) = deployed();
+    let of = |name: &str| json!({"registry": "registry.example.com", "repository": name, "digest": OLD});
+    let images = json!({"image": of("team/rulebox"), "backup": {"image": of("team/rulebox-backup")},
+        "restoreTest": {"image": of("team/rulebox-backup")}, "pgbouncer": {"image": of("team/rulebox-pgbouncer")}});
+    place.write("images.yaml", &images.to_string());
+    place.run(&format!("deploy {files} --values {} --digest {OLD}", place.at("images.yaml").display()));
+    let are = |place: &Place, digest: &str, says: &str| {
+        let values = place.values();
+        for path in ["/backup/image", "/restoreTest/image", "/pgbouncer/image"] {
+            assert_eq!(values.pointer(path), images.pointer(path), "{says}: {path}");
+        }
+        let image = json!({"registry": "registry.example.com", "repository": "team/rulebox", "digest": digest, "tag": ""});
+        assert_eq!(values["image"], image, "{says}");
+    };
+    for (words, digest) in [
+        (format!("canary start {files} --digest {DIGEST} --weight 5"), OLD),
+        (format!("canary weight {files} 25"), OLD),
+        (format!("canary promote {files}"), DIGEST),
+        (format!("deploy {files} --digest {OLD}"), OLD),
+    ] {
+        place.run(&words);
+        are(&place, digest, &words);
+    }
+    // What a file names, it means.
+    place.write("images.yaml", &json!({"pgbouncer": {"image": {"repository": "other/pgbouncer"}}}).to_string());
+    place.run(&format!("deploy {files} --values {} --digest {OLD}", place.at("images.yaml").display()));
+    assert_eq!(place.values()["pgbouncer"]["image"], json!({"repository": "other/pgbouncer"}));
+}
+
+/// Behind a roll-out by canary the version before it is several revisions away.
+#[test]
+fn a_rollback_goes_to_the_version_before() {
+    let place = Place::new();
+    let of = |image: &str, canary: &str| format!("{{\"image\": {{\"digest\": \"sha256:{image}\"}}, \"canary\": {canary}}}");
+    let (off, at_0, at_50) = ("{\"enabled\": false}", "{\"enabled\": true, \"weight\": 0}", "{\"enabled\": true, \"weight\": 50}");
+    let values = [of("a", off), of("x", off), of("a", at_0), of("a", at_50), of("b", at_50), of("b", at_0), of("b", off)];
+    let status = ["superseded", "failed", "superseded", "superseded", "superseded", "superseded", "deployed"];
+    let all: Vec<_> = status.into_iter().zip(values.iter().map(String::as_str)).collect();
+    place.revisions(&all);
+    let said = place.run("rollback --no-wait");
+    assert!(
+        said.contains("from revision 7 (sha256:b) to 1 (sha256:a)") && said.contains("no migration goes back"),
+        "{said}"
+    );
+    assert_eq!(place.changes(), ["helm --namespace rulebox rollback rulebox 1 --history-max 30"]);
+    place.revisions(&all);
+    place.run("rollback");
+    assert_eq!(place.changes(), ["helm --namespace rulebox rollback rulebox 1 --wait --timeout 15m --history-max 30"]);
+    // One that is named; over settings alone nothing is said of tables.
+    place.revisions(&all);
+    let said = place.run("rollback --to 6");
+    assert!(!said.contains("no migration goes back"), "{said}");
+    place.fails("rollback --to 9", "there is no revision 9");
+    place.fails("rollback --to 8", "is the one of now");
+    place.calls();
+    place.write("fail", "1");
+    place.fails("rollback", "what serves serves on");
+    place.write("fail", "");
+    // Behind what failed or was cut off it is what was deployed last, also with the same values.
+    for status in ["failed", "pending-upgrade", "pending-rollback"] {
+        let again = [("superseded", values[0].as_str()), ("deployed", &values[6]), (status, &values[6])];
+        place.revisions(&again);
+        assert!(place.run("rollback").contains("from revision 3 (sha256:b) to 2 (sha256:b)"), "{status}");
+    }
+    // A first deploy has nothing behind it.
+    place.revisions(&all[..1]);
+    place.fails("rollback", "no earlier revision");
+    place.revisions(&[("failed", "{}")]);
+    place.fails("rollback", "no earlier revision");
+}
+
+/// Sessions are not led back to a Redis that has stopped writing.
+#[test]
+fn nothing_goes_back_behind_a_fail_over_of_redis() {
+    let (place, _files) = tried_beside();
+    let mut values = place.values();
+    values["redis"]["inCluster"]["primary"] = "redis-replica".into();
+    let number = place.newest().0;
+    place.write(&format!("revisions/{number}/values.json"), &values.to_string());
+    for words in ["canary abort", "rollback --to 1"] {
+        place.fails(words, "Redis has failed over since revision");
+    }
+    assert_eq!(place.changes(), Vec::<String>::new());
+}
