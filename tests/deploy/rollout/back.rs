@@ -21,7 +21,8 @@ fn tried_beside() -> (Place, String) {
 /// It is as before the canary: the values of the first revision, deployed, and no pod of another image.
 fn as_before(place: &Place) {
     let (number, status, values) = place.newest();
-    let read = |number: usize, name: &str| std::fs::read_to_string(place.at(&format!("revisions/{number}/{name}"))).unwrap();
+    let read =
+        |number: usize, name: &str| std::fs::read_to_string(place.at(&format!("revisions/{number}/{name}"))).unwrap();
     assert_eq!((status.as_str(), values.to_string()), ("deployed", read(1, "values.json").trim().to_owned()));
     assert_eq!(read(number, "manifest.yaml"), read(1, "manifest.yaml"));
     assert!(read(number, "manifest.yaml").contains(OLD) && !read(number, "manifest.yaml").contains(DIGEST));
@@ -77,7 +78,10 @@ fn cut_off(place: &Place, words: &str, signal: &str) {
     let mut child = command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let began = Instant::now();
     while !place.at("hanging").exists() {
-        assert!(began.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none(), "{words}: it does not hang");
+        assert!(
+            began.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none(),
+            "{words}: it does not hang"
+        );
         std::thread::sleep(Duration::from_millis(10));
     }
     run(Command::new("kill").args([signal, "--"]).arg(format!("-{}", child.id())));
@@ -92,7 +96,9 @@ fn what_was_cut_off_is_aborted() {
         for (how, signal, status) in [("hangs", "-INT", "failed"), ("hangs", "-KILL", "pending-upgrade")] {
             let (place, files) = deployed();
             let start = format!("canary start {files} --digest {DIGEST} --weight 5");
-            let tried = if words == "start" { start } else {
+            let tried = if words == "start" {
+                start
+            } else {
                 place.run(&start);
                 format!("canary promote {files}")
             };
@@ -139,7 +145,8 @@ fn a_canary_changes_nothing_else() {
     }
     // More pods are none that start anew.
     place.write("new.yaml", "api: {replicas: 4}");
-    place.run(&format!("canary start {files} --values {} --digest {DIGEST} --weight 5", place.at("new.yaml").display()));
+    place
+        .run(&format!("canary start {files} --values {} --digest {DIGEST} --weight 5", place.at("new.yaml").display()));
 }
 
 /// Images that only files of a pipeline name stay what they are when somebody upgrades by hand.
@@ -156,7 +163,8 @@ fn images_of_a_pipeline_stay_when_its_files_are_gone() {
         for path in ["/backup/image", "/restoreTest/image", "/pgbouncer/image"] {
             assert_eq!(values.pointer(path), images.pointer(path), "{says}: {path}");
         }
-        let image = json!({"registry": "registry.example.com", "repository": "team/rulebox", "digest": digest, "tag": ""});
+        let image =
+            json!({"registry": "registry.example.com", "repository": "team/rulebox", "digest": digest, "tag": ""});
         assert_eq!(values["image"], image, "{says}");
     };
     for (words, digest) in [
@@ -178,9 +186,12 @@ fn images_of_a_pipeline_stay_when_its_files_are_gone() {
 #[test]
 fn a_rollback_goes_to_the_version_before() {
     let place = Place::new();
-    let of = |image: &str, canary: &str| format!("{{\"image\": {{\"digest\": \"sha256:{image}\"}}, \"canary\": {canary}}}");
-    let (off, at_0, at_50) = ("{\"enabled\": false}", "{\"enabled\": true, \"weight\": 0}", "{\"enabled\": true, \"weight\": 50}");
-    let values = [of("a", off), of("x", off), of("a", at_0), of("a", at_50), of("b", at_50), of("b", at_0), of("b", off)];
+    let of =
+        |image: &str, canary: &str| format!("{{\"image\": {{\"digest\": \"sha256:{image}\"}}, \"canary\": {canary}}}");
+    let (off, at_0, at_50) =
+        ("{\"enabled\": false}", "{\"enabled\": true, \"weight\": 0}", "{\"enabled\": true, \"weight\": 50}");
+    let values =
+        [of("a", off), of("x", off), of("a", at_0), of("a", at_50), of("b", at_50), of("b", at_0), of("b", off)];
     let status = ["superseded", "failed", "superseded", "superseded", "superseded", "superseded", "deployed"];
     let all: Vec<_> = status.into_iter().zip(values.iter().map(String::as_str)).collect();
     place.revisions(&all);

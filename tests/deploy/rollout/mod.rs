@@ -98,7 +98,9 @@ impl Place {
         for (at, (status, values)) in all.iter().enumerate() {
             let folder = self.at(&format!("revisions/{}", at + 1));
             fs::create_dir(&folder).unwrap();
-            for (name, text) in [("status", *status), ("values.json", *values), ("version", "0.1.0"), ("manifest.yaml", "")] {
+            for (name, text) in
+                [("status", *status), ("values.json", *values), ("version", "0.1.0"), ("manifest.yaml", "")]
+            {
                 fs::write(folder.join(name), text).unwrap();
             }
         }

@@ -54,7 +54,10 @@ fn bad_usage_is_refused_with_words() {
         ("canary promote".to_owned(), "--values is missing"),
         ("canary abort --digest sha256:1".to_owned(), "64 hexadecimal digits"),
         ("canary watch --prometheus http://x --seconds 5 --since now".to_owned(), "is no time"),
-        ("canary watch --prometheus http://x --seconds 5 --without all".to_owned(), "is none of RuleboxLatencyBurnFast"),
+        (
+            "canary watch --prometheus http://x --seconds 5 --without all".to_owned(),
+            "is none of RuleboxLatencyBurnFast",
+        ),
         ("canary watch --seconds 5".to_owned(), "--prometheus is missing"),
         ("canary watch --prometheus http://x".to_owned(), "--seconds is missing"),
         ("canary watch --prometheus http://x --seconds 5 --interval 0".to_owned(), "more than 0"),

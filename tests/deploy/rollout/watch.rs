@@ -19,13 +19,13 @@ struct Prometheus {
     _directory: TempDir,
 }
 
-/// One that scrapes these services, each as a track, every second, with an alert that fires by this expression.
+/// One that scrapes these services, each as a track, every second, with an alert of errors that fires by this expression.
 fn prometheus(tracks: &[(&str, &Server)], alert: &str) -> Prometheus {
     let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
     let targets = tracks.iter().map(
         |(track, server)| json!({"targets": [server.health.trim_start_matches("http://")], "labels": {"track": track}}),
     );
-    let rule = json!({"alert": "RuleboxTampering", "expr": alert});
+    let rule = json!({"alert": "RuleboxServerErrors", "expr": alert});
     let rules = json!({"groups": [{"name": "rulebox", "rules": [rule]}]});
     let settings = json!({
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
@@ -49,6 +49,28 @@ fn prometheus(tracks: &[(&str, &Server)], alert: &str) -> Prometheus {
 
 /// How fast a shared machine answers is not asked here: every bar may be late.
 const WATCH: &str = "--interval 1 --window 8 --grace 20 --least 5 --slow 1";
+
+impl Prometheus {
+    /// Waits until an expression has a value.
+    fn has(&self, expression: &str) {
+        let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+        let began = Instant::now();
+        loop {
+            let url = format!("{}/api/v1/query", self.url);
+            let url = reqwest::Url::parse_with_params(&url, [("query", expression)]).unwrap();
+            let answer: serde_json::Value = client.get(url).send().unwrap().json().unwrap();
+            if answer["data"]["result"].as_array().is_some_and(|found| !found.is_empty()) {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_mins(1), "{expression} has no value: {answer}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
 
 fn started(place: &Place, url: &str, seconds: u32, more: &str) -> Child {
     let words = format!("canary watch --prometheus {url} --seconds {seconds} {WATCH}{more}");
@@ -90,13 +112,15 @@ fn a_canary_that_is_well_passes_and_one_that_fails_goes_back() {
         let rule = json!({"name": "watched", "source": "rule watched(equity) = equity < 0"});
         assert!(server.post(server.key.as_ref().unwrap(), "/v1/rules", &rule).unwrap().status().is_success());
     }
-    let prometheus = prometheus(&[("stable", &stable), ("canary", &canary)], "vector(0) > 1");
+    // One that fired before does not block what may mend it.
+    let prometheus = prometheus(&[("stable", &stable), ("canary", &canary)], "vector(1)");
+    prometheus.has("ALERTS{alertstate=\"firing\"}");
     let place = release();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let _over = SetAtEnd(&over);
         scope.spawn(|| ask(&[&stable, &canary], &over));
-        let (code, said) = ended(started(&place, &prometheus.url, 12, ""));
+        let (code, said) = ended(started(&place, &prometheus.url, 12, " --match job=\"rulebox\""));
         assert!(code == 0 && said.contains("track canary was well"), "{code}: {said}");
         // Its Redis goes away while it is watched: half of its answers are 503, and it must not wait for the end.
         let began = Instant::now();
@@ -128,10 +152,17 @@ fn not_to_know_is_not_to_be_well() {
     let silent = prometheus(&[("canary", &stable)], "vector(0) > 1");
     let (code, said) = ended(started(&place, &silent.url, 2, ""));
     assert!(code == 1 && said.contains("nothing is known"), "{said}");
-    // An alert that fires is enough.
-    let alarmed = prometheus(&[("canary", &stable)], "vector(1)");
-    let (code, said) = ended(started(&place, &alarmed.url, 60, ""));
-    assert!(code == 1 && said.contains("fire: RuleboxTampering"), "{said}");
+    // An alert that begins to fire is enough, also with a matcher whose label it has not; unless it is said not to count.
+    let alarmed = prometheus(&[("canary", &stable)], &format!("vector(time()) > {}", now() + 5));
+    alarmed.has("up == 1");
+    let matched = format!(" --match job=\"rulebox\" --since {}", now());
+    let (code, said) = ended(started(&place, &alarmed.url, 60, &matched));
+    assert!(code == 1 && said.contains("go back: RuleboxServerErrors fires"), "{said}");
+    let (code, said) = ended(started(&place, &alarmed.url, 2, &format!("{matched} --without RuleboxServerErrors")));
+    assert!(code == 1 && said.contains("there is no figure"), "{said}");
+    // Since a time at which it fired already.
+    let (code, said) = ended(started(&place, &alarmed.url, 2, ""));
+    assert!(code == 1 && said.contains("there is no figure"), "{said}");
     // It goes away in the middle, or was never there.
     let mut gone = prometheus(&[("canary", &stable)], "vector(0) > 1");
     let watch = started(&place, &gone.url, 300, "");
@@ -141,4 +172,49 @@ fn not_to_know_is_not_to_be_well() {
     assert!(code == 1 && said.contains("does not answer"), "{said}");
     let (code, said) = ended(started(&place, &gone.url, 5, ""));
     assert!(code == 1 && said.contains("does not answer"), "{said}");
+}
+
+/// Violations that must never happen stop a canary if they are its own, and not if a tenant makes them on both tracks.
+#[test]
+fn violations_of_the_canary_alone_stop_it() {
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [stable, canary] = directories.each_ref().map(|directory| Server::start(directory.path()));
+    for server in [&stable, &canary] {
+        let rule = json!({"name": "watched", "source": "rule watched(equity) = equity < 0"});
+        assert!(server.post(server.key.as_ref().unwrap(), "/v1/rules", &rule).unwrap().status().is_success());
+    }
+    let forge = |server: &Server| {
+        let answer = server.get(server.key.as_ref().unwrap(), &format!("/v1/rules?cursor={}", "A".repeat(80)));
+        assert_eq!(answer.unwrap().status().as_u16(), 400);
+    };
+    let prometheus = prometheus(&[("stable", &stable), ("canary", &canary)], "vector(0) > 1");
+    let forged = |track: &str, times: u32| {
+        prometheus
+            .has(&format!("rulebox_sandbox_violations_total{{kind=\"state_forged\",track=\"{track}\"}} >= {times}"));
+    };
+    let place = release();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _over = SetAtEnd(&over);
+        scope.spawn(|| ask(&[&stable, &canary], &over));
+        let since = format!(" --errors 1 --since {}", now());
+        forge(&stable);
+        forge(&canary);
+        forged("stable", 1);
+        forged("canary", 1);
+        let (code, said) = ended(started(&place, &prometheus.url, 10, &since));
+        assert!(code == 0 && said.contains("track canary was well"), "{code}: {said}");
+        for _ in 0..4 {
+            forge(&canary);
+        }
+        forged("canary", 5);
+        let (code, said) = ended(started(&place, &prometheus.url, 60, &since));
+        assert!(
+            code == 1 && said.contains("go back: track canary has ") && said.contains("critical violations"),
+            "{said}"
+        );
+        // The operator knows whose they are.
+        let (code, said) = ended(started(&place, &prometheus.url, 5, &format!("{since} --without violations")));
+        assert!(code == 0, "{code}: {said}");
+    });
 }

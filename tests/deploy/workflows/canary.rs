@@ -90,11 +90,28 @@ fn staging_that_fails_its_smoke_test_is_rolled_back() {
     assert_eq!(scripts(&done.calls).last(), Some(&"rollback --namespace rulebox --release rulebox"));
     assert!(done.summary.starts_with("**Staging is rolled back**: `smoke`: failure"), "{}", done.summary);
 
-    // What was not deployed is not rolled back: the script has taken back itself what failed.
+    // What failed serves nobody, and stays to be looked at; what was cut off is taken back, or nobody could deploy.
     let mut world = World::new();
     world.fail("deploy --values");
     let done = world.run("deploy", "staging");
     assert_eq!((done.outcome("Deploy"), done.outcome("Roll back")), ("failure", "skipped"));
+    let mut world = World::new();
+    world.trouble_at(1, "deploy --values", true);
+    let done = world.run("deploy", "staging");
+    assert_eq!((done.outcome("Deploy"), done.outcome("Roll back")), ("cancelled", "success"));
+    assert_eq!(scripts(&done.calls).last(), Some(&"rollback --namespace rulebox --release rulebox --no-wait"));
+}
+
+/// What runs is known by the last revision that was deployed, and an older release does not take its place.
+#[test]
+fn a_release_before_the_one_that_runs_is_not_deployed() {
+    let mut world = World::new();
+    let newer = fs::read_to_string(world.path("history")).unwrap().replace("0.1.0", "0.10.0");
+    fs::write(world.path("history"), newer).unwrap();
+    let done = world.run("deploy", "production");
+    assert_eq!(done.outcome("See what is running"), "failure");
+    assert!(done.said.contains("0.10.0 runs, and v0.1.0 is before it"), "{}", done.said);
+    assert_eq!(scripts(&done.calls), Vec::<&str>::new());
 }
 
 #[test]
@@ -118,12 +135,15 @@ fn production_goes_by_5_25_and_50_percent_and_is_watched_at_each() {
         (&running["pgbouncer"]["image"]["digest"], &running["pgbouncer"]["replicas"]),
         (&json!("sha256:before"), &Value::Null)
     );
-    assert_eq!(images["pgbouncer"]["image"]["digest"], DIGEST);
+    for of in ["pgbouncer", "backup", "restoreTest"] {
+        assert_eq!(images[of]["image"]["digest"], DIGEST, "{of}");
+    }
     assert!(calls[0].ends_with(&format!("--digest {DIGEST} --weight 5")), "{}", calls[0]);
     assert!(calls[1].ends_with(" --track canary") && !calls[8].contains("--track"), "{calls:?}");
     assert!(calls[3].ends_with(" 25") && calls[5].ends_with(" 50"), "{calls:?}");
     for watch in [calls[2], calls[4], calls[6], calls[9]] {
-        assert!(watch.ends_with(" --prometheus https://prometheus.example.com --seconds 7"), "{watch}");
+        assert!(watch.contains(" --prometheus https://prometheus.example.com --since 1"), "{watch}");
+        assert!(watch.ends_with(" --seconds 7"), "{watch}");
     }
     assert!(done.outcome("Abort the canary") == "skipped" && done.outcome("Roll back") == "skipped");
     println!("production: {} steps, led by {} calls", done.outcomes.len(), calls.len());
@@ -147,7 +167,7 @@ fn a_canary_that_fails_or_is_cancelled_is_aborted() {
     ];
     let led = steps(job)
         .iter()
-        .filter(|step| step["run"].as_str().is_some_and(|text| text.starts_with("deploy/ci/rollout ")));
+        .filter(|step| step["run"].as_str().is_some_and(|text| text.starts_with("exec deploy/ci/rollout ")));
     assert!(led.map(|step| step["id"].as_str().unwrap()).eq(ids), "a step is not tried");
     let mut tried = 0;
     for (at, id) in ids.into_iter().enumerate() {
@@ -161,15 +181,22 @@ fn a_canary_that_fails_or_is_cancelled_is_aborted() {
             assert_eq!(world.context.steps[id].outcome, outcome, "{id}: {}", done.said);
             let calls = scripts(&done.calls);
             assert_eq!(calls.len(), at + 2, "{id}: nothing else is done: {calls:?}");
-            let (ends, other, says) = if at < 8 {
+            // Behind a promotion that has begun, the first track may be of the new version.
+            let promoted = at >= 7;
+            let (ends, other, says) = if !promoted {
                 ("Abort the canary", "Roll back", "The canary is aborted")
             } else {
                 ("Roll back", "Abort the canary", "Production is rolled back")
             };
             assert_eq!((done.outcome(ends), done.outcome(other)), ("success", "skipped"), "{id}: {}", done.said);
-            let last =
-                if at < 8 { "canary abort --values" } else { "rollback --namespace rulebox --release rulebox --to 7" };
-            assert!(calls[at + 1].starts_with(last), "{id}: {calls:?}");
+            let place = "--namespace rulebox --release rulebox";
+            let last = match (promoted, cancels) {
+                (false, _) => format!("canary abort {place} --digest {DIGEST}"),
+                (true, false) => format!("rollback {place} --to 7"),
+                // Of the five minutes that are left nothing is waited for.
+                (true, true) => format!("rollback {place} --to 7 --no-wait"),
+            };
+            assert_eq!(calls[at + 1], last, "{id}: {calls:?}");
             assert!(done.summary.starts_with(&format!("**{says}**: `{id}`: {outcome}\n")), "{id}: {}", done.summary);
             if !cancels {
                 assert!(done.summary.contains("    it fails: "), "what it said is not there: {}", done.summary);

@@ -126,6 +126,9 @@ impl Context {
         match parts[..] {
             ["steps", id, "outcome"] => self.step(id).outcome.clone(),
             ["steps", id, "outputs", output] => self.step(id).outputs.get(output).cloned().unwrap_or_default(),
+            ["job", "status"] if self.cancelled => "cancelled".to_owned(),
+            ["job", "status"] if self.failure => "failure".to_owned(),
+            ["job", "status"] => "success".to_owned(),
             ["vars" | "secrets", _] => String::new(),
             _ => panic!("there is no {name}"),
         }

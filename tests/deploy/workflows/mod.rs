@@ -7,7 +7,9 @@ mod expressions;
 mod job;
 mod linters;
 mod order;
+mod real;
 mod release;
+mod rescan;
 mod scripts;
 
 use std::fs;

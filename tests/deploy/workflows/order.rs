@@ -246,6 +246,13 @@ fn out_of_order(texts: &Texts) -> Vec<String> {
             job["concurrency"]["group"] == *group && job["concurrency"]["cancel-in-progress"] == false,
             "deployments overlap",
         );
+        must(job["concurrency"]["queue"] == "max", "what waits is thrown out by what comes next");
+        let stoppable = steps(job)
+            .iter()
+            .filter_map(|step| step["run"].as_str())
+            .filter(|text| text.contains("deploy/ci/rollout "))
+            .all(|text| text.lines().last().unwrap().starts_with("exec deploy/ci/rollout "));
+        must(stoppable, "a step does not hear that it is cancelled");
         let guarded = steps(job)
             .iter()
             .filter(|step| !step["if"].is_null())
@@ -290,6 +297,8 @@ fn nothing_is_deployed_that_was_not_scanned_signed_verified_and_approved() {
             ("deploy", "      group: deploy-production\n", "      group: deploy-${{ github.run_id }}\n"),
             ("deploy", "  workflow_dispatch:\n", "  workflow_dispatch:\n  pull_request:\n"),
             ("rollback", "      group: deploy-${{ inputs.environment }}\n", "      group: rollback\n"),
+            ("deploy", "      queue: max\n", ""),
+            ("deploy", "run: exec deploy/ci/rollout canary promote", "run: deploy/ci/rollout canary promote"),
             ("rollback", "cancel-in-progress: true", "cancel-in-progress: false"),
         ],
     );

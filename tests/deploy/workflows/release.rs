@@ -12,7 +12,7 @@ use super::write;
 use crate::{changed, read};
 
 /// git, as somebody, in a directory.
-fn git(directory: &Path, arguments: &[&str]) -> String {
+pub fn git(directory: &Path, arguments: &[&str]) -> String {
     let mut git = Command::new("git");
     git.args([
         "-c",
@@ -106,7 +106,7 @@ fn notes_begin_at_the_last_tag_and_show_subjects_as_they_are() {
 }
 
 /// The repository in a world, committed, with a remote that has its main.
-fn repository(world: &World) {
+pub fn repository(world: &World) {
     let here = world.path("");
     write(&here.join(".gitignore"), "*\n!/deploy/\n!/deploy/**\n!/Cargo.toml\n!.gitignore\n");
     git(&here, &["init", "--quiet"]);
