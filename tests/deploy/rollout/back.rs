@@ -140,7 +140,7 @@ fn a_canary_changes_nothing_else() {
         place.run(&format!("deploy {files} --digest {OLD}"));
         place.run(&format!("canary start {files} --digest {DIGEST} --weight 5"));
         place.run("canary abort");
-        place.run(&format!("rollback --to 1"));
+        place.run("rollback --to 1");
         place.calls();
     }
     // More pods are none that start anew.
@@ -219,6 +219,11 @@ fn a_rollback_goes_to_the_version_before() {
         let again = [("superseded", values[0].as_str()), ("deployed", &values[6]), (status, &values[6])];
         place.revisions(&again);
         assert!(place.run("rollback").contains("from revision 3 (sha256:b) to 2 (sha256:b)"), "{status}");
+    }
+    // A canary goes, and not the version that it is beside.
+    for beside in [of("b", at_50), of("c", at_50)] {
+        place.revisions(&[("superseded", &values[0]), ("superseded", &values[6]), ("deployed", &beside)]);
+        assert!(place.run("rollback").contains("from revision 3") && place.newest().2["image"]["digest"] == "sha256:b");
     }
     // A first deploy has nothing behind it.
     place.revisions(&all[..1]);
