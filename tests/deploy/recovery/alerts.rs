@@ -54,8 +54,8 @@ fn alerts_on_backups_fire_and_do_not() {
     ] {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("tests")).unwrap();
-        let text = changed(&read(&format!("deploy/monitoring/{file}")), from, to);
-        fs::write(directory.path().join(file), text).unwrap();
+        let rules = changed(&read(&format!("deploy/monitoring/{file}")), from, to);
+        fs::write(directory.path().join(file), rules).unwrap();
         let test = directory.path().join("tests/test.yaml");
         fs::write(&test, read(&format!("deploy/monitoring/tests/{name}.yaml"))).unwrap();
         let (output, said) = tried(&mut promtool(&["test", "rules", test.to_str().unwrap()]));

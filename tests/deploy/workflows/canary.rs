@@ -183,10 +183,10 @@ fn a_canary_that_fails_or_is_cancelled_is_aborted() {
             assert_eq!(calls.len(), at + 2, "{id}: nothing else is done: {calls:?}");
             // Behind a promotion that has begun, the first track may be of the new version.
             let promoted = at >= 7;
-            let (ends, other, says) = if !promoted {
-                ("Abort the canary", "Roll back", "The canary is aborted")
-            } else {
+            let (ends, other, says) = if promoted {
                 ("Roll back", "Abort the canary", "Production is rolled back")
+            } else {
+                ("Abort the canary", "Roll back", "The canary is aborted")
             };
             assert_eq!((done.outcome(ends), done.outcome(other)), ("success", "skipped"), "{id}: {}", done.said);
             let place = "--namespace rulebox --release rulebox";
