@@ -240,8 +240,8 @@ fn alerts_are_those_of_the_source() {
     let base = "https://git.example.com/rulebox/blob/main/";
     let mut command = Set::named("staging").template(&chart(), KUBERNETES[0]);
     let elsewhere = parse(&run(command.args(["--set", &format!("monitoring.prometheusRule.runbookBaseUrl={base}")])));
-    let rule = of_kind(&elsewhere, "PrometheusRule").next().unwrap();
-    let rules = list(&rule["spec"]["groups"]).iter().flat_map(|group| list(&group["rules"]));
+    let all = of_kind(&elsewhere, "PrometheusRule").flat_map(|rule| list(&rule["spec"]["groups"]));
+    let rules = all.flat_map(|group| list(&group["rules"]));
     for alert in rules.filter(|rule| rule["alert"].is_string()) {
         assert!(text(&alert["annotations"]["runbook_url"]).starts_with(base), "{alert}");
     }
@@ -280,8 +280,8 @@ fn alerts_are_those_of_the_source() {
 fn budgets_are_those_of_the_values() {
     let changed = ["monitoring.budget.fuelPerMonth=7000", "monitoring.budget.podHoursPerMonth=123"];
     let objects = with("staging", &changed);
-    let rule = of_kind(&objects, "PrometheusRule").next().unwrap();
-    let rules: Vec<_> = list(&rule["spec"]["groups"]).iter().flat_map(|group| list(&group["rules"])).collect();
+    let all = of_kind(&objects, "PrometheusRule").flat_map(|rule| list(&rule["spec"]["groups"]));
+    let rules: Vec<_> = all.flat_map(|group| list(&group["rules"])).collect();
     for (name, expected) in [("fuel_month", "vector(7000)"), ("pod_hours_month", "vector(123)")] {
         let record = format!("service:rulebox_{name}:budget");
         let budget = rules.iter().find(|rule| rule["record"] == record.as_str()).unwrap();

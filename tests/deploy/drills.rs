@@ -87,12 +87,7 @@ fn the_drill_of_backups_finds_a_restore_that_proves_nothing() {
         // Rows are not compared.
         ("deploy/backup/restore", "differ \"$backup/rows.tsv\"", "cat >/dev/null", "not refused"),
         // Of an earlier version, the catalogue is not compared.
-        (
-            "deploy/backup/restore",
-            "differ <(without_expressions <\"$backup/catalog.tsv\")",
-            "true",
-            "it was not refused",
-        ),
+        ("deploy/backup/restore", "differ <(without_expressions <<<\"$written\")", "true", "it was not refused"),
         // Backups may not log in any more.
         (
             "deploy/backup/restore",

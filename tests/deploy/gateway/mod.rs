@@ -186,7 +186,12 @@ impl Gateway {
 
     fn log(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.files.path("log/access.log")).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+        // It may be read between two of nginx's writes of one line.
+        let ended = text.rfind('\n').map_or(0, |end| end + 1);
+        text[..ended]
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
     }
 }
 

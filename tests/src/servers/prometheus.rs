@@ -51,6 +51,8 @@ impl Prometheus {
         let mut command = Command::new("prometheus");
         command.arg(flag("config.file", &file)).arg(flag("storage.tsdb.path", &directory.path().join("data")));
         command.arg(format!("--web.listen-address=127.0.0.1:{port}"));
+        // What it says before it has found Alertmanager is lost, and otherwise said again after a minute.
+        command.arg("--rules.alert.resend-delay=5s");
         let mut process = Guarded::spawn(&command);
         let client = client();
         let ready = format!("http://127.0.0.1:{port}/-/ready");
