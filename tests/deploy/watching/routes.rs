@@ -62,6 +62,7 @@ const TOLD: &[(&str, &[&str], &str)] = &[
     ("RuleboxDependencyUnreachable", &["dependency=redis", "instance=a:9090"], "on-call-chat"),
     ("RuleboxAlertPushesFailed", &[], "on-call-chat"),
     ("RuleboxOutboxBacklog", &[], "on-call-chat"),
+    ("RuleboxNotificationsRefused", &["instance=prometheus-0:9090"], "on-call-chat"),
     ("RuleboxConfigurationRefused", &["job=alertmanager"], "on-call-chat"),
     ("RuleboxTelemetryDown", &["job=loki"], "on-call-chat"),
     ("RuleboxTelemetryLost", &["job=otel-collector"], "on-call-chat"),
@@ -158,9 +159,10 @@ fn every_alert_is_told_to_whom_it_should_be() {
         ("    - matchers: [severity=\"warning\"]", "    - matchers: [severity=\"low\"]"),
         ("  receiver: on-call\n", "  receiver: on-call-chat\n"),
         ("|RuleboxKeysRefused", ""),
-        ("      receiver: on-call-chat\n      continue: true\n", "      receiver: on-call-chat\n"),
+        ("integration]\n      continue: true\n", "integration]\n"),
         (
-            "    - matchers: [alertname=\"RuleboxNotificationsFailed\"]\n      receiver: on-call-chat\n      continue: true\n",
+            "    - matchers: [alertname=\"RuleboxNotificationsFailed\"]\n      receiver: on-call-chat\n      \
+             group_by: [alertname, region, integration]\n      continue: true\n",
             "",
         ),
     ] {
