@@ -122,10 +122,12 @@ there_is_a_release() { [ "$dry_run" = yes ] || [ "$exists" = yes ]; }
 read_history() { revisions=$(ask_helm history "$release" --max 256 --output json); }
 values_of() { hm get values "$release" --revision "$1" --output json | jq '. // {}'; }
 
-# last_good [alone]: the newest revision that was deployed, or the newest one without a canary.
+# last_good [alone [REVISION]]: the newest revision that was deployed, or the newest one without a canary, before that one.
 last_good() {
   local number
-  for number in $(jq -r 'map(select(.status == "deployed" or .status == "superseded")) | sort_by(-.revision) | .[].revision' <<<"$revisions"); do
+  for number in $(jq -r --argjson before "${2:-null}" \
+    'map(select((.status == "deployed" or .status == "superseded") and ($before == null or .revision < $before)))
+     | sort_by(-.revision) | .[].revision' <<<"$revisions"); do
     if [ "${1:-}" != alone ] || [ "$(values_of "$number" | jq -r '.canary.enabled // false')" = false ]; then
       printf '%s' "$number"
       return 0

@@ -6,8 +6,13 @@ pub const OLD: &str = "sha256:11111111111111111111111111111111111111111111111111
 
 /// A release of the old version, and its files.
 pub fn deployed() -> (Place, String) {
+    deployed_by("values-small.yaml")
+}
+
+/// The same, of these values of the chart.
+pub fn deployed_by(name: &str) -> (Place, String) {
     let place = Place::new();
-    let files = values("values-small.yaml");
+    let files = values(name);
     // Room for the second track.
     place.write("more.yaml", "postgresql: {maxConnections: 120}\n");
     let files = format!("{files} --values {}", place.at("more.yaml").display());

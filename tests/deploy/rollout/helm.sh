@@ -18,7 +18,7 @@ ends() { # PENDING
   local number how which words
   number=$(grep -E '^helm --namespace [^ ]+ (upgrade|rollback) ' "$PLACE/calls" | grep -cv -- ' --dry-run') || true
   if grep -qx "$number" "$PLACE/fail" 2>/dev/null; then stops failed "it fails"; fi
-  while read -r how which words; do
+  while read -r how which words || [ -n "$how" ]; do
     [[ $call == *"$words"* ]] || continue
     [ "$which" = 0 ] || [ "$which" = "$(grep -F -- "$words" "$PLACE/calls" | grep -cv -- ' --dry-run')" ] || continue
     [ "$how" != fails ] || stops failed "it fails: $call"
@@ -69,7 +69,8 @@ case $1 in
     values=$("$HELM" template said "$PLACE/said" "${all[@]:2}" | sed -n '/^{/p' | jq -c 'del(.global)')
     manifest=$("$HELM" template "${all[@]}" --is-upgrade)
     if [ "$dry" = yes ]; then
-      jq -nc --argjson config "$values" --arg manifest "$manifest" '{$config, $manifest}'
+      # Each is more than an argument can be.
+      jq -nc --slurpfile config <(printf '%s' "$values") --rawfile manifest <(printf '%s\n' "$manifest") '{config: $config[0], $manifest}'
       exit 0
     fi
     mkdir "$next"
