@@ -25,8 +25,10 @@ fn prometheus(tracks: &[(&str, &Server)], alert: &str) -> Prometheus {
     let targets = tracks.iter().map(
         |(track, server)| json!({"targets": [server.health.trim_start_matches("http://")], "labels": {"track": track}}),
     );
-    let rule = json!({"alert": "RuleboxServerErrors", "expr": alert});
-    let rules = json!({"groups": [{"name": "rulebox", "rules": [rule]}]});
+    // The second one fires from the start, and is nobody's reason: it is over both tracks.
+    let rules = [("RuleboxServerErrors", alert), ("RuleboxDependencyUnreachable", "vector(1)")];
+    let rules = rules.map(|(alert, expression)| json!({"alert": alert, "expr": expression}));
+    let rules = json!({"groups": [{"name": "rulebox", "rules": rules}]});
     let settings = json!({
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yaml"],
@@ -114,7 +116,7 @@ fn a_canary_that_is_well_passes_and_one_that_fails_goes_back() {
     }
     // One that fired before does not block what may mend it.
     let prometheus = prometheus(&[("stable", &stable), ("canary", &canary)], "vector(1)");
-    prometheus.has("ALERTS{alertstate=\"firing\"}");
+    prometheus.has("ALERTS{alertstate=\"firing\",alertname=\"RuleboxServerErrors\"}");
     let place = release();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -153,9 +155,11 @@ fn not_to_know_is_not_to_be_well() {
     let (code, said) = ended(started(&place, &silent.url, 2, ""));
     assert!(code == 1 && said.contains("nothing is known"), "{said}");
     // An alert that begins to fire is enough, also with a matcher whose label it has not; unless it is said not to count.
-    let alarmed = prometheus(&[("canary", &stable)], &format!("vector(time()) > {}", now() + 5));
+    // It fires behind the time that it is watched since, however long Prometheus takes to start.
+    let since = now();
+    let alarmed = prometheus(&[("canary", &stable)], &format!("vector(time()) > {}", since + 3));
     alarmed.has("up == 1");
-    let matched = format!(" --match job=\"rulebox\" --since {}", now());
+    let matched = format!(" --match job=\"rulebox\" --since {since}");
     let (code, said) = ended(started(&place, &alarmed.url, 60, &matched));
     assert!(code == 1 && said.contains("go back: RuleboxServerErrors fires"), "{said}");
     let (code, said) = ended(started(&place, &alarmed.url, 2, &format!("{matched} --without RuleboxServerErrors")));
@@ -187,6 +191,8 @@ fn violations_of_the_canary_alone_stop_it() {
         let answer = server.get(server.key.as_ref().unwrap(), &format!("/v1/rules?cursor={}", "A".repeat(80)));
         assert_eq!(answer.unwrap().status().as_u16(), 400);
     };
+    // So that also what fires from the start of Prometheus has begun since.
+    let since = format!(" --errors 1 --since {}", now());
     let prometheus = prometheus(&[("stable", &stable), ("canary", &canary)], "vector(0) > 1");
     let forged = |track: &str, times: u32| {
         prometheus
@@ -197,7 +203,6 @@ fn violations_of_the_canary_alone_stop_it() {
     std::thread::scope(|scope| {
         let _over = SetAtEnd(&over);
         scope.spawn(|| ask(&[&stable, &canary], &over));
-        let since = format!(" --errors 1 --since {}", now());
         forge(&stable);
         forge(&canary);
         forged("stable", 1);
