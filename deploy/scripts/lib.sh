@@ -162,7 +162,7 @@ keep_places() {
   local told=null path field value
   if [ "$dry_run" = yes ] || [ "$exists" = no ]; then return 0; fi
   told=$(upgrade --dry-run --output json | jq .config)
-  for path in .image .backup.image .pgbouncer.image .restoreTest.image; do
+  for path in .image .backup.image .pgbouncer.image .restoreTest.image .redisBackup.image .upload.image; do
     [ "$(jq -r "$path // {} | [.registry, .repository, .tag, .digest] | any(. != null and . != \"\")" <<<"$told")" = false ] || continue
     for field in registry repository digest tag; do
       # Which version the service is, is said by whoever calls this.

@@ -141,11 +141,13 @@ fn a_canary_changes_nothing_else() {
         place.run(&format!("deploy {files} --digest {OLD}"));
         place.run(&format!("canary start {files} --digest {DIGEST} --weight 5"));
     }
-    // More pods are none that start anew.
-    let (place, files) = deployed();
-    place.write("new.yaml", "api: {replicas: 4}");
-    place
-        .run(&format!("canary start {files} --values {} --digest {DIGEST} --weight 5", place.at("new.yaml").display()));
+    // What makes no pod anew is in nobody's way. How many pods the API has is a setting of it, and would.
+    let (place, files) = deployed_by("values-staging.yaml");
+    let files = format!("{files} --values {}", place.at("new.yaml").display());
+    place.write("new.yaml", "api: {autoscaling: {minReplicas: 4}}");
+    place.fails(&format!("canary start {files} --digest {DIGEST} --weight 5"), "Deployment/rulebox-api");
+    place.write("new.yaml", "{executors: {autoscaling: {minReplicas: 4}}, ingress: {hosts: [other.example.com]}}");
+    place.run(&format!("canary start {files} --digest {DIGEST} --weight 5"));
 }
 
 /// Images that only files of a pipeline name stay what they are when somebody upgrades by hand.
@@ -154,13 +156,14 @@ fn images_of_a_pipeline_stay_when_its_files_are_gone() {
     let (place, files) = deployed();
     let of = |name: &str| json!({"registry": "registry.example.com", "repository": name, "digest": OLD});
     let images = json!({"image": of("team/rulebox"), "backup": {"image": of("team/rulebox-backup")},
-        "restoreTest": {"image": of("team/rulebox-backup")}, "pgbouncer": {"image": of("team/rulebox-pgbouncer")}});
+        "restoreTest": {"image": of("team/rulebox-backup")}, "pgbouncer": {"image": of("team/rulebox-pgbouncer")},
+        "redisBackup": {"image": of("team/redis-age")}, "upload": {"image": of("mirror/rclone")}});
     place.write("images.yaml", &images.to_string());
     place.run(&format!("deploy {files} --values {} --digest {OLD}", place.at("images.yaml").display()));
     let are = |place: &Place, digest: &str, says: &str| {
         let values = place.values();
-        for path in ["/backup/image", "/restoreTest/image", "/pgbouncer/image"] {
-            assert_eq!(values.pointer(path), images.pointer(path), "{says}: {path}");
+        for path in ["backup", "restoreTest", "pgbouncer", "redisBackup", "upload"].map(|of| format!("/{of}/image")) {
+            assert_eq!(values.pointer(&path), images.pointer(&path), "{says}: {path}");
         }
         let image =
             json!({"registry": "registry.example.com", "repository": "team/rulebox", "digest": digest, "tag": ""});
@@ -223,6 +226,11 @@ fn a_rollback_goes_to_the_version_before() {
         place.revisions(&[("superseded", &values[0]), ("superseded", &values[6]), ("deployed", &beside)]);
         assert!(place.run("rollback").contains("from revision 3") && place.newest().2["image"]["digest"] == "sha256:b");
     }
+    // Values may be more than an argument of a program can be.
+    let large =
+        ["a", "b"].map(|image| of(image, off).replacen('{', &format!("{{\"ca\": \"{}\", ", "A".repeat(200_000)), 1));
+    place.revisions(&[("superseded", &large[0]), ("deployed", &large[1])]);
+    assert!(place.run("rollback").contains("from revision 2 (sha256:b) to 1 (sha256:a)"));
     // A first deploy has nothing behind it.
     for status in ["deployed", "failed", "pending-install"] {
         place.revisions(&[(status, &values[0])]);

@@ -138,6 +138,12 @@ fn production_goes_by_5_25_and_50_percent_and_is_watched_at_each() {
     for of in ["pgbouncer", "backup", "restoreTest"] {
         assert_eq!(images[of]["image"]["digest"], DIGEST, "{of}");
     }
+    // Of other projects: they stay meanwhile, and the release itself has a word only on its own.
+    for (of, repository) in [("redisBackup", "team/redis-age"), ("upload", "mirror/rclone")] {
+        let image = json!({"registry": "registry.example.com", "repository": repository, "digest": "sha256:before"});
+        assert_eq!((&running[of], &images[of]), (&json!({"image": image}), &Value::Null), "{of}");
+    }
+    assert_eq!(running.as_object().unwrap().len(), 4, "{running}");
     assert!(calls[0].ends_with(&format!("--digest {DIGEST} --weight 5")), "{}", calls[0]);
     assert!(calls[1].ends_with(" --track canary") && !calls[8].contains("--track"), "{calls:?}");
     assert!(calls[3].ends_with(" 25") && calls[5].ends_with(" 50"), "{calls:?}");

@@ -135,8 +135,8 @@ impl World {
         program(&here.join("bin/curl"), CURL);
         let of =
             |name: &str| json!({"registry": "registry.example.com", "repository": name, "digest": "sha256:before"});
-        let held =
-            json!({"image": of("team/rulebox"), "pgbouncer": {"image": of("team/rulebox-pgbouncer"), "replicas": 3}});
+        let held = json!({"image": of("team/rulebox"), "pgbouncer": {"image": of("team/rulebox-pgbouncer"), "replicas": 3},
+                "redisBackup": {"image": of("team/redis-age"), "keep": 6}, "upload": {"image": of("mirror/rclone")}, "redis": {}});
         write(&here.join("held"), &held.to_string());
         let revision = |number: u8, status: &str| json!({"revision": number, "status": status, "app_version": "0.1.0"});
         let history =
@@ -207,10 +207,11 @@ impl World {
         (number, read("status"), serde_json::from_str(&read("values.json")).unwrap())
     }
 
-    /// Begins another job: nothing is called yet, and no step has ended.
+    /// Begins another job, on another runner: nothing is called yet, and no step has ended.
     pub fn again(&mut self) {
         let names = std::mem::take(&mut self.context.names);
         self.context = Context { names, ..Context::default() };
+        fs::remove_dir_all(self.path("runner")).unwrap();
         for name in ["calls", "trouble", "runner/summary", "runner/output", "runner/env", "runner/path"] {
             write(&self.path(name), "");
         }
