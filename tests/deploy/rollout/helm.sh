@@ -62,20 +62,24 @@ case $1 in
         *) all+=("$1"); shift ;;
       esac
     done
-    # What files and flags come to, by a chart that has nothing of its own.
-    mkdir -p "$PLACE/said/templates"
-    printf 'apiVersion: v2\nname: said\nversion: 1.0.0\n' >"$PLACE/said/Chart.yaml"
-    echo '{{ toJson .Values }}' >"$PLACE/said/templates/values.yaml"
-    values=$("$HELM" template said "$PLACE/said" "${all[@]:2}" | sed -n '/^{/p' | jq -c 'del(.global)')
-    manifest=$("$HELM" template "${all[@]}" --is-upgrade)
+    # What files and flags come to, by a chart that has nothing of its own; and what the chart makes of them. The same is made once.
+    key=$( (printf '%s\n' "${all[@]}"; for one in "${all[@]}"; do [ ! -f "$one" ] || cat "$one"; done) | sha256sum)
+    made=$PLACE/made-of-${key%% *}
+    if [ ! -f "$made.yaml" ]; then
+      mkdir -p "$PLACE/said/templates"
+      printf 'apiVersion: v2\nname: said\nversion: 1.0.0\n' >"$PLACE/said/Chart.yaml"
+      echo '{{ toJson .Values }}' >"$PLACE/said/templates/values.yaml"
+      "$HELM" template said "$PLACE/said" "${all[@]:2}" | sed -n '/^{/p' | jq -c 'del(.global)' >"$made.json"
+      "$HELM" template "${all[@]}" --is-upgrade >"$made.part"
+      mv "$made.part" "$made.yaml"
+    fi
     if [ "$dry" = yes ]; then
-      # Each is more than an argument can be.
-      jq -nc --slurpfile config <(printf '%s' "$values") --rawfile manifest <(printf '%s\n' "$manifest") '{config: $config[0], $manifest}'
+      jq -nc --slurpfile config "$made.json" --rawfile manifest "$made.yaml" '{config: $config[0], $manifest}'
       exit 0
     fi
     mkdir "$next"
-    printf '%s\n' "$values" >"$next/values.json"
-    printf '%s\n' "$manifest" >"$next/manifest.yaml"
+    cp "$made.json" "$next/values.json"
+    cp "$made.yaml" "$next/manifest.yaml"
     sed -n 's/^appVersion: "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' "${all[1]}/Chart.yaml" >"$next/version"
     ends pending-upgrade
     ;;

@@ -88,10 +88,15 @@ fn a_release_goes_to_production_and_back() {
 fn whatever_fails_or_is_cut_off_leaves_the_old_version() {
     let directory = tempfile::tempdir().unwrap();
     let service = Server::start(directory.path());
-    let mut tried = 0;
+    let (mut tried, mut world) = (0, deployed(&service));
     for (how, numbers) in [("fails", &[1, 2, 4, 5, 7][..]), ("hangs", &[1, 2, 5, 7]), ("deaf", &[2, 5])] {
         for number in numbers {
-            let mut world = deployed(&service);
+            // As it was deployed.
+            for number in 2..=world.release().0 {
+                fs::remove_dir_all(world.path(&format!("revisions/{number}"))).unwrap();
+            }
+            fs::write(world.path("revisions/1/status"), "deployed").unwrap();
+            world.again();
             fs::write(world.path("trouble"), format!("{how} {number} {UPGRADE}\n")).unwrap();
             let done = world.run("deploy", "production");
             let what = format!("{how} {number}: {}", done.said);
