@@ -10,10 +10,11 @@ mod slowness;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rulebox_tests::Server;
 use rulebox_tests::servers::prometheus::Prometheus;
+use rulebox_tests::{Server, SetAtEnd};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -136,6 +137,20 @@ impl Watch {
         let seconds = from.elapsed().as_secs_f64();
         println!("{alert} | {how} | {seconds:.1} s, {FACTOR} times faster | nobody: {cause} was told");
     }
+}
+
+/// Does this again and again, while that waits to be told.
+fn meanwhile(again: impl Fn() + Sync, told: impl FnOnce(Instant)) {
+    let (began, over) = (Instant::now(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let _end = SetAtEnd(&over);
+        scope.spawn(|| {
+            while !over.load(Ordering::SeqCst) {
+                again();
+            }
+        });
+        told(began);
+    });
 }
 
 /// Waits until it is so.

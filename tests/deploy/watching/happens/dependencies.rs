@@ -2,15 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rulebox_tests::servers::free_port;
 use rulebox_tests::servers::redis::Redis;
-use rulebox_tests::{Server, SetAtEnd, rule};
+use rulebox_tests::{Server, rule};
 use serde_json::json;
 
-use super::{Watch, answer, serve};
+use super::{Watch, answer, meanwhile, serve};
 
 /// Opens the WebSocket of a session, and goes away without a word.
 fn open_and_vanish(server: &Server, key: &str, session: &str) {
@@ -40,29 +39,21 @@ fn what_is_away_is_told_and_what_follows_from_it_is_not() {
     let session = session["id"].as_str().unwrap();
     watch.scraped(&health);
 
-    let (began, over) = (Instant::now(), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        let _end = SetAtEnd(&over);
-        scope.spawn(|| {
-            while !over.load(Ordering::SeqCst) {
-                open_and_vanish(&server, &key, session);
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        });
+    let again = || {
+        open_and_vanish(&server, &key, session);
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    meanwhile(again, |began| {
         watch.told("RuleboxDisconnectSpike", "", "clients vanish from WebSockets", began, "on-call-chat");
     });
 
     redis.kill();
-    let (began, over) = (Instant::now(), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        let _end = SetAtEnd(&over);
-        scope.spawn(|| {
-            let bar = json!({"seq": 0, "inputs": {"equity": 100, "drawdown": 0}});
-            while !over.load(Ordering::SeqCst) {
-                let _ = server.post(&key, &format!("/v1/sessions/{session}/bars"), &bar);
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
+    let bar = json!({"seq": 0, "inputs": {"equity": 100, "drawdown": 0}});
+    let again = || {
+        let _ = server.post(&key, &format!("/v1/sessions/{session}/bars"), &bar);
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    meanwhile(again, |began| {
         watch.told("RuleboxDependencyDown", "dependency: redis", "Redis is killed", began, "on-call");
         watch.held_back("RuleboxServerErrors", "sessions answer 503", "RuleboxDependencyDown", began);
         // Longer than its group waits.
@@ -88,15 +79,11 @@ fn what_one_process_lacks_holds_nothing_back() {
     watch.scraped(&well);
 
     away.kill();
-    let (began, over) = (Instant::now(), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        let _end = SetAtEnd(&over);
-        scope.spawn(|| {
-            while !over.load(Ordering::SeqCst) {
-                let _ = server.post(&key, "/v1/sessions", &json!({"rules": ["probe"]}));
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
+    let again = || {
+        let _ = server.post(&key, "/v1/sessions", &json!({"rules": ["probe"]}));
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    meanwhile(again, |began| {
         let alone = "one of two processes lacks Redis";
         watch.told("RuleboxDependencyUnreachable", &lame, alone, began, "on-call-chat");
         watch.told("RuleboxServerErrors", "", "sessions of one process answer 503", began, "on-call");

@@ -1,15 +1,14 @@
 //! What takes long: modules that do not end, and uploads that wait for one another.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rulebox_tests::servers::free_port;
-use rulebox_tests::{SetAtEnd, signal};
+use rulebox_tests::signal;
 use serde_json::json;
 
 use super::super::upload;
-use super::{Watch, answer, serve};
+use super::{Watch, answer, meanwhile, serve};
 
 #[test]
 fn modules_that_do_not_end_are_told_as_violations_and_as_slowness() {
@@ -28,15 +27,11 @@ fn modules_that_do_not_end_are_told_as_violations_and_as_slowness() {
     upload(&server, &key, "endless", "(loop $again (br $again)) (i32.const 0)");
     watch.scraped(&health);
 
-    let (began, over) = (Instant::now(), AtomicBool::new(false));
-    std::thread::scope(|scope| {
-        let _end = SetAtEnd(&over);
-        scope.spawn(|| {
-            while !over.load(Ordering::SeqCst) {
-                let (status, said) = answer(server.post(&key, "/v1/rules/endless/evaluate", &json!({"inputs": {}})));
-                assert_eq!(status, 422, "{said}");
-            }
-        });
+    let again = || {
+        let (status, said) = answer(server.post(&key, "/v1/rules/endless/evaluate", &json!({"inputs": {}})));
+        assert_eq!(status, 422, "{said}");
+    };
+    meanwhile(again, |began| {
         watch.told("RuleboxViolationSpike", "", "a module runs into its deadline", began, "security-chat");
         watch.told("RuleboxLatencyBurnFast", "", "evaluations take 250 ms", began, "on-call");
         watch.held_back("RuleboxLatencyBurnSlow", "evaluations take 250 ms", "RuleboxLatencyBurnFast", began);
