@@ -143,7 +143,10 @@ fn a_second_outage_pages_although_the_first_is_known() {
             post(team, &pairs.map(|(alert, label, values)| of(alert, label, values[n])));
             for (_, label, values) in pairs {
                 let line = format!("  {label}: {}\n", values[n]);
-                team.receiver.wait(&line, |sent: &Received| Message::read(sent).1.text.contains(&line));
+                team.receiver.wait(&line, |sent: &Received| {
+                    let (to, message) = Message::read(sent);
+                    to == "on-call" && message.text.contains(&line)
+                });
             }
         }
         pairs.map(|(alert, ..)| incidents(team, "on-call", alert).len())

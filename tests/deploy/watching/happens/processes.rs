@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rulebox_tests::servers::free_port;
 use rulebox_tests::tools::run;
@@ -58,6 +58,8 @@ fn what_is_the_matter_with_processes_is_told() {
     run(Command::new("sqlite3").arg("-bail").arg(&database).arg(waiting));
     for _ in 0..3 {
         let began = watch.started(&first);
+        // It says in which second it started.
+        std::thread::sleep(Duration::from_secs(1));
         server = start();
         super::until("the next start is seen", || watch.started(&first) > began);
         server.signal("TERM");
