@@ -94,6 +94,11 @@ impl Pair {
         run(Command::new("find").arg(self.old.data()).args(["-printf", "%P %s %T@\\n"]))
     }
 
+    /// The slots that the new one has for it.
+    fn kept_for_it(&self) -> String {
+        self.new.psql("postgres", "select count(*) from pg_replication_slots where slot_name = 'back'")
+    }
+
     fn follows(&self) {
         let is_there = "select count(*) from pg_stat_replication where application_name = 'back' and state = 'streaming' \
                         and replay_lsn >= pg_current_wal_lsn()";
@@ -184,12 +189,45 @@ fn a_server_that_was_killed_is_told_of_truly_and_follows_over_a_slot_that_was_lo
     let (code, said) = pair.rejoin("broken", &["--copy"]);
     assert!(code == Some(1) && said.contains("cannot be put in place"), "{code:?}: {said}");
     assert_eq!(pair.listed(), before, "what was there before is not");
+    assert_eq!(pair.kept_for_it(), "0", "the primary keeps its log for nobody");
     let (code, said) = pair.rejoin("rejoin", &["--copy"]);
-    // The broken one has made it anew.
     assert!(code == Some(0), "{said}");
     pair.old.start_again();
     pair.follows();
     let used = "select active, wal_status <> 'lost' from pg_replication_slots where slot_name = 'back'";
     assert_eq!(pair.new.psql("postgres", used), "t|t");
     println!("a fail-back of one that was killed: it follows, over a slot that was lost");
+}
+
+/// As Debian lays it out: what the server is started with is not in its data.
+#[test]
+fn a_server_that_was_killed_follows_where_its_configuration_is_elsewhere() {
+    let mut pair = Pair::new();
+    pair.old.crash();
+    assert_eq!(pair.fail_over(), "unknown");
+    let elsewhere = pair.at("postgresql.conf");
+    run(Command::new("mv").arg(pair.old.data().join("postgresql.conf")).arg(&elsewhere));
+    let before = pair.listed();
+    for more in [&[][..], &["--dry-run"], &["--config-file", "/nowhere/postgresql.conf"]] {
+        let (code, said) = pair.rejoin("rejoin", more);
+        assert!(code == Some(2) && said.contains("--config-file"), "{more:?}: {code:?}: {said}");
+        assert!(pair.listed() == before && pair.kept_for_it() == "0", "{more:?}: it was refused, and did something");
+    }
+    // Without a look before, pg_rewind finds it out, and a slot that stays keeps the primary's log.
+    let look = "[ ! -f \"$data/postgresql.conf\" ]";
+    pair.broken(look, "false");
+    let (code, said) = pair.rejoin("broken", &[]);
+    assert!(code == Some(1) && said.contains("pg_rewind failed") && pair.kept_for_it() == "0", "{code:?}: {said}");
+    let text = changed(&read("deploy/recovery/rejoin"), look, "false");
+    pair.write("recovery/broken", &changed(&text, "  [ -z \"$made\" ] ||", "  true ||"), 0o755);
+    pair.rejoin("broken", &[]);
+    assert_eq!(pair.kept_for_it(), "1", "the fault makes no difference");
+    pair.new.psql("postgres", "select pg_drop_replication_slot('back')");
+
+    let (code, said) = pair.rejoin("rejoin", &["--config-file", elsewhere.to_str().unwrap()]);
+    assert!(code == Some(0), "{said}");
+    // The new one has its configuration in its data, from where pg_rewind takes it along.
+    pair.old.start_again();
+    pair.follows();
+    println!("a fail-back of one that was killed, with its configuration elsewhere: it follows");
 }
