@@ -15,12 +15,19 @@ fn component(template: &Value) -> &str {
     text(&template["metadata"]["labels"]["app.kubernetes.io/component"])
 }
 
-/// What is to be elsewhere is there before it is written down; and what copies away changes nothing here.
+/// The word behind another of what a container runs.
+fn behind<'a>(container: &'a Value, word: &str) -> &'a str {
+    let words = list(&container["command"]).iter().chain(list(&container["args"])).map(text);
+    words.skip_while(|it| *it != word).nth(1).unwrap_or_default()
+}
+
+/// What is to be elsewhere is there before it is written down and before an old one goes; and what copies away changes nothing
+/// here.
 fn copied_before_it_counts(objects: &[Value], found: &mut Found) {
     for (object, template) in pods(objects) {
         let expected: &[[&[&str]; 2]] = match component(template) {
-            "backup" => &[[&["dump"], &["record"]], [&["dump", "upload"], &["record"]]],
-            "redis-backup" => &[[&[], &["copy"]], [&["copy"], &["upload"]]],
+            "backup" => &[[&["dump"], &["record"]], [&["dump", "upload", "record"], &["prune"]]],
+            "redis-backup" => &[[&[], &["copy"]], [&["copy", "upload"], &["prune"]]],
             _ => continue,
         };
         let steps = steps(template);
@@ -33,6 +40,8 @@ fn copied_before_it_counts(objects: &[Value], found: &mut Found) {
             let mounts = list(&container["volumeMounts"]);
             let volume = mounts.iter().find(|mount| mount["mountPath"] == "/backups");
             found.of(object, volume.is_some_and(|mount| mount["readOnly"] == true), "it may take away what it copies");
+            let first = containers(template).next().unwrap();
+            found.of(object, behind(first, "--keep") == "0", "good ones go when one could not be copied away");
         }
     }
 }
@@ -41,7 +50,7 @@ fn copied_before_it_counts(objects: &[Value], found: &mut Found) {
 fn backups_are_copied_away_before_they_count() {
     const POD: &str = "/spec/jobTemplate/spec/template/spec";
     holds_everywhere("copies", copied_before_it_counts, 15);
-    let late = json!([{"name": "record"}, {"name": "upload", "volumeMounts": []}]);
+    let late = json!([{"name": "prune"}, {"name": "upload", "volumeMounts": []}]);
     finds(
         copied_before_it_counts,
         &[
@@ -50,9 +59,16 @@ fn backups_are_copied_away_before_they_count() {
                 "CronJob rulebox-backup",
                 format!("{POD}/containers"),
                 late,
-                "[\"record\", \"upload\"]",
+                "[\"prune\", \"upload\"]",
             ),
-            broken("production", "CronJob rulebox-redis-backup", format!("{POD}/initContainers"), None, "[\"upload\"]"),
+            broken("production", "CronJob rulebox-redis-backup", format!("{POD}/initContainers"), None, "[\"prune\"]"),
+            broken(
+                "production",
+                "CronJob rulebox-backup",
+                format!("{POD}/initContainers/0/command/6"),
+                json!("14"),
+                "good ones go",
+            ),
             broken(
                 "production",
                 "CronJob rulebox-backup",
@@ -60,6 +76,97 @@ fn backups_are_copied_away_before_they_count() {
                 None,
                 "may take away",
             ),
+        ],
+    );
+}
+
+/// Files of a volume that is that of both, and which of them whose container copies away.
+const FILES: [(&str, &str); 8] = [
+    ("rulebox-20310506T070809Z.tar.age", "backup"),
+    ("rulebox-20310506T070809Z/SHA256SUMS", "backup"),
+    ("rulebox-20310506T070809Z/dump/toc.dat", "backup"),
+    ("redis-20310506T070809Z.rdb.age", "redis-backup"),
+    ("redis-20310506T070809Z.rdb.age.sha256", "redis-backup"),
+    (".rulebox-20310506T070809Z.part/dump/toc.dat", ""),
+    (".redis.lock", ""),
+    ("notes", ""),
+];
+
+/// Whether a path is meant by a pattern of rclone: `*` is anything within a name, and `**` anything.
+fn meant(pattern: &str, path: &str) -> bool {
+    if let Some(rest) = pattern.strip_prefix("**") {
+        return (0..=path.len()).any(|end| meant(rest, &path[end..]));
+    }
+    if let Some(rest) = pattern.strip_prefix('*') {
+        let name = path.find('/').unwrap_or(path.len());
+        return (0..=name).any(|end| meant(rest, &path[end..]));
+    }
+    match (pattern.chars().next(), path.chars().next()) {
+        (None, None) => true,
+        (Some(a), Some(b)) if a == b => meant(&pattern[a.len_utf8()..], &path[b.len_utf8()..]),
+        _ => false,
+    }
+}
+
+/// What is copied away is of the Job that copies it, and nothing else: the other's may be too much for its time.
+fn copies_its_own(objects: &[Value], found: &mut Found) {
+    for (object, template) in pods(objects) {
+        for container in containers(template).filter(|container| container["name"] == "upload") {
+            let words: Vec<_> = list(&container["command"]).iter().chain(list(&container["args"])).map(text).collect();
+            let included = words.windows(2).filter(|pair| pair[0] == "--include").map(|pair| pair[1]);
+            let included: Vec<_> = included.map(|pattern| pattern.strip_prefix('/').unwrap_or("**")).collect();
+            for (path, of) in FILES {
+                // Without a pattern it is everything.
+                let copied = included.is_empty() || included.iter().any(|pattern| meant(pattern, path));
+                found.of(object, copied == (component(template) == of), &format!("{path}: copied away {copied}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn each_copies_away_its_own() {
+    const UPLOAD: &str = "/spec/jobTemplate/spec/template/spec/initContainers/1/args";
+    const REDIS: &str = "CronJob rulebox-redis-backup";
+    holds_everywhere("files that are copied away", copies_its_own, 50);
+    let all = json!(["--include", "/**"]);
+    finds(
+        copies_its_own,
+        &[
+            broken("production", REDIS, UPLOAD, None, "rulebox-20310506T070809Z.tar.age: copied away true"),
+            broken("production", REDIS, UPLOAD, all, ".redis.lock: copied away true"),
+            broken("production", "CronJob rulebox-backup", format!("{UPLOAD}/2"), None, "toc.dat: copied away false"),
+        ],
+    );
+}
+
+/// Whoever copies away to a store of an authority of one's own knows that one.
+fn knows_the_authority(objects: &[Value], found: &mut Found) {
+    const FILE: &str = "SSL_CERT_FILE";
+    let of = |container: &Value| list(&container["env"]).iter().find(|it| it["name"] == FILE).map(|it| it["value"].clone());
+    let chosen = pods(objects).flat_map(|(_, template)| containers(template)).find_map(of);
+    for (object, template) in pods(objects) {
+        for container in containers(template).filter(|container| container["name"] == "upload") {
+            found.of(object, of(container) == chosen, &format!("it goes by {:?}", of(container)));
+            let folder = chosen.as_ref().map(|file| text(file).trim_end_matches("/ca.crt"));
+            let mounts = list(&container["volumeMounts"]);
+            let there = folder.is_none_or(|folder| mounts.iter().any(|mount| mount["mountPath"] == folder));
+            found.of(object, there, "its authority is not there");
+        }
+    }
+}
+
+#[test]
+fn copies_go_to_stores_of_ones_own_authority() {
+    const UPLOAD: &str = "/spec/jobTemplate/spec/template/spec/initContainers/1";
+    holds_everywhere("authorities of uploads", knows_the_authority, 10);
+    let mounts = json!([{"name": "copies", "mountPath": "/backups", "readOnly": true}]);
+    finds(
+        knows_the_authority,
+        &[
+            broken("options", "CronJob rb-backup", format!("{UPLOAD}/env"), None, "it goes by None"),
+            broken("options", "CronJob rb-redis-backup", format!("{UPLOAD}/env/1"), None, "it goes by None"),
+            broken("options", "CronJob rb-redis-backup", format!("{UPLOAD}/volumeMounts"), mounts, "is not there"),
         ],
     );
 }
@@ -112,6 +219,51 @@ fn old_copies_are_removed_from_the_claim_that_is_named() {
     let words = words.iter().skip(2).map(|word| if *word == "/copies" { copies.as_str() } else { *word });
     rulebox_tests::tools::run(std::process::Command::new("bash").arg(place.path().join("prune")).args(words));
     assert_eq!(std::fs::read_dir(&copies).unwrap().count(), 2);
+}
+
+/// What is left on a volume of both when the container that prunes it has run.
+fn left(objects: &[Value], part: &str) -> Vec<String> {
+    let (_, template) = pods(objects).find(|(_, template)| component(template) == part).unwrap();
+    let container = containers(template).find(|it| it["name"] == "prune").unwrap();
+    let config = format!("rulebox-{part}");
+    let config = of_kind(objects, "ConfigMap").find(|it| it["metadata"]["name"] == config.as_str()).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let script = place.path().join("prune");
+    std::fs::write(&script, text(&config["data"]["prune"])).unwrap();
+    let copies = place.path().join("copies");
+    std::fs::create_dir(&copies).unwrap();
+    for n in 1..=4 {
+        std::fs::write(copies.join(format!("redis-2020010{n}T000000Z.rdb")), "").unwrap();
+        std::fs::write(copies.join(format!("rulebox-2020010{n}T000000Z.tar.age")), "").unwrap();
+    }
+    // However young.
+    for kind in ["redis-20990101T000000Z.rdb", "rulebox-20990101T000000Z.tar.age"] {
+        std::fs::write(copies.join(kind), "").unwrap();
+    }
+    let words = list(&container["command"]).iter().map(|word| match text(word) {
+        "/backups" => copies.display().to_string(),
+        "/opt/rulebox/backup/prune" => script.display().to_string(),
+        word => word.to_owned(),
+    });
+    let words: Vec<_> = words.collect();
+    rulebox_tests::tools::run(std::process::Command::new(&words[0]).args(&words[1..]));
+    let names = std::fs::read_dir(&copies).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut kinds: Vec<_> = names.map(|name| name.split('-').next().unwrap().to_owned()).collect();
+    kinds.sort();
+    kinds
+}
+
+#[test]
+fn what_was_copied_away_is_kept_in_the_number_that_is_wanted() {
+    let objects = with("production", &["backup.keep=2", "redisBackup.keep=1"]);
+    assert_eq!(left(&objects, "backup"), [&["redis"; 5][..], &["rulebox"; 2]].concat());
+    assert_eq!(left(&objects, "redis-backup"), [&["redis"; 1][..], &["rulebox"; 5]].concat());
+    // With none to remove there is nothing behind it.
+    let objects = with("production", &["backup.keep=0", "redisBackup.keep=0"]);
+    for (part, last) in [("backup", "record"), ("redis-backup", "upload")] {
+        let (_, template) = pods(&objects).find(|(_, template)| component(template) == part).unwrap();
+        assert_eq!(steps(template)[1], [last]);
+    }
 }
 
 /// Secrets that pods mount and nobody writes: by name.

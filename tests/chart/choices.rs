@@ -35,7 +35,7 @@ const PROPERTIES: [(&str, Property); 23] = [
 ];
 
 /// A set, and what is changed in it, with spaces between.
-const CHOICES: [(&str, &str); 26] = [
+const CHOICES: [(&str, &str); 27] = [
     ("default", "redis.enabled=false api.autoscaling.enabled=false api.replicas=1"),
     ("default", "executors.isolated=false api.resources.limits.memory=4Gi"),
     ("default", "migration.enabled=false tests.enabled=false"),
@@ -54,6 +54,7 @@ const CHOICES: [(&str, &str); 26] = [
          prune.existingClaim=copies networkPolicy.upload.to[0].ipBlock.cidr=198.51.100.0/24",
     ),
     ("production", "upload.enabled=false redisBackup.enabled=false restoreTest.enabled=false"),
+    ("production", "backup.keep=0 redisBackup.keep=0 authorities.system.existingSecret=ca"),
     ("staging", "firstTenant.name=a pgbouncer.enabled=false postgresql.maxConnections=200"),
     ("staging", "clusterDomain=example.internal listenAddress=[::] api.runtimeClassName=gvisor"),
     (

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::found::{Found, broken, finds, holds_everywhere};
-use crate::rendered::{list, of_kind, pods, selects, text};
+use crate::rendered::{list, of_kind, pods, selects, text, with};
 
 const PORTS: [u64; 13] = [80, 8080, 9090, 7443, 6432, 5432, 6379, 8000, 53, 443, 9187, 9121, 9127];
 
@@ -90,8 +90,9 @@ fn meant(objects: &[Value]) -> BTreeSet<String> {
         ("migrate-install", "postgresql", 5432, true),
         ("backup", "postgresql", 5432, true),
         ("backup", "pgbouncer", 6432, true),
-        ("redis-backup", "redis", 6379, !copies(objects, "redis")),
-        ("redis-backup", "redis-replica", 6379, !copies(objects, "redis-replica")),
+        // Whichever it is told to copy.
+        ("redis-backup", "redis", 6379, true),
+        ("redis-backup", "redis-replica", 6379, true),
         ("restore-test", "pgbouncer", 6432, true),
         ("restore-test", "postgresql", 5432, !pooled),
         ("first-tenant", "pgbouncer", 6432, true),
@@ -119,6 +120,31 @@ pub(crate) fn matrix(objects: &[Value], found: &mut Found) {
     found.checks += parts * parts * PORTS.len();
     found.faults.extend(through.difference(&meant).map(|row| format!("{row} is let through")));
     found.faults.extend(meant.difference(&through).map(|row| format!("{row} is not let through")));
+}
+
+/// Peers that copies of Redis may be taken from, beside the pods of this release.
+fn foreign_stores(changes: &[&str]) -> usize {
+    let objects = with("staging", changes);
+    let policy = of_kind(&objects, "NetworkPolicy").find(|it| it["metadata"]["name"] == "rulebox-redis-backup").unwrap();
+    let rules = list(&policy["spec"]["egress"]).iter().filter(|rule| rule["ports"][0]["port"] == 6379);
+    rules.flat_map(|rule| list(&rule["to"])).filter(|peer| **peer == json!({"ipBlock": {"cidr": "10.20.30.0/24"}})).count()
+}
+
+#[test]
+fn redis_is_copied_from_wherever_the_values_say() {
+    let there = "networkPolicy.redis.to[0].ipBlock.cidr=10.20.30.0/24";
+    for (host, expected) in [
+        ("", 0),
+        ("rulebox-redis", 0),
+        ("rulebox-redis-replica", 0),
+        ("rulebox-redis-replica-0.rulebox-redis-replica", 0),
+        ("rulebox-redis.rulebox.svc.cluster.local", 0),
+        ("redis-1.example.com", 1),
+        ("rulebox-redis-of-others", 1),
+    ] {
+        let host_is = format!("redisBackup.host={host}");
+        assert_eq!(foreign_stores(&[there, &host_is]), expected, "{host}");
+    }
 }
 
 /// Whatever is not said is refused, in both directions, for every pod.
@@ -212,6 +238,20 @@ fn other_connections_are_found() {
                 "pgbouncer postgresql 5432 is not",
             ),
             broken("default", "NetworkPolicy rulebox-test", "/spec/egress/1/ports/1", None, "test api 9090 is not let"),
+            broken(
+                "staging",
+                "NetworkPolicy rulebox-redis-backup",
+                "/spec/egress/1/to/1",
+                None,
+                "redis-backup redis-replica 6379 is not let",
+            ),
+            broken(
+                "staging",
+                "NetworkPolicy rulebox-redis-replica",
+                "/spec/ingress/0/from/1",
+                None,
+                "redis-backup redis-replica 6379 is not let",
+            ),
             broken(
                 "canary",
                 "NetworkPolicy rulebox-pgbouncer",

@@ -5,7 +5,7 @@ use rulebox_tests::tools::tried;
 use crate::rendered::{KUBERNETES, Set, chart};
 
 /// A set, what is changed in it (`--set`, with spaces between), and a part of what is said.
-pub(crate) const BAD: [(&str, &str, &str); 89] = [
+pub(crate) const BAD: [(&str, &str, &str); 90] = [
     ("default", "settings.database.connections=30", "Too many connections for PgBouncer"),
     ("default", "api.autoscaling.maxReplicas=200", "Too many connections for PgBouncer"),
     ("default", "pgbouncer.replicas=1", "Too many connections for PgBouncer"),
@@ -65,6 +65,7 @@ pub(crate) const BAD: [(&str, &str, &str); 89] = [
     ("staging", "prune.enabled=true", "prune.existingClaim is empty"),
     ("options", "externalSecrets.keys.redisBackup=", "externalSecrets.keys.redisBackup is empty"),
     ("default", "redisBackup.enabled=true redisBackup.existingClaim=copies", "redisBackup.host is empty"),
+    ("staging", "redisBackup.host=redis.example.com networkPolicy.redis.to=null", "redisBackup.host, redis.example.com, is none"),
     ("default", "restoreTest.enabled=true", "there are no backups here"),
     ("production", "restoreTest.identitySecret=", "restoreTest.identitySecret is empty"),
     ("staging", "backup.unencrypted=false", "backup.recipients is empty"),

@@ -196,6 +196,9 @@
 {{- if and $v.redis.enabled (not $v.redis.inCluster.enabled) (not $p.redis.to) -}}
 {{ "\n- networkPolicy.redis.to is empty, and Redis is none of this release: say which pods or addresses it is." }}
 {{- end -}}
+{{- if and $v.redisBackup.enabled $v.redisBackup.host (include "rulebox.copiesForeignRedis" .) (not $p.redis.to) -}}
+{{ printf "\n- networkPolicy.redis.to is empty, and redisBackup.host, %s, is none of this release: say which pods or addresses it is." $v.redisBackup.host }}
+{{- end -}}
 {{- if and $v.httpRoute.enabled (eq (toJson $p.ingress.from) (include "rulebox.ingressNginxPeers" . | fromJsonArray | toJson)) -}}
 {{ "\n- httpRoute.enabled is true, and networkPolicy.ingress.from lets in ingress-nginx alone: what the Gateway sends would be dropped at the pod. Say which pods or addresses the Gateway's are." }}
 {{- end -}}

@@ -108,6 +108,13 @@ RULEBOX_{{ upper $section }}__{{ upper $name }}: {{ include "rulebox.settingText
   mountPath: /run/rulebox/database-ca
   readOnly: true
 {{- end }}
+{{- with include "rulebox.systemAuthorityMounts" . | trim }}
+{{ . }}
+{{- end }}
+{{- end -}}
+
+{{- /* Of that one alone which stands in the place of the system's own. */ -}}
+{{- define "rulebox.systemAuthorityMounts" -}}
 {{- if .Values.authorities.system.existingSecret }}
 - name: system-ca
   mountPath: /run/rulebox/system-ca
@@ -117,16 +124,22 @@ RULEBOX_{{ upper $section }}__{{ upper $name }}: {{ include "rulebox.settingText
 
 {{- define "rulebox.authorityVolumes" -}}
 {{- range $name := list "database" "system" }}
-{{- $of := index $.Values.authorities $name }}
+{{- with include "rulebox.authorityVolume" (dict "root" $ "name" $name) | trim }}
+{{ . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "rulebox.authorityVolume" -}}
+{{- $of := index .root.Values.authorities .name }}
 {{- if $of.existingSecret }}
-- name: {{ $name }}-ca
+- name: {{ .name }}-ca
   secret:
     secretName: {{ $of.existingSecret }}
     defaultMode: 0444
     items:
       - key: {{ $of.key }}
         path: ca.crt
-{{- end }}
 {{- end }}
 {{- end -}}
 

@@ -70,11 +70,30 @@ fn old_backups_are_removed_and_the_latest_never() {
     assert_eq!(said.matches("would remove").count(), 4, "{said}");
     run(&mut prune(&script, directory.path(), &["--keep", "2"]));
     assert_eq!(there(directory.path()), kept);
-    for more in [&["--keep", "0"][..], &[], &["--keep", "2", "--older-than", "0"], &["--keep", "2", "--in", "/nowhere"]]
-    {
+    let wrong = [
+        &["--keep", "0"][..],
+        &[],
+        &["--keep", "2", "--older-than", "0"],
+        &["--keep", "2", "--in", "/nowhere"],
+        &["--keep", "2", "--kind", "notes"],
+    ];
+    for more in wrong {
         assert_eq!(tried(&mut prune(&script, directory.path(), more)).0.status.code(), Some(2), "{more:?}");
     }
     println!("prune: {} of {} removed", old.len(), all.len());
+
+    // Of one kind, whatever their age; without one, an age is asked for.
+    let (directory, old, mut kept) = folder();
+    kept.extend(old);
+    let by_number = |more: &[&str]| {
+        let mut command = Command::new(&script);
+        tried(command.arg("--in").arg(directory.path()).args(["--keep", "2"]).args(more)).0.status.code()
+    };
+    assert_eq!((by_number(&[]), there(directory.path()) == kept), (Some(2), true));
+    assert_eq!(by_number(&["--kind", "base"]), Some(0));
+    let base = |days| name("base", days, "");
+    assert!(kept.remove(&base(20)) && kept.remove(&base(31)));
+    assert_eq!(there(directory.path()), kept);
 
     // One that goes by age alone takes the last ones of Redis with it.
     let (directory, _, kept) = folder();

@@ -1,4 +1,5 @@
-{{- /* Copies away what lies on a volume: a container of a pod of copies. (dict "root" $ "user" "postgresql" "volume" "backups" "resources" r) */ -}}
+{{- /* Copies away what lies on a volume: a container of a pod of copies. (dict "root" $ "user" "postgresql" "volume" "backups"
+       "arguments" list "resources" r "mounts" more) */ -}}
 {{- define "rulebox.uploadContainer" -}}
 {{- $of := .root.Values.upload -}}
 - name: upload
@@ -6,8 +7,13 @@
   imagePullPolicy: {{ $of.image.pullPolicy }}
   command:
     {{- toYaml $of.command | nindent 4 }}
+  {{- with .arguments }}
+  args:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   env:
     - {name: HOME, value: /tmp}
+    {{- include "rulebox.authorityEnv" .root | trim | nindent 4 }}
   resources:
     {{- toYaml .resources | nindent 4 }}
   securityContext:
@@ -21,6 +27,29 @@
       readOnly: true
     - name: tmp
       mountPath: /tmp
+    {{- .mounts | trim | nindent 4 }}
+{{- end -}}
+
+{{- /* Where copies are taken away, old ones go behind that: else each that could not be taken away would push out one that is
+       good. (as above, and "image" i "kind" "rulebox" "keep" 14) */ -}}
+{{- define "rulebox.keepContainer" -}}
+- name: prune
+  image: {{ include "rulebox.imageName" (dict "image" .image) }}
+  imagePullPolicy: {{ .image.pullPolicy }}
+  command: [bash, /opt/rulebox/backup/prune, --in, /backups, --kind, {{ .kind }}, --keep, {{ int64 .keep | quote }}]
+  resources:
+    {{- toYaml .resources | nindent 4 }}
+  securityContext:
+    {{- include "rulebox.containerSecurity" . | nindent 4 }}
+  volumeMounts:
+    - name: {{ .volume }}
+      mountPath: /backups
+    - name: scripts
+      mountPath: /opt/rulebox/backup
+      readOnly: true
+    - name: tmp
+      mountPath: /tmp
+    {{- .mounts | trim | nindent 4 }}
 {{- end -}}
 
 {{- /* All of it, as it is there: which files a program wants is the program's. */ -}}
@@ -65,7 +94,7 @@ metadata:
   labels:
     {{- include "rulebox.labels" $part | nindent 4 }}
 data:
-  {{- range list "backup" "catalog.sql" "rows.sql" }}
+  {{- range list "backup" "catalog.sql" "prune" "rows.sql" }}
   {{ . }}: |
     {{- $.Files.Get (printf "files/backup/%s" .) | nindent 4 }}
   {{- end }}
@@ -78,6 +107,8 @@ data:
 {{- /* The pod that makes a backup. */ -}}
 {{- define "rulebox.backupPod" -}}
 {{- $part := dict "root" . "component" "backup" "user" "postgresql" "workload" .Values.backup -}}
+{{- $step := dict "root" . "user" "postgresql" "volume" "backups" "resources" .Values.backup.resources "mounts" (include "rulebox.authorityMounts" .) -}}
+{{- $prunes := and .Values.upload.enabled (gt (int64 .Values.backup.keep) 0) -}}
 metadata:
   labels:
     {{- include "rulebox.podLabels" $part | nindent 4 }}
@@ -96,7 +127,7 @@ spec:
       image: {{ include "rulebox.imageName" (dict "image" .Values.backup.image) }}
       imagePullPolicy: {{ .Values.backup.image.pullPolicy }}
       # The container behind it writes down that it succeeded: this image has no `rulebox`.
-      command: [bash, /opt/rulebox/backup/backup, --no-record, --to, /backups, --keep, {{ int64 .Values.backup.keep | quote }}]
+      command: [bash, /opt/rulebox/backup/backup, --no-record, --to, /backups, --keep, {{ ternary 0 (int64 .Values.backup.keep) .Values.upload.enabled | quote }}]
       {{- if .Values.backup.recipients }}
       args: [--recipients, /opt/rulebox/backup/recipients]
       {{- end }}
@@ -125,10 +156,11 @@ spec:
         {{- include "rulebox.authorityMounts" . | trim | nindent 8 }}
     {{- if .Values.upload.enabled }}
     # Before it is written down: what is on this volume alone is lost with it.
-    {{- include "rulebox.uploadContainer" (dict "root" $ "user" "postgresql" "volume" "backups" "resources" .Values.backup.resources) | nindent 4 }}
-        {{- include "rulebox.authorityMounts" . | trim | nindent 8 }}
+    {{- include "rulebox.uploadContainer" (merge (dict "arguments" .Values.upload.arguments.backup) $step) | nindent 4 }}
     {{- end }}
+  {{- if not $prunes }}
   containers:
+  {{- end }}
     - name: record
       {{- include "rulebox.image" . | nindent 6 }}
       args: [backup, record]
@@ -142,6 +174,10 @@ spec:
       volumeMounts:
         {{- include "rulebox.secretMount" . | trim | nindent 8 }}
         {{- include "rulebox.authorityMounts" . | trim | nindent 8 }}
+  {{- if $prunes }}
+  containers:
+    {{- include "rulebox.keepContainer" (merge (dict "image" .Values.backup.image "kind" "rulebox" "keep" .Values.backup.keep) $step) | nindent 4 }}
+  {{- end }}
   volumes:
     - name: backups
       persistentVolumeClaim:
@@ -192,9 +228,16 @@ data:
     {{- .Files.Get "files/backup/prune" | nindent 4 }}
 {{- end -}}
 
+{{- /* Whether the Redis that is copied may be none of this release: its names begin with that of the part. */ -}}
+{{- define "rulebox.copiesForeignRedis" -}}
+{{- $own := printf "^%s(-replica)?(-[0-9]+)?([.]|$)" (include "rulebox.part" (dict "root" . "component" "redis") | replace "." "[.]") -}}
+{{- $host := .Values.redisBackup.host -}}
+{{- if not (and .Values.redis.inCluster.enabled (or (not $host) (regexMatch $own $host))) -}}true{{- end -}}
+{{- end -}}
+
 {{- define "rulebox.redisBackupConfig" -}}
 {{- $part := dict "root" . "component" "redis-backup" -}}
-# Copy of deploy/backup/redis-backup.
+# Copies of deploy/backup/.
 apiVersion: v1
 kind: ConfigMap
 metadata:
@@ -203,8 +246,10 @@ metadata:
   labels:
     {{- include "rulebox.labels" $part | nindent 4 }}
 data:
-  redis-backup: |
-    {{- .Files.Get "files/backup/redis-backup" | nindent 4 }}
+  {{- range list "prune" "redis-backup" }}
+  {{ . }}: |
+    {{- $.Files.Get (printf "files/backup/%s" .) | nindent 4 }}
+  {{- end }}
   {{- with .Values.redisBackup.recipients }}
   recipients: |
     {{- join "\n" . | nindent 4 }}
