@@ -1,9 +1,10 @@
 //! The scheduled test of restores, over real backups: one that is good is written down as good, and every other as not.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rulebox_tests::servers::Guarded;
@@ -221,4 +222,40 @@ fn a_trial_that_is_ended_is_written_down_as_failed() {
         fs::remove_file(&begun).unwrap();
     }
     println!("2 trials were ended, and written down as failed");
+}
+
+/// Runs the command at a terminal, types a line there, and says what it says: of one that does not end, nothing more.
+fn typed(command: &Command, line: &str) -> (Option<i32>, String) {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    let mut terminal = Command::new("timeout");
+    terminal.args(["--kill-after=20", "15", "script", "--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
+    terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut typing = terminal.stdin.take().unwrap();
+    typing.write_all(line.as_bytes()).unwrap();
+    // Who types does not go away meanwhile.
+    let output = terminal.wait_with_output().unwrap();
+    drop(typing);
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// As age asks for the passphrase of a key.
+#[test]
+fn a_trial_at_a_terminal_may_be_asked_there() {
+    let place = Place::new();
+    let scripts = place.scripts("asking");
+    let ask = "#!/bin/sh\nread -r word </dev/tty\necho \"it was told $word\" >&2\nexit 1\n";
+    fs::write(scripts.join("restore"), ask).unwrap();
+    let command = place.command(&scripts, &place.at("backups"));
+    let (code, said) = typed(&command, "a passphrase\n");
+    assert!(code == Some(1) && said.contains("it was told a passphrase"), "{code:?}: {said}");
+    assert!(said.contains("cannot be restored"), "{said}");
+
+    // In a group of its own it is stopped, and nobody goes on.
+    let text = changed(&read("deploy/backup/restore-test"), "[ -t 0 ]", "false");
+    fs::write(scripts.join("restore-test"), text).unwrap();
+    let (code, said) = typed(&command, "a passphrase\n");
+    assert!(code == Some(124) && !said.contains("it was told"), "the fault makes no difference: {code:?}: {said}");
+    println!("a trial at a terminal was told a passphrase");
 }
