@@ -143,7 +143,8 @@ fn each_copies_away_its_own() {
 /// Whoever copies away to a store of an authority of one's own knows that one.
 fn knows_the_authority(objects: &[Value], found: &mut Found) {
     const FILE: &str = "SSL_CERT_FILE";
-    let of = |container: &Value| list(&container["env"]).iter().find(|it| it["name"] == FILE).map(|it| it["value"].clone());
+    let of =
+        |container: &Value| list(&container["env"]).iter().find(|it| it["name"] == FILE).map(|it| it["value"].clone());
     let chosen = pods(objects).flat_map(|(_, template)| containers(template)).find_map(of);
     for (object, template) in pods(objects) {
         for container in containers(template).filter(|container| container["name"] == "upload") {
@@ -184,6 +185,17 @@ fn restores_are_tried_by_the_image_of_backups_unless_another_is_named() {
         let objects = with(set, &[&format!("backup.image.digest={digest}")]);
         let expected = format!("rulebox/rulebox-backup@{digest}");
         assert_eq!([image(&objects, "backup"), image(&objects, "restore-test")], [&expected, &expected], "{set}");
+    }
+    // Without a tag or a digest: of the chart's version, whatever takes it.
+    let ours = "backup.image.repository=team/rulebox-backup";
+    let prune = ["prune.enabled=true", "prune.existingClaim=copies"];
+    let version = crate::rendered::read(&chart().join("Chart.yaml"))["appVersion"].clone();
+    let expected = format!("team/rulebox-backup:{}", text(&version));
+    for tag in ["backup.image.tag=", "backup.image.tag=null"] {
+        let objects = with("staging", &[&[ours, tag][..], &prune].concat());
+        for part in ["backup", "restore-test", "prune"] {
+            assert_eq!(image(&objects, part), expected, "{part} with {tag}");
+        }
     }
     assert_eq!(image(&one("options").objects, "restore-test"), "registry.example.com/rulebox/trial:0.1.0");
     assert_ne!(image(&one("options").objects, "backup"), image(&one("options").objects, "restore-test"));

@@ -12,7 +12,8 @@ use rulebox_tests::{root, signal};
 use serde_json::{Value, json};
 
 use crate::found::{Found, broken, finds, holds_everywhere};
-use crate::rendered::{chart, containers, entries, list, of_kind, one, pods, text, with};
+use crate::readme::notes;
+use crate::rendered::{Set, chart, containers, entries, list, of_kind, one, pods, text, with};
 
 /// All exporters, in a release that has stores of its own.
 const ON: [&str; 3] = [
@@ -219,4 +220,32 @@ fn passwords_are_shown_under_the_keys_that_exporters_of_either_kind_look_for() {
     let arguments = containers(exporter).flat_map(|it| list(&it["args"])).any(|it| it == "-redis.user=rulebox_monitor");
     assert!(arguments, "{exporter}");
     println!("{count} keys of passwords.json are shown");
+}
+
+/// Keys that Helm prints at the end.
+fn printed(copies: usize, primary: &str) -> BTreeSet<String> {
+    let set = Set::named("staging");
+    let changes = [format!("redis.inCluster.replicas={copies}"), format!("redis.inCluster.primary={primary}")];
+    let notes = notes(set, &[&ON[..], &[&changes[0], &changes[1]]].concat());
+    let lines = notes.lines().map(str::trim).filter(|line| line.starts_with("redis://"));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn passwords_are_there_before_a_copy_takes_over() {
+    let mut count = 0;
+    for copies in [0, 1, 2, 3] {
+        let before = printed(copies, "redis");
+        assert_eq!(before, printed(copies, "redis-replica"), "{copies}");
+        let mut asked = BTreeSet::new();
+        for primary in ["redis", "redis-replica"] {
+            let (role, number) =
+                (format!("redis.inCluster.primary={primary}"), format!("redis.inCluster.replicas={copies}"));
+            asked.extend(targets(&with("staging", &[&ON[..], &[&role, &number]].concat())));
+        }
+        let wanted: BTreeSet<_> = asked.iter().flat_map(|address| keys(address, "rulebox_monitor")).collect();
+        assert_eq!(before, wanted, "{copies} copies");
+        count += wanted.len();
+    }
+    println!("{count} keys of passwords.json, the same when a copy has taken over");
 }

@@ -125,9 +125,13 @@ pub(crate) fn matrix(objects: &[Value], found: &mut Found) {
 /// Peers that copies of Redis may be taken from, beside the pods of this release.
 fn foreign_stores(changes: &[&str]) -> usize {
     let objects = with("staging", changes);
-    let policy = of_kind(&objects, "NetworkPolicy").find(|it| it["metadata"]["name"] == "rulebox-redis-backup").unwrap();
+    let policy =
+        of_kind(&objects, "NetworkPolicy").find(|it| it["metadata"]["name"] == "rulebox-redis-backup").unwrap();
     let rules = list(&policy["spec"]["egress"]).iter().filter(|rule| rule["ports"][0]["port"] == 6379);
-    rules.flat_map(|rule| list(&rule["to"])).filter(|peer| **peer == json!({"ipBlock": {"cidr": "10.20.30.0/24"}})).count()
+    rules
+        .flat_map(|rule| list(&rule["to"]))
+        .filter(|peer| **peer == json!({"ipBlock": {"cidr": "10.20.30.0/24"}}))
+        .count()
 }
 
 #[test]

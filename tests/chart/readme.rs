@@ -203,7 +203,7 @@ fn exporters_have_all_that_they_want() {
     keys.sort();
     expected.sort();
     assert!(!targets.is_empty() && keys == expected, "{keys:?} for {targets:?}");
-    let notes = notes(Set::named("production"));
+    let notes = notes(Set::named("production"), &[]);
     for word in keys.iter().chain(secrets.keys().filter(|name| ours(name))) {
         assert!(notes.contains(word.as_str()), "{word}: {notes}");
     }
@@ -216,14 +216,16 @@ fn exporters_have_all_that_they_want() {
 }
 
 /// What Helm prints at the end of an install, which `helm template` leaves out: as if it were a manifest.
-fn notes(set: &Set) -> String {
+pub(crate) fn notes(set: &Set, changes: &[&str]) -> String {
     let directory = tempfile::tempdir().unwrap();
     let copy = directory.path().join("chart");
     run(Command::new("cp").arg("-r").arg(chart()).arg(&copy));
     let text = fs::read_to_string(copy.join("templates/NOTES.txt")).unwrap();
     let text: String = text.lines().flat_map(|line| ["  ", line, "\n"]).collect();
     fs::write(copy.join("templates/notes.yaml"), format!("notes: |\n{text}")).unwrap();
-    let notes = parse(&run(set.template(&copy, KUBERNETES[1]).args(["--show-only", "templates/notes.yaml"])));
+    let mut helm = set.template(&copy, KUBERNETES[1]);
+    helm.args(changes.iter().flat_map(|change| ["--set", change]));
+    let notes = parse(&run(helm.args(["--show-only", "templates/notes.yaml"])));
     notes.first().unwrap()["notes"].as_str().unwrap().to_owned()
 }
 
@@ -242,7 +244,7 @@ fn unknown(notes: &str, objects: &[Value]) -> (usize, Vec<String>) {
 fn notes_name_what_is_there() {
     let mut named = 0;
     for (set, rendered) in SETS.iter().zip(all()) {
-        let notes = notes(set);
+        let notes = notes(set, &[]);
         let (words, unknown) = unknown(&notes, &rendered.objects);
         assert_eq!(unknown, Vec::<String>::new(), "{}", set.name);
         // Of this Kubernetes and of a release that has a key or says how to make one.

@@ -5,7 +5,7 @@ use rulebox_tests::tools::tried;
 use crate::rendered::{KUBERNETES, Set, chart};
 
 /// A set, what is changed in it (`--set`, with spaces between), and a part of what is said.
-pub(crate) const BAD: [(&str, &str, &str); 90] = [
+pub(crate) const BAD: [(&str, &str, &str); 96] = [
     ("default", "settings.database.connections=30", "Too many connections for PgBouncer"),
     ("default", "api.autoscaling.maxReplicas=200", "Too many connections for PgBouncer"),
     ("default", "pgbouncer.replicas=1", "Too many connections for PgBouncer"),
@@ -57,6 +57,20 @@ pub(crate) const BAD: [(&str, &str, &str); 90] = [
     ("options", "executors.tls.certManager.issuerRef.name=", "issuerRef.kind is not Issuer"),
     ("production", "backup.image.repository=postgres", "has no age"),
     ("production", "backup.recipients=null", "backup.recipients is empty"),
+    ("production", "backup.image.repository=postgres", "backup.image.tag to its version"),
+    (
+        "small",
+        "backup.enabled=true backup.image.repository=rulebox/rulebox-backup backup.unencrypted=true",
+        "backup.image.tag is 18.1",
+    ),
+    ("default", "pgbouncer.image.repository=rulebox/rulebox-pgbouncer", "pgbouncer.image.tag is v1.25.1-p0"),
+    ("small", "backup.enabled=true backup.unencrypted=true backup.image.tag=", "backup.image has no tag and no digest"),
+    ("staging", "redisBackup.image.tag=null", "redisBackup.image has no tag and no digest"),
+    (
+        "production",
+        "upload.image.tag= monitoring.exporters.redis.image.tag=",
+        "monitoring.exporters.redis.image has no tag",
+    ),
     ("small", "redisBackup.enabled=true", "redisBackup.existingClaim is empty"),
     ("staging", "redisBackup.recipients={age1x}", "the image redis has no age"),
     ("staging", "backup.image.repository=postgres", "has no restore-test"),
@@ -65,7 +79,11 @@ pub(crate) const BAD: [(&str, &str, &str); 90] = [
     ("staging", "prune.enabled=true", "prune.existingClaim is empty"),
     ("options", "externalSecrets.keys.redisBackup=", "externalSecrets.keys.redisBackup is empty"),
     ("default", "redisBackup.enabled=true redisBackup.existingClaim=copies", "redisBackup.host is empty"),
-    ("staging", "redisBackup.host=redis.example.com networkPolicy.redis.to=null", "redisBackup.host, redis.example.com, is none"),
+    (
+        "staging",
+        "redisBackup.host=redis.example.com networkPolicy.redis.to=null",
+        "redisBackup.host, redis.example.com, is none",
+    ),
     ("default", "restoreTest.enabled=true", "there are no backups here"),
     ("production", "restoreTest.identitySecret=", "restoreTest.identitySecret is empty"),
     ("staging", "backup.unencrypted=false", "backup.recipients is empty"),

@@ -10,6 +10,7 @@
 {{- include "rulebox.checkQuota" . -}}
 {{- include "rulebox.checkScaling" . -}}
 {{- include "rulebox.checkExporters" . -}}
+{{- include "rulebox.checkImages" . -}}
 {{- end -}}
 
 {{- define "rulebox.checkStores" -}}
@@ -31,10 +32,10 @@
 {{ printf "\n- redis.enabled is false and there may be %d pods of the API. Without Redis each has sessions and limits of its own: a session is lost on the next pod, and a tenant has its limits %d times. Set redis.enabled, or api.autoscaling.enabled=false and api.replicas=1 without a canary." $pods $pods }}
 {{- end -}}
 {{- if and $v.backup.enabled (not $v.backup.recipients) (not $v.backup.unencrypted) -}}
-{{ "\n- backup.recipients is empty: backups would be as readable as the database. Name public keys of age (and backup.image with age: rulebox-backup), or say backup.unencrypted=true." }}
+{{ "\n- backup.recipients is empty: backups would be as readable as the database. Name public keys of age (and backup.image.repository and backup.image.tag of one with age: rulebox-backup), or say backup.unencrypted=true." }}
 {{- end -}}
 {{- if and $v.backup.enabled $v.backup.recipients (eq $v.backup.image.repository "postgres") -}}
-{{ "\n- backup.recipients is set, and the image postgres has no age to encrypt for them: set backup.image to rulebox-backup (deploy/image/README.md), or to another that has it." }}
+{{ "\n- backup.recipients is set, and the image postgres has no age to encrypt for them: set backup.image.repository to rulebox-backup (deploy/image/README.md) and backup.image.tag to its version (empty: the chart's), or to another that has it." }}
 {{- end -}}
 {{- if and $v.redisBackup.enabled (not $v.redisBackup.existingClaim) (not $v.backup.enabled) (not $v.backup.volume.existingClaim) -}}
 {{ "\n- redisBackup.existingClaim is empty, and there is no volume of backups: name the claim that copies go to, or set backup.enabled." }}
@@ -43,7 +44,7 @@
 {{ "\n- redisBackup.recipients is set, and the image redis has no age to encrypt for them: set redisBackup.image to one of yours, made from it with the package age." }}
 {{- end -}}
 {{- if and $v.restoreTest.enabled (eq (include "rulebox.restoreTestImage" . | fromJson).repository "postgres") -}}
-{{ "\n- restoreTest.enabled, and backup.image is postgres, which has no restore-test: set backup.image (or restoreTest.image) to rulebox-backup (deploy/image/README.md)." }}
+{{ "\n- restoreTest.enabled, and backup.image is postgres, which has no restore-test: set backup.image.repository (or restoreTest.image.repository) to rulebox-backup (deploy/image/README.md), and its tag to its version (empty: the chart's)." }}
 {{- end -}}
 {{- if and $v.upload.enabled (not $v.backup.enabled) (not $v.redisBackup.enabled) -}}
 {{ "\n- upload.enabled, and nothing is copied: set backup.enabled or redisBackup.enabled." }}
@@ -234,6 +235,32 @@
 {{- end -}}
 {{- if and $of.postgresql.enabled (hasPrefix "verify" $of.postgresql.sslMode) (not .Values.authorities.database.existingSecret) -}}
 {{ printf "\n- monitoring.exporters.postgresql.sslMode is %s, and authorities.database.existingSecret is empty: there is nothing to hold the certificate against." $of.postgresql.sslMode }}
+{{- end -}}
+{{- end -}}
+
+{{- /* What a kubelet would find out: images without a version, and Rulebox's own with that of another, which values.yaml has. */ -}}
+{{- define "rulebox.checkImages" -}}
+{{- $v := .Values -}}
+{{- $images := dict -}}
+{{- if or $v.backup.enabled $v.prune.enabled }}{{ $_ := set $images "backup.image" $v.backup.image }}{{ end -}}
+{{- if $v.redisBackup.enabled }}{{ $_ := set $images "redisBackup.image" $v.redisBackup.image }}{{ end -}}
+{{- if $v.upload.enabled }}{{ $_ := set $images "upload.image" $v.upload.image }}{{ end -}}
+{{- if $v.pgbouncer.enabled }}{{ $_ := set $images "pgbouncer.image" $v.pgbouncer.image }}{{ end -}}
+{{- if $v.postgresql.inCluster.enabled }}{{ $_ := set $images "postgresql.inCluster.image" $v.postgresql.inCluster.image }}{{ end -}}
+{{- if $v.redis.inCluster.enabled }}{{ $_ := set $images "redis.inCluster.image" $v.redis.inCluster.image }}{{ end -}}
+{{- range $name, $of := $v.monitoring.exporters -}}
+{{- if $of.enabled }}{{ $_ := set $images (printf "monitoring.exporters.%s.image" $name) $of.image }}{{ end -}}
+{{- end -}}
+{{- range $name, $image := $images -}}
+{{- if not $image.digest -}}
+{{- if include "rulebox.ownImage" $image -}}
+{{- if has $image.tag (list "18.1" "v1.25.1-p0") -}}
+{{ printf "\n- %s.tag is %s, which is no version of %s: set it to that of the image, or to nothing for the chart's (%s)." $name $image.tag $image.repository $.Chart.AppVersion }}
+{{- end -}}
+{{- else if not $image.tag -}}
+{{ printf "\n- %s has no tag and no digest: set %s.tag to a version of %s." $name $name $image.repository }}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -45,7 +45,8 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end -}}
 
-{{- /* (dict "image" .Values.pgbouncer.image "tag" default): a digest wins over a tag. */ -}}
+{{- /* (dict "root" $ "image" .Values.pgbouncer.image "tag" default): a digest wins over a tag. Rulebox's own images are of the
+       chart's version, unless they say another; one without any is refused (rulebox.checkImages). */ -}}
 {{- define "rulebox.imageName" -}}
 {{- $image := .image -}}
 {{- $name := $image.repository -}}
@@ -53,8 +54,15 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if $image.digest -}}
 {{- printf "%s@%s" $name $image.digest -}}
 {{- else -}}
-{{- printf "%s:%s" $name (default .tag $image.tag) -}}
+{{- $tag := default .tag $image.tag -}}
+{{- if and (not $tag) (include "rulebox.ownImage" $image) -}}{{- $tag = .root.Chart.AppVersion -}}{{- end -}}
+{{- printf "%s:%s" $name (default "" $tag) -}}
 {{- end -}}
+{{- end -}}
+
+{{- /* Whether an image is one of deploy/image. */ -}}
+{{- define "rulebox.ownImage" -}}
+{{- if has (base .repository) (list "rulebox" "rulebox-backup" "rulebox-pgbouncer") -}}true{{- end -}}
 {{- end -}}
 
 {{- define "rulebox.image" -}}

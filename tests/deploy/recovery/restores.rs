@@ -229,7 +229,16 @@ fn typed(command: &Command, line: &str) -> (Option<i32>, String) {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
     let mut terminal = Command::new("timeout");
-    terminal.args(["--kill-after=20", "15", "script", "--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
+    terminal.args([
+        "--kill-after=20",
+        "15",
+        "script",
+        "--quiet",
+        "--return",
+        "--command",
+        &words.join(" "),
+        "/dev/null",
+    ]);
     terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut typing = terminal.stdin.take().unwrap();

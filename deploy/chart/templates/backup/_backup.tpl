@@ -3,7 +3,7 @@
 {{- define "rulebox.uploadContainer" -}}
 {{- $of := .root.Values.upload -}}
 - name: upload
-  image: {{ include "rulebox.imageName" (dict "image" $of.image) }}
+  image: {{ include "rulebox.imageName" (dict "root" .root "image" $of.image) }}
   imagePullPolicy: {{ $of.image.pullPolicy }}
   command:
     {{- toYaml $of.command | nindent 4 }}
@@ -34,7 +34,7 @@
        good. (as above, and "image" i "kind" "rulebox" "keep" 14) */ -}}
 {{- define "rulebox.keepContainer" -}}
 - name: prune
-  image: {{ include "rulebox.imageName" (dict "image" .image) }}
+  image: {{ include "rulebox.imageName" (dict "root" .root "image" .image) }}
   imagePullPolicy: {{ .image.pullPolicy }}
   command: [bash, /opt/rulebox/backup/prune, --in, /backups, --kind, {{ .kind }}, --keep, {{ int64 .keep | quote }}]
   resources:
@@ -124,7 +124,7 @@ spec:
   terminationGracePeriodSeconds: 60
   initContainers:
     - name: dump
-      image: {{ include "rulebox.imageName" (dict "image" .Values.backup.image) }}
+      image: {{ include "rulebox.imageName" (dict "root" . "image" .Values.backup.image) }}
       imagePullPolicy: {{ .Values.backup.image.pullPolicy }}
       # The container behind it writes down that it succeeded: this image has no `rulebox`.
       command: [bash, /opt/rulebox/backup/backup, --no-record, --to, /backups, --keep, {{ ternary 0 (int64 .Values.backup.keep) .Values.upload.enabled | quote }}]

@@ -71,7 +71,7 @@ spec:
 {{- define "rulebox.exporterContainer" -}}
 {{- $of := index .root.Values.monitoring.exporters .store -}}
 name: exporter
-image: {{ include "rulebox.imageName" (dict "image" $of.image) }}
+image: {{ include "rulebox.imageName" (dict "root" .root "image" $of.image) }}
 imagePullPolicy: {{ $of.image.pullPolicy }}
 ports:
   - {name: metrics, containerPort: {{ include "rulebox.exporterPort" .store }}, protocol: TCP}
@@ -110,6 +110,20 @@ securityContext:
 {{- $pods = append $pods (dict "component" $copy "name" (include "rulebox.part" (dict "root" $ "component" (printf "%s-%d" $copy $number)))) -}}
 {{- end -}}
 {{- dict "all" $pods | toJson -}}
+{{- end -}}
+
+{{- /* Addresses that may be asked, whichever set is the primary: with two copies or more the other set has another pod when it
+       has taken over, and its password must be there before. */ -}}
+{{- define "rulebox.redisPasswordAddresses" -}}
+{{- $addresses := .Values.monitoring.exporters.redis.addresses -}}
+{{- if and (not $addresses) .Values.redis.inCluster.enabled -}}
+{{- range $number := until (max 1 (int .Values.redis.inCluster.replicas) | int) -}}
+{{- range $set := list "redis" "redis-replica" -}}
+{{- $addresses = append $addresses (printf "redis://%s:6379" (include "rulebox.part" (dict "root" $ "component" (printf "%s-%d" $set $number)))) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- dict "all" $addresses | toJson -}}
 {{- end -}}
 
 {{- /* Where Redis is: the values say so, or those of this release. */ -}}
