@@ -224,47 +224,53 @@ fn a_trial_that_is_ended_is_written_down_as_failed() {
     println!("2 trials were ended, and written down as failed");
 }
 
-/// Runs the command at a terminal, types a line there, and says what it says: of one that does not end, nothing more.
-fn typed(command: &Command, line: &str) -> (Option<i32>, String) {
+/// The command at a terminal.
+fn at_a_terminal(command: &Command) -> Command {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
-    let mut terminal = Command::new("timeout");
-    terminal.args([
-        "--kill-after=20",
-        "15",
-        "script",
-        "--quiet",
-        "--return",
-        "--command",
-        &words.join(" "),
-        "/dev/null",
-    ]);
+    let mut terminal = Command::new("script");
+    terminal.args(["--quiet", "--return", "--command", &words.join(" "), "/dev/null"]);
     terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut typing = terminal.stdin.take().unwrap();
-    typing.write_all(line.as_bytes()).unwrap();
-    // Who types does not go away meanwhile.
-    let output = terminal.wait_with_output().unwrap();
-    drop(typing);
-    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    terminal
 }
 
 /// As age asks for the passphrase of a key.
 #[test]
 fn a_trial_at_a_terminal_may_be_asked_there() {
     let place = Place::new();
-    let scripts = place.scripts("asking");
-    let ask = "#!/bin/sh\nread -r word </dev/tty\necho \"it was told $word\" >&2\nexit 1\n";
-    fs::write(scripts.join("restore"), ask).unwrap();
-    let command = place.command(&scripts, &place.at("backups"));
-    let (code, said) = typed(&command, "a passphrase\n");
-    assert!(code == Some(1) && said.contains("it was told a passphrase"), "{code:?}: {said}");
+    let (scripts, begun) = (place.scripts("asking"), place.at("begun"));
+    let ask = "read -r word </dev/tty\necho \"it was told $word\" >&2\nexit 1\n";
+    fs::write(
+        scripts.join("restore"),
+        format!("#!/bin/sh\necho $$ >'{0}.part'\nmv '{0}.part' '{0}'\n{ask}", begun.display()),
+    )
+    .unwrap();
+    let command = at_a_terminal(&place.command(&scripts, &place.at("backups")));
+    // Within a limit: one that is not told ends nothing here.
+    let mut trial = Command::new("timeout");
+    trial.arg("300").arg(command.get_program()).args(command.get_args());
+    trial.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut trial = trial.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut typing = trial.stdin.take().unwrap();
+    typing.write_all(b"a passphrase\n").unwrap();
+    let output = trial.wait_with_output().unwrap();
+    // Who types does not go away meanwhile.
+    drop(typing);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.code() == Some(1) && said.contains("it was told a passphrase"), "{output:?}");
     assert!(said.contains("cannot be restored"), "{said}");
 
-    // In a group of its own it is stopped, and nobody goes on.
+    // In a group of its own it is stopped when it asks.
     let text = changed(&read("deploy/backup/restore-test"), "[ -t 0 ]", "false");
     fs::write(scripts.join("restore-test"), text).unwrap();
-    let (code, said) = typed(&command, "a passphrase\n");
-    assert!(code == Some(124) && !said.contains("it was told"), "the fault makes no difference: {code:?}: {said}");
+    fs::remove_file(&begun).unwrap();
+    let mut trial = Guarded::spawn(&command);
+    assert!(within_a_minute(|| begun.exists()), "it does not come so far");
+    let inside: u32 = fs::read_to_string(&begun).unwrap().trim().parse().unwrap();
+    let stat = format!("/proc/{inside}/stat");
+    let stopped = within_a_minute(|| fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
+    signal(inside, "KILL");
+    assert!(stopped, "the fault makes no difference");
+    assert!(within_a_minute(|| trial.has_ended()), "it does not end");
     println!("a trial at a terminal was told a passphrase");
 }
