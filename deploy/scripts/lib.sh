@@ -121,17 +121,26 @@ read_release() {
 there_is_a_release() { [ "$dry_run" = yes ] || [ "$exists" = yes ]; }
 read_history() { revisions=$(ask_helm history "$release" --max 256 --output json); }
 values_of() { hm get values "$release" --revision "$1" --output json | jq '. // {}'; }
+# In a condition `set -e` does not hold, and nothing would be taken for what a revision has: whoever reads one there says so.
+unread() { fail "revision $1 cannot be read: nothing is chosen without it, try again"; }
+tries_another() { jq -r '.canary.enabled // false' <<<"$1"; }
 
-# last_good [alone [REVISION]]: the newest revision that was deployed, or the newest one without a canary, before that one.
+# Of a revision, for jq: whether it was deployed once. Where a roll-back fails, Helm calls what it was to leave superseded, also if
+# that has failed itself or was cut off: then only the description says it.
+was_deployed='((.status == "deployed" or .status == "superseded") and ((.description // "")
+  | test("^(Preparing upgrade|Initial install underway)$|^(Install|Upgrade|Rollback|Release) \".*\" failed: ") | not))'
+
+# last_good [alone]: the newest revision that was deployed, or the newest one of these without a canary. Behind a plain assignment:
+# what it cannot read must end the script.
 last_good() {
-  local number
-  for number in $(jq -r --argjson before "${2:-null}" \
-    'map(select((.status == "deployed" or .status == "superseded") and ($before == null or .revision < $before)))
-     | sort_by(-.revision) | .[].revision' <<<"$revisions"); do
-    if [ "${1:-}" != alone ] || [ "$(values_of "$number" | jq -r '.canary.enabled // false')" = false ]; then
-      printf '%s' "$number"
-      return 0
+  local number found
+  for number in $(jq -r "map(select($was_deployed)) | sort_by(-.revision) | .[].revision" <<<"$revisions"); do
+    if [ "${1:-}" = alone ]; then
+      found=$(values_of "$number") || unread "$number"
+      [ "$(tries_another "$found")" = false ] || continue
     fi
+    printf '%s' "$number"
+    return 0
   done
 }
 
@@ -140,7 +149,8 @@ go_back() {
   local to=$1 there
   shift
   if [ "$dry_run" = no ]; then
-    there=$(values_of "$to" | jq -r '.redis.inCluster.primary // "redis"')
+    there=$(values_of "$to") || unread "$to"
+    there=$(jq -r '.redis.inCluster.primary // "redis"' <<<"$there")
     [ "$there" = "$(held '.redis.inCluster.primary // "redis"')" ] ||
       fail "Redis has failed over since revision $to, in which $there writes: \`failover redis\` the other way first, else sessions are lost"
   fi
@@ -279,11 +289,13 @@ abort_track() {
 }
 # The revision in which the canary stood ready behind this one, if there is one.
 without_requests() {
-  local number own
-  own=$(values_of "$1" | jq -cS .image)
-  for number in $(jq -r --argjson base "$1" 'map(select(.revision > $base and (.status == "deployed" or .status == "superseded"))) | .[].revision' <<<"$revisions"); do
-    if values_of "$number" | jq -e --argjson own "$own" '.canary.enabled == true and .canary.weight == 0
-      and [.image.digest // "", .image.tag // ""] == [$own.digest // "", $own.tag // ""]' >/dev/null; then
+  local number own found
+  own=$(values_of "$1") || unread "$1"
+  own=$(jq -cS .image <<<"$own")
+  for number in $(jq -r --argjson base "$1" "map(select(.revision > \$base and $was_deployed)) | .[].revision" <<<"$revisions"); do
+    found=$(values_of "$number") || unread "$number"
+    if jq -e --argjson own "$own" '.canary.enabled == true and .canary.weight == 0
+      and [.image.digest // "", .image.tag // ""] == [$own.digest // "", $own.tag // ""]' <<<"$found" >/dev/null; then
       printf '%s' "$number"
       return 0
     fi

@@ -210,8 +210,11 @@ fn a_rollback_goes_to_the_version_before() {
     let said = place.run("rollback --to 6");
     assert!(!said.contains("no migration goes back"), "{said}");
     place.fails("rollback --to 9", "there is no revision 9");
-    place.fails("rollback --to 8", "is the one of now");
+    // To be there is not to fail.
     place.calls();
+    assert!(place.run("rollback --to 8").contains("is the one of now: nothing to do"));
+    assert_eq!(place.changes(), Vec::<String>::new());
+    place.revisions(&all);
     place.write("fail", "1");
     place.fails("rollback", "what serves serves on");
     place.write("fail", "");
@@ -240,6 +243,153 @@ fn a_rollback_goes_to_the_version_before() {
     place.revisions(&all[..1]);
     place.fails("rollback", "no earlier revision");
     assert_eq!(place.newest().0, 1);
+}
+
+/// Values with this image, and no canary.
+fn image(name: &str) -> String {
+    json!({"image": {"digest": format!("sha256:{name}")}}).to_string()
+}
+
+/// Revisions of images, by how each has ended: a release of `v0`, `v1` and so on.
+fn history(place: &Place, all: &[(&str, &str, &str)]) {
+    let values: Vec<_> = all.iter().map(|(_, name, _)| image(name)).collect();
+    let revisions: Vec<_> = all.iter().zip(&values).map(|((status, ..), values)| (*status, values.as_str())).collect();
+    place.revisions(&revisions);
+    for (at, (_, _, description)) in all.iter().enumerate() {
+        place.describe(at + 1, description);
+    }
+}
+
+const DONE: &str = "Upgrade complete";
+
+/// What has taken back its own is not taken back again: not to the version before, nor forward to the one that was left.
+#[test]
+fn behind_a_roll_back_another_one_changes_nothing() {
+    let place = Place::new();
+    let old = "superseded";
+    history(&place, &[(old, "v0", DONE), (old, "v1", DONE), (old, "v2", DONE), ("deployed", "v1", "Rollback to 2")]);
+    for _ in 0..2 {
+        assert!(place.run("rollback").contains("already back at 2, by revision 4: nothing is changed"));
+    }
+    assert_eq!((place.changes(), place.newest().0), (Vec::new(), 4));
+    place.run("rollback --to 1");
+    assert_eq!(place.values().to_string(), image("v0"));
+    // By the scripts themselves: twice is once.
+    history(&place, &[(old, "v0", DONE), (old, "v1", DONE), ("deployed", "v2", DONE)]);
+    for _ in 0..3 {
+        place.run("rollback");
+    }
+    assert_eq!((place.newest().0, place.values().to_string()), (4, image("v1")));
+    // A canary that was aborted.
+    let (place, _files) = tried_beside();
+    place.run("canary abort");
+    let number = place.newest().0;
+    assert!(place.run("rollback").contains("already back at 1"));
+    assert_eq!(place.newest().0, number);
+    // And one whose abort ended half way is taken away.
+    let (place, _files) = tried_beside();
+    place.write("fail", "2");
+    place.fails("canary abort", "abort again");
+    place.write("fail", "");
+    place.run("rollback");
+    as_before(&place);
+}
+
+/// What a roll-back has left is no version to go back to, also when something else was deployed since.
+#[test]
+fn nobody_is_brought_where_a_roll_back_went_away_from() {
+    let place = Place::new();
+    let old = "superseded";
+    let left = [(old, "v0", DONE), (old, "v1", DONE), (old, "v2", DONE), (old, "v1", "Rollback to 2")];
+    let preparing = "Preparing upgrade";
+    let broke = "Upgrade \"rulebox\" failed: timed out";
+    let undone = "Rollback \"rulebox\" failed: no answer";
+    for (more, to, version) in [
+        (&[("deployed", "v3", DONE)][..], 4, "v1"),
+        // The same again is the same version.
+        (&[("deployed", "v1", DONE)], 1, "v0"),
+        (&[("failed", "v3", broke)], 4, "v1"),
+        (&[("pending-upgrade", "v3", preparing)], 4, "v1"),
+        // Superseded by a roll-back that failed, and never deployed.
+        (&[(old, "v3", broke), ("failed", "v1", undone)], 4, "v1"),
+        (&[(old, "v3", preparing), ("failed", "v3", broke)], 4, "v1"),
+    ] {
+        history(&place, &[&left, more].concat());
+        let said = place.run("rollback");
+        assert!(said.contains(&format!(" to {to} (sha256:{version})")), "{more:?}: {said}");
+        assert_eq!(place.values().to_string(), image(version), "{more:?}");
+    }
+}
+
+/// A roll-back that failed or was cut off is done again, and does not become the way forward.
+#[test]
+fn a_roll_back_that_did_not_end_is_done_again() {
+    let old = "superseded";
+    let before = [(old, "v0", DONE), (old, "v1", DONE), ("deployed", "v2", DONE)];
+    for trouble in ["fails", "hangs", "deaf"] {
+        let place = Place::new();
+        history(&place, &before);
+        for _ in 0..2 {
+            if trouble == "fails" {
+                place.write("trouble", "fails 0 rollback rulebox\n");
+                place.fails("rollback", "it has not gone back");
+                place.write("trouble", "");
+            } else {
+                place.write("trouble", &format!("{trouble} 0 rollback rulebox\n"));
+                cut_off(&place, "rollback", if trouble == "hangs" { "-INT" } else { "-KILL" });
+            }
+            let ended = if trouble == "fails" { "failed" } else { "pending-rollback" };
+            assert_eq!((place.newest().1.as_str(), place.values().to_string()), (ended, image("v1")));
+        }
+        let said = place.run("rollback");
+        assert!(said.contains("from revision 5 (sha256:v1) to "), "{trouble}: {said}");
+        assert_eq!((place.newest().1.as_str(), place.values().to_string()), ("deployed", image("v1")), "{trouble}");
+        assert!(place.run("rollback").contains("already back"), "{trouble}");
+    }
+    // Also behind one that did not become ready; and by what is known of it, or not at all.
+    let place = Place::new();
+    let late = "Release \"rulebox\" failed: timed out waiting for the condition";
+    history(&place, &[&before[..], &[("failed", "v0", late)]].concat());
+    assert!(place.run("rollback").contains(" to 1 (sha256:v0)"));
+    history(&place, &[&before[..], &[("pending-rollback", "v0", "Rollback to 1")]].concat());
+    assert!(place.run("rollback").contains(" to 1 (sha256:v0)"));
+    history(&place, &[&before[1..], &[("failed", "v0", late)]].concat());
+    place.calls();
+    place.fails("rollback", "where to is not known any more: name a revision, by --to");
+    assert_eq!(place.changes(), Vec::<String>::new());
+}
+
+/// A revision that cannot be read is not passed over for an older one.
+#[test]
+fn what_cannot_be_read_is_not_passed_over() {
+    let place = Place::new();
+    let old = "superseded";
+    for newest in ["deployed", "failed"] {
+        history(&place, &[(old, "v0", DONE), (old, "v1", DONE), (newest, "v2", DONE)]);
+        for number in ["2", "3"] {
+            place.write("unread", number);
+            place.fails("rollback", &format!("revision {number} cannot be read"));
+        }
+    }
+    place.write("unread", "1");
+    place.fails("rollback --to 1", "revision 1 cannot be read");
+    assert_eq!(place.changes(), Vec::<String>::new());
+    // The one without requests, and the one before the canary.
+    for number in ["3", "4"] {
+        let place = Place::new();
+        let canary = |weight: u8| {
+            json!({"image": {"digest": "sha256:v1"}, "canary": {"enabled": true, "weight": weight}}).to_string()
+        };
+        let (v0, v1) = (image("v0"), image("v1"));
+        let [idle, some] = [0, 5].map(canary);
+        place.revisions(&[(old, &v0), (old, &v1), (old, &v1), (old, &idle), ("deployed", &some)]);
+        place.write("unread", number);
+        place.fails("canary abort", &format!("revision {number} cannot be read"));
+        assert_eq!(place.changes(), Vec::<String>::new());
+        place.write("unread", "");
+        place.run("canary abort");
+        assert_eq!(place.values().to_string(), v1);
+    }
 }
 
 /// Sessions are not led back to a Redis that has stopped writing.

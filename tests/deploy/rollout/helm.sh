@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Keeps a release as Helm does, in $PLACE/revisions, and writes down what it is told. What it is to install must be something that
 # the real one ($HELM) renders. Changes whose numbers are in `fail` fail, and so do those that `trouble` has: `fails 2 WORDS`, the
-# second one with these words; `hangs 2 WORDS`: it is under way until it is told to stop; `deaf`, it does not hear that.
+# second one with these words; `hangs 2 WORDS`: it is under way until it is told to stop; `deaf`, it does not hear that. A revision
+# whose number is in `unread` cannot be read.
 set -euo pipefail
 printf '%s\n' "helm ${*/#"$PLACE/"/}" >>"$PLACE/calls"
 call="helm $*"
@@ -11,9 +12,11 @@ while [ -d "$kept/$((last + 1))" ]; do last=$((last + 1)); done
 
 describe() { # REVISION
   jq -nc --argjson n "$1" --arg status "$(cat "$kept/$1/status")" --arg version "$(cat "$kept/$1/version")" \
-    '{name: "rulebox", revision: $n, status: $status, chart: "rulebox-\($version)", app_version: $version}'
+    --arg description "$(cat "$kept/$1/description" 2>/dev/null || echo 'Upgrade complete')" \
+    '{name: "rulebox", revision: $n, status: $status, chart: "rulebox-\($version)", app_version: $version, $description}'
 }
-# What a change does: `next` is there, and this is how it ends.
+# What a change does: `next` is there, and this is how it ends. As Helm does: who stops an upgrade finds it written down, and who
+# stops a roll-back does not; and where a roll-back fails, what it was to leave is superseded, whatever it was.
 ends() { # PENDING
   local number how which words
   number=$(grep -E '^helm --namespace [^ ]+ (upgrade|rollback) ' "$PLACE/calls" | grep -cv -- ' --dry-run') || true
@@ -23,8 +26,9 @@ ends() { # PENDING
     [ "$which" = 0 ] || [ "$which" = "$(grep -F -- "$words" "$PLACE/calls" | grep -cv -- ' --dry-run')" ] || continue
     [ "$how" != fails ] || stops failed "it fails: $call"
     printf '%s' "$1" >"$next/status"
-    # As Helm does: it writes down that it was interrupted.
-    if [ "$how" = hangs ]; then trap 'stops failed "interrupted"' INT TERM; else trap '' INT TERM; fi
+    if [ "$how" = deaf ]; then trap '' INT TERM
+    elif [ "$1" = pending-rollback ]; then trap 'exit 130' INT TERM
+    else trap 'stops failed "interrupted"' INT TERM; fi
     touch "$PLACE/hanging"
     for _ in {1..300}; do sleep 0.2; done
     exit 9
@@ -33,15 +37,27 @@ ends() { # PENDING
     if [ "$(cat "$kept/$one/status")" = deployed ]; then printf superseded >"$kept/$one/status"; fi
   done
   printf deployed >"$next/status"
+  [ "$1" = pending-rollback ] || printf 'Upgrade complete' >"$next/description"
 }
-stops() { printf '%s' "$1" >"$next/status"; echo "Error: $2" >&2; exit 1; }
+stops() {
+  printf '%s' "$1" >"$next/status"
+  case $call in
+    *' rollback '*) printf superseded >"$kept/$last/status"; printf 'Rollback "rulebox" failed: %s' "$2" >"$next/description" ;;
+    *) printf 'Upgrade "rulebox" failed: %s' "$2" >"$next/description" ;;
+  esac
+  echo "Error: $2" >&2
+  exit 1
+}
 
 next=$kept/$((last + 1))
 case $1 in
   list) if [ "$last" = 0 ]; then echo '[]'; else describe "$last" | jq -c '.revision |= tostring | [.]'; fi ;;
   get)
     [ "$last" != 0 ] || { echo 'Error: release: not found' >&2; exit 1; }
-    if [ "${4:-}" = --revision ]; then last=$5; fi
+    if [ "${4:-}" = --revision ]; then
+      last=$5
+      if grep -qx "$last" "$PLACE/unread" 2>/dev/null; then echo 'Error: it is not there' >&2; exit 1; fi
+    fi
     case $2 in values) cat "$kept/$last/values.json" ;; manifest) cat "$kept/$last/manifest.yaml" ;; esac
     ;;
   history) for ((one = 1; one <= last; one++)); do describe "$one"; done | jq -sc . ;;
@@ -49,6 +65,7 @@ case $1 in
   rollback)
     [ -d "$kept/$3" ] || { echo "Error: release has no $3 version" >&2; exit 1; }
     cp -r "$kept/$3" "$next"
+    printf 'Rollback to %s' "$3" >"$next/description"
     ends pending-rollback
     ;;
   upgrade)
@@ -78,6 +95,7 @@ case $1 in
       exit 0
     fi
     mkdir "$next"
+    printf 'Preparing upgrade' >"$next/description"
     cp "$made.json" "$next/values.json"
     cp "$made.yaml" "$next/manifest.yaml"
     sed -n 's/^appVersion: "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' "${all[1]}/Chart.yaml" >"$next/version"

@@ -106,6 +106,11 @@ impl Place {
         }
     }
 
+    /// What Helm says of a revision.
+    fn describe(&self, number: usize, text: &str) {
+        self.write(&format!("revisions/{number}/description"), text);
+    }
+
     fn at(&self, path: &str) -> PathBuf {
         self.directory.path().join(path)
     }

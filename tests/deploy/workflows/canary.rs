@@ -5,9 +5,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::job::{DIGEST, World};
+use super::job::{DIGEST, World, program};
 use super::{steps, workflow};
-use crate::yaml;
+use crate::{changed, yaml};
 
 /// Of production, how the canary is led, and what ends it.
 const LED: [&str; 10] = [
@@ -100,6 +100,59 @@ fn staging_that_fails_its_smoke_test_is_rolled_back() {
     let done = world.run("deploy", "staging");
     assert_eq!((done.outcome("Deploy"), done.outcome("Roll back")), ("cancelled", "success"));
     assert_eq!(scripts(&done.calls).last(), Some(&"rollback --namespace rulebox --release rulebox --no-wait"));
+}
+
+/// Whether Helm has written down a revision of its own by then, it does not know: it names the one that was deployed before.
+#[test]
+fn staging_goes_back_to_what_it_ran() {
+    for (trouble, flags) in [("fails 1 smoke --url\n", ""), ("hangs 1 deploy --values\n", " --no-wait")] {
+        let mut world = World::new();
+        let history = fs::read_to_string(world.path("history")).unwrap();
+        let deployed =
+            changed(&history, "\"revision\":9,\"status\":\"failed\"", "\"revision\":9,\"status\":\"deployed\"");
+        fs::write(world.path("history"), deployed).unwrap();
+        fs::write(world.path("trouble"), trouble).unwrap();
+        let done = world.run("deploy", "staging");
+        let call = format!("rollback --namespace rulebox --release rulebox --to 9{flags}");
+        assert_eq!(scripts(&done.calls).last(), Some(&call.as_str()), "{}", done.said);
+    }
+}
+
+/// A summary that cannot be written is no reason to leave what has failed.
+#[test]
+fn it_is_taken_back_also_when_nobody_can_be_told_why() {
+    for (job, words, step) in [
+        ("staging", "smoke --url", "Roll back"),
+        ("production", "canary watch", "Abort the canary"),
+        ("production", "canary promote", "Roll back"),
+    ] {
+        let mut world = World::new();
+        program(&world.path("deploy/ci/why"), "#!/bin/sh\necho 'no space left' >&2\nexit 1\n");
+        world.fail(words);
+        let done = world.run("deploy", job);
+        assert_eq!(done.outcome(step), "success", "{job}, {words}: {}", done.said);
+        let last = scripts(&done.calls).last().unwrap().split(" --").next().unwrap().to_owned();
+        assert_eq!(last, if step == "Roll back" { "rollback" } else { "canary abort" }, "{job}, {words}");
+        assert!(done.said.contains("no space left"), "{}", done.said);
+    }
+}
+
+/// Variables of GitHub have the line breaks that somebody has typed.
+#[test]
+fn lists_of_words_may_have_line_breaks() {
+    let mut world = World::new();
+    for (name, value) in
+        [("VALUES", "one.yaml\ntwo.yaml  three.yaml\n"), ("WATCH_WITHOUT", "violations\nRuleboxServerErrors\n")]
+    {
+        world.context.names.insert(format!("vars.{name}"), value.to_owned());
+    }
+    let done = world.run("deploy", "production");
+    assert!(!world.context.failure, "{}", done.said);
+    let calls = scripts(&done.calls);
+    let files = "--values one.yaml --values two.yaml --values three.yaml --values release/";
+    assert_eq!(calls.iter().filter(|call| call.contains(files)).count(), 4, "{calls:?}");
+    let without = "--without violations --without RuleboxServerErrors ";
+    assert_eq!(calls.iter().filter(|call| call.contains(without)).count(), 4, "{calls:?}");
 }
 
 /// What runs is known by the last revision that was deployed, and an older release does not take its place.

@@ -93,7 +93,7 @@ impl Context {
             *rest = after.trim_start();
             return text.to_owned();
         }
-        let end = rest.find(|letter: char| !letter.is_alphanumeric() && !"._-".contains(letter)).unwrap_or(rest.len());
+        let end = rest.find(|letter: char| !letter.is_alphanumeric() && !"._-*".contains(letter)).unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
         *rest = after.trim_start();
         if !take(rest, "(") {
@@ -113,6 +113,8 @@ impl Context {
             "failure" => (self.failure && !self.cancelled).to_string(),
             "cancelled" => self.cancelled.to_string(),
             "always" => "true".to_owned(),
+            // Of a list, as names have one here: its words with commas.
+            "contains" => arguments[0].split(',').any(|one| one == arguments[1]).to_string(),
             "format" => arguments[0].replace("{0}", &arguments[1]),
             _ => panic!("there is no {name}()"),
         }

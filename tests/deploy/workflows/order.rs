@@ -272,6 +272,13 @@ fn out_of_order(texts: &Texts) -> Vec<String> {
         concurrency["group"] == "deploy-${{ inputs.environment }}" && concurrency["cancel-in-progress"] == true,
         "overlaps",
     );
+    // But no other roll-back: not even one that nobody has approved.
+    must(
+        rollback["concurrency"]["group"] == "rollback-${{ inputs.environment }}"
+            && rollback["concurrency"]["cancel-in-progress"] == false
+            && rollback["concurrency"]["queue"] == "max",
+        "a roll-back ends another one",
+    );
     must(rollback["jobs"]["rollback"]["environment"]["name"] == "${{ inputs.environment }}", "without approval");
     wrong
 }
@@ -300,6 +307,9 @@ fn nothing_is_deployed_that_was_not_scanned_signed_verified_and_approved() {
             ("deploy", "      queue: max\n", ""),
             ("deploy", "run: exec deploy/ci/rollout canary promote", "run: deploy/ci/rollout canary promote"),
             ("rollback", "cancel-in-progress: true", "cancel-in-progress: false"),
+            ("rollback", "  cancel-in-progress: false\n", "  cancel-in-progress: true\n"),
+            ("rollback", "  group: rollback-${{ inputs.environment }}\n", "  group: rollback-${{ github.run_id }}\n"),
+            ("rollback", "  queue: max\n", ""),
         ],
     );
     println!("workflows: {} jobs in their order", all_jobs(&texts()).len());

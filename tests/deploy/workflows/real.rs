@@ -80,6 +80,13 @@ fn a_release_goes_to_production_and_back() {
     let done = world.run("rollback", "rollback");
     assert!(!world.context.failure, "{}", done.said);
     as_before(&world, "rolled back by hand");
+    // A second one, as it also begins where the deployment that it has ended took back its own: nothing is left to do.
+    let number = world.release().0;
+    world.again();
+    let done = world.run("rollback", "rollback");
+    assert!(!world.context.failure && done.summary.contains("already back at 1"), "{}", done.said);
+    assert_eq!(world.release().0, number);
+    as_before(&world, "rolled back twice");
     println!("production: {UPGRADES} upgrades by the real scripts, and a roll-back");
 }
 

@@ -4,10 +4,11 @@ use std::process::{Command, Output};
 
 use rulebox_tests::tools::tried;
 
+use super::expressions::Context;
 use super::job::{DIGEST, Done, World};
 use super::release::{git, repository};
-use super::write;
-use crate::read;
+use super::{workflow, write};
+use crate::{changed, read};
 
 /// What `deny.toml` excuses, as cargo-audit is told.
 const EXCUSED: &str = "--ignore RUSTSEC-2023-0071";
@@ -36,7 +37,7 @@ fn a_rollback_by_hand_goes_where_it_is_told_and_says_why() {
             *scripts[0] == call && scripts[1].starts_with("smoke --url https://rulebox.example.com"),
             "{scripts:?}"
         );
-        assert_eq!(done.summary, "production was rolled back by somebody (success): it is $(slow)\n");
+        assert_eq!(done.summary, "Roll-back of production by somebody (success): it is $(slow)\n\n");
     }
     let done = rolled_back("", "fails 0 rollback --namespace\n");
     assert_eq!((done.outcome("Roll back"), done.outcome("Smoke test")), ("failure", "skipped"));
@@ -102,6 +103,52 @@ fn what_is_released_is_scanned_to_the_end_whatever_is_found() {
     assert!(done.said.contains("::notice::there is no release yet") && done.calls_of("trivy").is_empty());
 }
 
+/// What the list of a release does not name whole was not scanned, and is not called clean.
+#[test]
+fn a_list_of_images_that_is_not_whole_is_a_finding() {
+    let names = ["rulebox", "rulebox-backup", "rulebox-pgbouncer"];
+    let line = |name: &str| format!("{name} registry.example.com/team/{name}@{DIGEST}\n");
+    let whole = names.map(line).concat();
+    let missing = names.map(|name| format!("{name} (not in images.txt)"));
+    for (list, found) in [
+        // The last line may end without its mark, and blank ones say nothing.
+        (whole.trim_end().to_owned(), String::new()),
+        (whole.replace('\n', "\n\n"), String::new()),
+        (String::new(), missing.join(" ")),
+        ([line(names[0]), line(names[1])].concat(), missing[2].clone()),
+        (
+            changed(&whole, &format!("rulebox-backup@{DIGEST}"), "rulebox-backup:1.2.3"),
+            format!("images.txt {}", missing[1]),
+        ),
+        (format!("not found\n{whole}"), "images.txt".to_owned()),
+    ] {
+        let mut world = released();
+        write(&world.path("images.txt"), &list);
+        let done = world.run("rescan", "released");
+        assert_eq!(done.outcome("Scan") == "success", found.is_empty(), "{list}: {}", done.said);
+        let says = format!("::error::v0.1.0 has findings: {found}\n");
+        assert!(found.is_empty() || done.said.contains(&says), "{list}: {}", done.said);
+        let judged = done.calls.iter().filter(|call| call.starts_with("trivy ") && call.contains(" --exit-code 1 "));
+        let named = names.iter().filter(|name| list.contains(&format!("/{name}@{DIGEST}"))).count();
+        assert_eq!(judged.count(), named, "{list}: {:?}", done.calls);
+    }
+}
+
+/// A job that its time limit has ended is `cancelled`.
+#[test]
+fn a_scan_that_found_something_or_did_not_end_is_told() {
+    let told = |results: &str| {
+        let mut context = Context::default();
+        context.names.insert("needs.*.result".to_owned(), results.to_owned());
+        context.failure = results.contains("failure");
+        context.runs(workflow("rescan")["jobs"]["tell"]["if"].as_str())
+    };
+    for results in ["failure,success", "success,failure", "cancelled,success", "success,cancelled"] {
+        assert!(told(results), "{results}");
+    }
+    assert!(!told("success,success"));
+}
+
 #[test]
 fn main_is_scanned_also_when_there_are_advisories() {
     for trouble in ["", "fails 0 cargo deny\n", "fails 0 --file fuzz/Cargo.lock\n"] {
@@ -140,6 +187,11 @@ fn both_programs_know_what_is_excused_and_nothing_else() {
     let more = " --no-fetch --stale --db kept";
     let deny = "cargo deny --locked check bans licenses sources".to_owned();
     assert_eq!(calls, [deny, audit(more, "Cargo.lock"), audit(more, "fuzz/Cargo.lock")]);
+    // A lock file of before, with these too.
+    let lock = world.path("Cargo.lock").canonicalize().unwrap();
+    let (output, calls) = advisories(&world, &["--database", "kept", "--lock", lock.to_str().unwrap()]);
+    assert!(output.status.success());
+    assert_eq!(calls, [audit(more, lock.to_str().unwrap())]);
     for trouble in ["cargo deny", "--file Cargo.lock", "--file fuzz/Cargo.lock"] {
         world.fail(trouble);
         assert!(!advisories(&world, &[]).0.status.success(), "{trouble}");
@@ -153,8 +205,7 @@ fn both_programs_know_what_is_excused_and_nothing_else() {
 #[test]
 fn what_a_scan_found_is_one_issue() {
     let title = "The weekly scan has findings";
-    let text =
-        "What it found is in https://github.com/team/rulebox/actions/runs/42; deploy/ci/README.md says what to do.";
+    let text = "What it found, or where it ended, is in https://github.com/team/rulebox/actions/runs/42; deploy/ci/README.md says what to do.";
     let other = format!("{{\"number\": 3, \"title\": \"{title}, again\"}}");
     let open = |number: u8| format!("{{\"number\": {number}, \"title\": \"{title}\"}}");
     for (issues, call) in [
