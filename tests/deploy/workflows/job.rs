@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use super::expressions::{Context, Step};
 use super::{steps, workflow, write};
 use crate::read;
-use crate::rollout::{HELM, helm};
+use crate::rollout::{HELM, helm, made};
 
 /// The digest that images of the release have here.
 pub const DIGEST: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
@@ -77,6 +77,8 @@ pub struct World {
     helm: Option<PathBuf>,
     /// What expressions find.
     pub context: Context,
+    /// For how many milliseconds a runner that cancels waits behind its first signal, and behind its second one.
+    pub patience: [u64; 2],
 }
 
 /// What a job has done.
@@ -146,7 +148,7 @@ impl World {
             .map(|name| format!("{name} registry.example.com/team/{name}@{DIGEST}\n"))
             .concat();
         write(&here.join("images.txt"), &images);
-        let mut world = Self { directory, helm: None, context: Context::default() };
+        let mut world = Self { directory, helm: None, context: Context::default(), patience: [7500, 2500] };
         world.publish_tools();
         for (name, value) in [
             ("vars.IMAGE_REGISTRY", "registry.example.com"),
@@ -315,6 +317,7 @@ impl World {
             .env("WORLD", self.directory.path())
             .env("PLACE", self.directory.path())
             .env("HELM", self.helm.as_deref().unwrap_or(Path::new("")))
+            .env("MADE", made())
             .env("DIGEST", DIGEST);
         command.env("RUNNER_TEMP", self.path("runner")).env("GITHUB_REF_NAME", "v0.1.0").env("GITHUB_SHA", "HEAD");
         command
@@ -336,7 +339,7 @@ impl World {
                 break status;
             }
             if hanging.exists() {
-                cancel(&mut child);
+                cancel(&mut child, self.patience);
                 fs::remove_file(&hanging).unwrap();
                 return ("cancelled", fs::read_to_string(&log).unwrap());
             }
@@ -359,8 +362,8 @@ impl World {
 }
 
 /// As the runner does when a run is cancelled: it signals the process that it has started, and no other, and waits for that one.
-fn cancel(child: &mut Child) {
-    for (signal, waits) in [("-INT", 7500), ("-TERM", 2500)] {
+fn cancel(child: &mut Child, patience: [u64; 2]) {
+    for (signal, waits) in ["-INT", "-TERM"].into_iter().zip(patience) {
         run(Command::new("kill").arg(signal).arg(child.id().to_string()));
         let began = Instant::now();
         while began.elapsed() < Duration::from_millis(waits) {
