@@ -83,24 +83,24 @@ case $1 in
     # chart by the same Helm is made once, for all tests ($MADE).
     key=$( (printf '%s\n' "$HELM" "${all[@]/#"$PLACE/"/}"; for one in "${all[@]}"; do [ ! -f "$one" ] || cat "$one"; done
       cd "${all[1]}/" && find -L . -type f -print0 | sort -z | xargs -0 sha256sum) | sha256sum)
-    made=$MADE/${key%% *}
-    if [ ! -f "$made.yaml" ]; then
+    rendered=$MADE/${key%% *}
+    if [ ! -f "$rendered.yaml" ]; then
       mkdir -p "$PLACE/said/templates"
       printf 'apiVersion: v2\nname: said\nversion: 1.0.0\n' >"$PLACE/said/Chart.yaml"
       echo '{{ toJson .Values }}' >"$PLACE/said/templates/values.yaml"
-      "$HELM" template said "$PLACE/said" "${all[@]:2}" | sed -n '/^{/p' | jq -c 'del(.global)' >"$made.$$"
-      mv "$made.$$" "$made.json"
-      "$HELM" template "${all[@]}" --is-upgrade >"$made.$$"
-      mv "$made.$$" "$made.yaml"
+      "$HELM" template said "$PLACE/said" "${all[@]:2}" | sed -n '/^{/p' | jq -c 'del(.global)' >"$rendered.$$"
+      mv "$rendered.$$" "$rendered.json"
+      "$HELM" template "${all[@]}" --is-upgrade >"$rendered.$$"
+      mv "$rendered.$$" "$rendered.yaml"
     fi
     if [ "$dry" = yes ]; then
-      jq -nc --slurpfile config "$made.json" --rawfile manifest "$made.yaml" '{config: $config[0], $manifest}'
+      jq -nc --slurpfile config "$rendered.json" --rawfile manifest "$rendered.yaml" '{config: $config[0], $manifest}'
       exit 0
     fi
     mkdir "$next"
     printf 'Preparing upgrade' >"$next/description"
-    cp "$made.json" "$next/values.json"
-    cp "$made.yaml" "$next/manifest.yaml"
+    cp "$rendered.json" "$next/values.json"
+    cp "$rendered.yaml" "$next/manifest.yaml"
     sed -n 's/^appVersion: "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' "${all[1]}/Chart.yaml" >"$next/version"
     ends pending-upgrade
     ;;
