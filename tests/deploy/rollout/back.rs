@@ -18,6 +18,15 @@ fn tried_beside() -> (Place, String) {
     (place, files)
 }
 
+/// Behind an abort whose second step has failed.
+fn half_aborted() -> Place {
+    let (place, _files) = tried_beside();
+    place.write("fail", "2");
+    place.fails("canary abort", "abort again");
+    place.write("fail", "");
+    place
+}
+
 /// It is as before the canary: the values of the first revision, deployed, and no pod of another image.
 fn as_before(place: &Place) {
     let (number, status, values) = place.newest();
@@ -40,11 +49,8 @@ fn an_abort_needs_no_files_and_waits_for_nothing() {
         assert_eq!(place.changes(), [rollback(2), rollback(1)]);
         assert!(place.run("canary abort").contains("nothing to do"));
     }
-    let (place, _files) = tried_beside();
-    place.write("fail", "2");
-    place.fails("canary abort", "abort again");
     // What has failed does not count as done.
-    place.write("fail", "");
+    let place = half_aborted();
     place.run("canary abort");
     as_before(&place);
 }
@@ -287,10 +293,7 @@ fn behind_a_roll_back_another_one_changes_nothing() {
     assert!(place.run("rollback").contains("already back at 1"));
     assert_eq!(place.newest().0, number);
     // And one whose abort ended half way is taken away.
-    let (place, _files) = tried_beside();
-    place.write("fail", "2");
-    place.fails("canary abort", "abort again");
-    place.write("fail", "");
+    let place = half_aborted();
     place.run("rollback");
     as_before(&place);
 }
