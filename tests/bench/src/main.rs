@@ -2,10 +2,16 @@
 //!
 //! `cargo run --release -p rulebox-bench`; README.md says what each line is.
 
+mod answer;
+mod columns;
 mod measure;
+mod metering;
+mod native;
 mod report;
 mod rows;
 mod rules;
+mod sandbox;
+mod subject;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +20,10 @@ use clap::Parser;
 
 use report::Report;
 
+/// That of the service, which compiles rules and answers requests with it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Why a measurement could not be made.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -21,7 +31,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Section = fn(&Bench, &mut Report) -> Result<(), Error>;
 
 /// The parts, in the order of the table.
-const SECTIONS: &[(&str, Section)] = &[];
+const SECTIONS: &[(&str, Section)] =
+    &[("columns", columns::measure), ("metering", metering::measure), ("sandbox", sandbox::measure)];
 
 /// Measures Rulebox beside its peers, on the same rules and rows.
 #[derive(Debug, Parser)]

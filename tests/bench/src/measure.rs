@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::Error;
+
 /// Values of one thing that was measured several times.
 #[derive(Clone, Debug)]
 pub struct Sample {
@@ -39,12 +41,15 @@ impl Sample {
         Self::new(self.values.iter().copied().map(f).collect())
     }
 
-    /// Linear between the two nearest values.
+    /// Linear between the two nearest values. NaN if one of them is: a turn that failed is no measurement, and its
+    /// sample is none.
     fn quantile(&self, q: f64) -> f64 {
+        if self.values.iter().any(|value| value.is_nan()) {
+            return f64::NAN;
+        }
         let mut sorted = self.values.clone();
         sorted.sort_by(f64::total_cmp);
-        #[expect(clippy::cast_precision_loss, reason = "there are few")]
-        let at = q * sorted.len().saturating_sub(1) as f64;
+        let at = q * float(sorted.len().saturating_sub(1));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a short list")]
         let (below, above) = (at.floor() as usize, at.ceil() as usize);
         match (sorted.get(below), sorted.get(above)) {
@@ -71,13 +76,36 @@ pub fn in_turn(rounds: usize, contestants: &mut [Contestant<'_>]) -> Vec<Sample>
     values.into_iter().map(Sample::new).collect()
 }
 
+/// The same for contestants whose number is known.
+pub fn all_in_turn<const N: usize>(rounds: usize, mut contestants: [Contestant<'_>; N]) -> [Sample; N] {
+    let mut samples = in_turn(rounds, &mut contestants).into_iter();
+    std::array::from_fn(|_| samples.next().unwrap_or_else(|| Sample::new(Vec::new())))
+}
+
 /// Nanoseconds that one of `count` things took which `work` did together.
 pub fn nanoseconds_each(count: usize, work: impl FnOnce()) -> f64 {
     let began = Instant::now();
     work();
-    #[expect(clippy::cast_precision_loss, reason = "a measurement has less precision")]
-    let each = began.elapsed().as_nanos() as f64 / count as f64;
-    each
+    began.elapsed().as_secs_f64() * 1e9 / float(count)
+}
+
+/// The same of work that can fail; says so if it does, and gives NaN.
+pub fn try_nanoseconds_each(count: usize, work: impl FnOnce() -> Result<(), Error>) -> f64 {
+    let mut result = Ok(());
+    let each = nanoseconds_each(count, || result = work());
+    result.map_or_else(said, |()| each)
+}
+
+/// Says why a turn failed, and gives NaN.
+pub fn said(error: Error) -> f64 {
+    eprintln!("rulebox-bench: a turn failed: {error}");
+    f64::NAN
+}
+
+/// A number of things.
+#[expect(clippy::cast_precision_loss, reason = "a measurement has less precision")]
+pub const fn float(count: usize) -> f64 {
+    count as f64
 }
 
 #[cfg(test)]
@@ -90,12 +118,19 @@ mod tests {
         assert_eq!(sample.median(), 2.5);
         assert_eq!(sample.spread(), (3.25 - 1.75) / 2.5);
         assert!(Sample::new(vec![]).median().is_nan());
+        assert!(Sample::new(vec![1.0, f64::NAN, 1.0]).median().is_nan(), "a turn failed");
     }
 
     #[test]
     fn ratios_are_of_the_same_round() {
         let (mine, theirs) = (Sample::new(vec![2.0, 20.0, 4.0]), Sample::new(vec![1.0, 10.0, 2.0]));
         assert_eq!(mine.over(&theirs), 2.0);
+    }
+
+    #[test]
+    fn what_fails_is_no_number() {
+        assert!(try_nanoseconds_each(1, || Err("no".into())).is_nan());
+        assert!(try_nanoseconds_each(1, || Ok(())) >= 0.0);
     }
 
     #[test]
@@ -108,9 +143,9 @@ mod tests {
                 name
             })
         };
-        let samples = in_turn(2, &mut [turn(1.0), turn(2.0)]);
+        let [first, second] = all_in_turn(2, [turn(1.0), turn(2.0)]);
         assert_eq!(*order.borrow(), [1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
-        assert_eq!(samples.len(), 2);
-        assert_eq!(samples[1].median(), 2.0);
+        assert_eq!((first.len(), first.median()), (2, 1.0));
+        assert_eq!((second.len(), second.median()), (2, 2.0));
     }
 }
