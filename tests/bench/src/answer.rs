@@ -53,6 +53,11 @@ impl Answer {
         if self.verdicts.len() != verdicts.len() {
             return Err(format!("{who} says something of {} bars, not {}", verdicts.len(), self.verdicts.len()).into());
         }
+        self.must_begin_with(verdicts, who)
+    }
+
+    /// Whether somebody else says the same of the first bars.
+    pub fn must_begin_with(&self, verdicts: &[u8], who: &str) -> Result<(), Error> {
         match self.verdicts.iter().zip(verdicts).position(|(mine, theirs)| mine != theirs) {
             Some(bar) => Err(format!("{who} says something else of bar {bar}").into()),
             None => Ok(()),

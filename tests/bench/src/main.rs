@@ -4,13 +4,18 @@
 
 mod answer;
 mod columns;
+mod compile;
 mod measure;
+mod memory;
 mod metering;
 mod native;
+mod peers;
+mod python;
 mod report;
 mod rows;
 mod rules;
 mod sandbox;
+mod scaling;
 mod subject;
 
 use std::path::PathBuf;
@@ -31,8 +36,15 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 type Section = fn(&Bench, &mut Report) -> Result<(), Error>;
 
 /// The parts, in the order of the table.
-const SECTIONS: &[(&str, Section)] =
-    &[("columns", columns::measure), ("metering", metering::measure), ("sandbox", sandbox::measure)];
+const SECTIONS: &[(&str, Section)] = &[
+    ("columns", columns::measure),
+    ("metering", metering::measure),
+    ("peers", peers::measure),
+    ("sandbox", sandbox::measure),
+    ("compile", compile::measure),
+    ("memory", memory::measure),
+    ("scaling", scaling::measure),
+];
 
 /// Measures Rulebox beside its peers, on the same rules and rows.
 #[derive(Debug, Parser)]
@@ -46,6 +58,9 @@ struct Arguments {
     /// A fraction of the rows and rounds: shows that the suite works, and measures nothing.
     #[arg(long)]
     quick: bool,
+    /// Loads the rules of a directory and prints what each takes: the part `memory` runs itself with it.
+    #[arg(long, value_name = "DIRECTORY", hide = true)]
+    load: Option<PathBuf>,
 }
 
 /// What every part needs to know.
@@ -79,6 +94,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Error> {
+    if let Some(directory) = &arguments.load {
+        return memory::load(directory);
+    }
     let known: Vec<_> = SECTIONS.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = arguments.sections.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(format!("there is no part '{unknown}'; there are {}", known.join(", ")).into());

@@ -80,7 +80,7 @@ impl Harness {
         let buffer = instance.get_typed_func::<(i32, i32, i32), i32>(&mut store, export::BUFFER)?;
         let reset = instance.get_typed_func(&mut store, export::RESET)?;
         let eval = instance.get_typed_func(&mut store, export::EVAL)?;
-        let mut address = |store: &mut Store<()>, kind: BufferKind, index: usize, rows: u32| -> Result<_, Error> {
+        let address = |store: &mut Store<()>, kind: BufferKind, index: usize, rows: u32| -> Result<_, Error> {
             let bytes = i32::try_from(rows * kind.row_bytes())?;
             Ok(usize::try_from(buffer.call(store, (kind as i32, i32::try_from(index)?, bytes))?)?)
         };
