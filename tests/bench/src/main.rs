@@ -106,7 +106,7 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     for (name, section) in SECTIONS {
         if arguments.sections.is_empty() || arguments.sections.iter().any(|wanted| wanted == name) {
             eprintln!("{name} ...");
-            section(&bench, &mut report.section(name))?;
+            section(&bench, report.section(name))?;
         }
     }
     print!("{report}");

@@ -93,11 +93,11 @@ pub fn nanoseconds_each(count: usize, work: impl FnOnce()) -> f64 {
 pub fn try_nanoseconds_each(count: usize, work: impl FnOnce() -> Result<(), Error>) -> f64 {
     let mut result = Ok(());
     let each = nanoseconds_each(count, || result = work());
-    result.map_or_else(said, |()| each)
+    result.map_or_else(|error| said(&error), |()| each)
 }
 
 /// Says why a turn failed, and gives NaN.
-pub fn said(error: Error) -> f64 {
+pub fn said(error: &Error) -> f64 {
     eprintln!("rulebox-bench: a turn failed: {error}");
     f64::NAN
 }
@@ -109,6 +109,7 @@ pub const fn float(count: usize) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "these are exact")]
 mod tests {
     use super::*;
 

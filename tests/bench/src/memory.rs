@@ -5,15 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rulebox_sandbox::{CodeKey, CodeSealer, Digest, ModuleLimits, Sandbox};
+use rulebox_sandbox::{CodeKey, CodeSealer, Digest, Sandbox};
 
 use crate::measure::{Sample, float};
 use crate::report::{Figure, Report, Target};
 use crate::rules;
-use crate::subject::{Compiled, sandbox};
+use crate::subject::{self, Compiled, MODULE_LIMITS, sandbox};
 use crate::{Bench, Error};
 
-const LIMITS: ModuleLimits = ModuleLimits::DEFAULT;
 /// Seals for the child and for nobody else.
 const KEY: [u8; 32] = [7; 32];
 
@@ -32,18 +31,17 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Error> {
     Ok(())
 }
 
-/// Compiles as many rules, each another, and writes their machine code; how many bytes.
+/// Compiles as many rules, each another, and writes each one's digest and sealed code; how many bytes of code.
 fn seal(sandbox: &Sandbox, count: usize, directory: &Path) -> Result<usize, Error> {
-    let sealer = CodeSealer::new(sandbox.clone(), &LIMITS, CodeKey::new(&KEY));
+    let sealer = CodeSealer::new(sandbox.clone(), &MODULE_LIMITS, CodeKey::new(&KEY));
     let mut bytes = 0;
     for (number, rule) in rules::ALL.iter().cycle().take(count).enumerate() {
         // Rules of another name are other modules.
         let source = rule.source.replacen('(', &format!("_{number}("), 1);
-        let module = sandbox.load(&Compiled::new(&source)?.module, &LIMITS).map_err(|refusal| refusal.detail)?;
-        let sealed = sealer.seal(&module)?;
-        bytes += sealed.len();
-        let name: String = module.digest().0.iter().map(|byte| format!("{byte:02x}")).collect();
-        fs::write(directory.join(name), sealed)?;
+        let module = subject::load(sandbox, &Compiled::new(&source)?.module)?;
+        let entry = sealer.seal(&module)?;
+        bytes += entry.len();
+        fs::write(directory.join(number.to_string()), [module.digest().0.as_slice(), &entry].concat())?;
     }
     Ok(bytes)
 }
@@ -59,16 +57,13 @@ fn child(directory: &Path) -> Result<f64, Error> {
 /// The other process: loads every rule of a directory, and prints the KiB that each took.
 pub fn load(directory: &Path) -> Result<(), Error> {
     let sandbox = sandbox()?;
-    let sealer = CodeSealer::new(sandbox, &LIMITS, CodeKey::new(&KEY));
+    let sealer = CodeSealer::new(sandbox, &MODULE_LIMITS, CodeKey::new(&KEY));
     let files = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, Error>>()?;
     let mut modules = Vec::with_capacity(files.len());
     let load = |file: &PathBuf| -> Result<_, Error> {
-        let name = file.file_name().and_then(|name| name.to_str()).ok_or("a file without a name")?;
-        let mut digest = Digest([0; 32]);
-        for (byte, digits) in digest.0.iter_mut().zip(name.as_bytes().as_chunks::<2>().0) {
-            *byte = u8::from_str_radix(str::from_utf8(digits)?, 16)?;
-        }
-        Ok(sealer.load(digest, &fs::read(file)?)?)
+        let bytes = fs::read(file)?;
+        let (digest, entry) = bytes.split_first_chunk().ok_or("a file without a digest")?;
+        Ok(sealer.load(Digest(*digest), entry)?)
     };
     // What the first one alone needs is there before.
     let (first, others) = files.split_first().ok_or("no rules")?;

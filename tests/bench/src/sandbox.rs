@@ -53,9 +53,9 @@ fn starts(subject: &Subject, times: usize) -> Result<(), Error> {
 /// Nanoseconds of a run while another thread does the same: as many as of one alone, if they do not meet.
 fn two_at_once(subject: &Subject, row: &Rows, times: usize) -> f64 {
     thread::scope(|scope| {
-        let mut turn = || try_nanoseconds_each(times, || runs(subject, row, times));
+        let turn = || try_nanoseconds_each(times, || runs(subject, row, times));
         let other = scope.spawn(turn);
         let mine = turn();
-        other.join().map_or_else(|_| said("a thread panicked".into()), |theirs| mine.max(theirs))
+        other.join().map_or_else(|_| said(&"a thread panicked".into()), |theirs| mine.max(theirs))
     })
 }

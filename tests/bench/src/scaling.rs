@@ -2,14 +2,14 @@
 
 use std::hint::black_box;
 
-use rulebox_sandbox::{ModuleLimits, Sandbox};
+use rulebox_sandbox::Sandbox;
 
 use crate::answer::Answer;
 use crate::measure::{Contestant, Sample, float, in_turn, try_nanoseconds_each};
 use crate::report::{Figure, Report};
 use crate::rows::Rows;
 use crate::rules::{R1, R5};
-use crate::subject::{Compiled, Subject, sandbox};
+use crate::subject::{Compiled, Subject, load, sandbox};
 use crate::{Bench, Error};
 
 /// Each line has the cost of one row, value or condition, and its ratio to that of the line with the fewest: 1 or less
@@ -19,17 +19,18 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Error> {
     rows(bench, &sandbox, report)?;
     windows(bench, &sandbox, report)?;
     conditions(bench, &sandbox, report)?;
-    compilation(bench, &sandbox, report)
+    compilation(bench, &sandbox, report);
+    Ok(())
 }
 
 fn rows(bench: &Bench, sandbox: &Sandbox, report: &mut Report) -> Result<(), Error> {
-    let counts = [10, 100, 1_000, 10_000, 100_000, 1_000_000].map(|count: usize| count.min(bench.rows()));
+    let counts = [10, 100, 1_000, 10_000, 100_000, 1_000_000];
+    let series: Vec<_> = counts.into_iter().filter(|count| *count <= bench.rows()).map(Rows::new).collect();
     for rule in [R1, R5] {
         let subject = Subject::load(sandbox, &rule)?;
-        let series = counts.map(Rows::new);
         let turns = series.iter().map(|rows| turn(bench, &subject, rows));
         let samples = in_turn(bench.rounds(), &mut turns.collect::<Vec<_>>());
-        let names = counts.iter().map(|count| format!("{} {count} rows", rule.name));
+        let names = series.iter().map(|rows| format!("{}, {} rows", rule.name, rows.bars()));
         lines(report, "ns/row", names.zip(&samples));
     }
     Ok(())
@@ -66,27 +67,25 @@ fn conditions(bench: &Bench, sandbox: &Sandbox, report: &mut Report) -> Result<(
     let subjects = subjects.into_iter().collect::<Result<Vec<_>, _>>()?;
     let turns = subjects.iter().map(|subject| turn(bench, subject, &rows));
     let samples = in_turn(bench.rounds(), &mut turns.collect::<Vec<_>>());
-    of_each_condition(report, "ns/bar and condition", "", samples);
+    of_each_condition(report, "ns/bar and condition", "", &samples);
     Ok(())
 }
 
-fn compilation(bench: &Bench, sandbox: &Sandbox, report: &mut Report) -> Result<(), Error> {
+fn compilation(bench: &Bench, sandbox: &Sandbox, report: &mut Report) {
     let sources = CONDITIONS.map(rule_of);
     let turns = sources.iter().map(|source| -> Contestant<'_> {
         Box::new(move || {
             try_nanoseconds_each(1_000, || {
                 let compiled = Compiled::new(black_box(source))?;
-                let loaded = sandbox.load(&compiled.module, &ModuleLimits::DEFAULT);
-                loaded.map(drop).map_err(|refusal| refusal.detail.into())
+                load(sandbox, &compiled.module).map(drop)
             })
         })
     });
     let samples = in_turn(bench.rounds(), &mut turns.collect::<Vec<_>>());
-    of_each_condition(report, "us/condition", "compile ", samples);
-    Ok(())
+    of_each_condition(report, "us/condition", "compile ", &samples);
 }
 
-fn of_each_condition(report: &mut Report, unit: &'static str, what: &str, samples: Vec<Sample>) {
+fn of_each_condition(report: &mut Report, unit: &'static str, what: &str, samples: &[Sample]) {
     let each = samples.iter().zip(CONDITIONS).map(|(sample, count)| sample.map(|cost| cost / float(count)));
     let each: Vec<_> = each.collect();
     lines(report, unit, CONDITIONS.iter().map(|count| format!("{what}{count} conditions")).zip(&each));

@@ -59,6 +59,14 @@ pub struct Subject {
     reads_drawdown: bool,
 }
 
+/// What the gate lets through here, and in the service.
+pub const MODULE_LIMITS: ModuleLimits = ModuleLimits::DEFAULT;
+
+/// A module's machine code, ready to start.
+pub fn load(sandbox: &Sandbox, module: &[u8]) -> Result<Module, Error> {
+    sandbox.load(module, &MODULE_LIMITS).map_err(|refusal| refusal.detail.into())
+}
+
 /// A sandbox as the service makes it.
 pub fn sandbox() -> Result<Sandbox, Error> {
     Ok(Sandbox::new(SandboxConfig::default())?)
@@ -73,7 +81,7 @@ impl Subject {
     /// The same of a text that is none of [`crate::rules`].
     pub fn of_source(sandbox: &Sandbox, source: &str, reads_drawdown: bool) -> Result<Self, Error> {
         let compiled = Compiled::new(source)?;
-        let module = sandbox.load(&compiled.module, &ModuleLimits::DEFAULT).map_err(|refusal| refusal.detail)?;
+        let module = load(sandbox, &compiled.module)?;
         Ok(Self { compiled, module, reads_drawdown })
     }
 

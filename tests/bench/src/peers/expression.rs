@@ -52,7 +52,7 @@ fn each_bar<'a>(
     name: &'static str,
     rows: &'a Rows,
     mut say: impl FnMut(f64, f64) -> Result<u8, Error> + 'a,
-) -> Option<Peer<'a>> {
+) -> Peer<'a> {
     let run = move |verdicts: &mut [u8]| {
         let bars = verdicts.len();
         Ok(try_nanoseconds_each(bars, || {
@@ -63,7 +63,7 @@ fn each_bar<'a>(
         }))
     };
     // A fiftieth of the rows, and the same time as Rulebox, or more.
-    Some(Peer { name, bars: rows.bars() / 50, run: Box::new(run) })
+    Peer { name, bars: rows.bars() / 50, run: Box::new(run) }
 }
 
 const BREACH: u8 = rulebox_abi::Verdict::Breach as u8;
@@ -93,12 +93,12 @@ fn cel<'a>(rule: &Rule, rows: &'a Rows) -> Result<Option<Peer<'a>>, Error> {
     let bar: &'static Bar = Box::leak(Box::default());
     let mut context = cel::Context::default();
     context.set_variable_resolver(bar);
-    Ok(each_bar("cel", rows, move |equity, drawdown| {
+    Ok(Some(each_bar("cel", rows, move |equity, drawdown| {
         for (cell, value) in bar.0.iter().zip([equity, drawdown]) {
             cell.store(value.to_bits(), Ordering::Relaxed);
         }
         said_by_cel(program.execute(&context)?)
-    }))
+    })))
 }
 
 /// With variables in the context's own map, as its first examples have them.
@@ -106,11 +106,11 @@ fn cel_with_a_map<'a>(rule: &Rule, rows: &'a Rows) -> Result<Option<Peer<'a>>, E
     let Some(text) = C_LIKE.text(rule) else { return Ok(None) };
     let program = cel::Program::compile(&text)?;
     let mut context = cel::Context::default();
-    Ok(each_bar("cel, variables in a map", rows, move |equity, drawdown| {
+    Ok(Some(each_bar("cel, variables in a map", rows, move |equity, drawdown| {
         context.add_variable_from_value("equity", equity);
         context.add_variable_from_value("drawdown", drawdown);
         said_by_cel(program.execute(&context)?)
-    }))
+    })))
 }
 
 fn said_by_cel(value: cel::Value) -> Result<u8, Error> {
@@ -131,14 +131,14 @@ fn rhai<'a>(rule: &Rule, rows: &'a Rows) -> Result<Option<Peer<'a>>, Error> {
     engine.set_max_expr_depths(0, 0);
     let ast = engine.compile(text)?;
     let mut scope = rhai::Scope::new();
-    Ok(each_bar("rhai", rows, move |equity, drawdown| {
+    Ok(Some(each_bar("rhai", rows, move |equity, drawdown| {
         scope.set_value("equity", equity).set_value("drawdown", drawdown);
         let said: rhai::Dynamic = engine.eval_ast_with_scope(&mut scope, &ast).map_err(|error| error.to_string())?;
         match said.as_bool() {
             Ok(breached) => Ok(breach_if(breached)),
             Err(_) => Ok(u8::try_from(said.as_int()?)?),
         }
-    }))
+    })))
 }
 
 fn evalexpr<'a>(rule: &Rule, rows: &'a Rows) -> Result<Option<Peer<'a>>, Error> {
@@ -170,14 +170,14 @@ fn evalexpr<'a>(rule: &Rule, rows: &'a Rows) -> Result<Option<Peer<'a>>, Error> 
         Dialect { or: "||", choice: |condition, then, otherwise| format!("if({condition}, {then}, {otherwise})") };
     let Some(text) = dialect.text(rule) else { return Ok(None) };
     let tree = evalexpr::build_operator_tree(&text)?;
-    Ok(each_bar("evalexpr", rows, move |equity, drawdown| {
+    Ok(Some(each_bar("evalexpr", rows, move |equity, drawdown| {
         let bar = Bar([equity, drawdown].map(evalexpr::Value::Float));
         match tree.eval_with_context(&bar)? {
             evalexpr::Value::Boolean(breached) => Ok(breach_if(breached)),
             evalexpr::Value::Int(verdict) => Ok(u8::try_from(verdict)?),
             other => Err(format!("evalexpr says {other:?}").into()),
         }
-    }))
+    })))
 }
 
 fn zen<'a>(rule: &Rule, rows: &'a Rows) -> Result<Option<Peer<'a>>, Error> {
@@ -185,7 +185,7 @@ fn zen<'a>(rule: &Rule, rows: &'a Rows) -> Result<Option<Peer<'a>>, Error> {
     let expression = zen_expression::compile_expression(&text)?;
     let (mut vm, mut scope) = (VM::new(), Scope::default());
     let [name_of_equity, name_of_drawdown] = ["equity", "drawdown"].map(Variable::key);
-    Ok(each_bar("zen-expression", rows, move |equity, drawdown| {
+    Ok(Some(each_bar("zen-expression", rows, move |equity, drawdown| {
         scope.set_local(name_of_equity.clone(), equity.to_variable());
         scope.set_local(name_of_drawdown.clone(), drawdown.to_variable());
         match expression.evaluate_with_scope(&scope, &mut vm)? {
@@ -193,5 +193,5 @@ fn zen<'a>(rule: &Rule, rows: &'a Rows) -> Result<Option<Peer<'a>>, Error> {
             Variable::Number(verdict) => Ok(u8::try_from(verdict)?),
             other => Err(format!("zen-expression says {other:?}").into()),
         }
-    }))
+    })))
 }

@@ -1,4 +1,4 @@
-//! LuaJIT: a loop over the columns, which it compiles to machine code. It reads the very columns as C arrays.
+//! `LuaJIT`: a loop over the columns, which it compiles to machine code. It reads the very columns as C arrays.
 
 use std::ffi::c_void;
 

@@ -1,4 +1,4 @@
-//! What else runs rules: expression engines, LuaJIT, Python and numpy, each as its users would use it.
+//! What else runs rules: expression engines, `LuaJIT`, Python and numpy, each as its users would use it.
 //!
 //! None of them has tolerant comparisons or checks every value; each must still say the same of each of these bars.
 
@@ -50,7 +50,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Error> {
         let mine = || try_nanoseconds_each(rows.bars(), || subject.run(black_box(&rows), black_box(&mut answer)));
         let mut contestants: Vec<Contestant<'_>> = vec![Box::new(mine)];
         for (peer, verdicts) in peers.iter_mut().zip(&mut verdicts) {
-            contestants.push(Box::new(|| (peer.run)(verdicts).unwrap_or_else(said)));
+            contestants.push(Box::new(|| (peer.run)(verdicts).unwrap_or_else(|error| said(&error))));
         }
         let samples = in_turn(bench.rounds(), &mut contestants);
         if let Some((mine, theirs)) = samples.split_first() {
