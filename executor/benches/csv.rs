@@ -1,6 +1,6 @@
 //! `rulebox run` over a CSV file of a million bars, as a process, beside a program that only reads the file.
 //!
-//! `cargo bench --workspace --bench csv`. What only reads uses the same libraries: it splits the records, reads the
+//! `cargo bench --bench csv`. What only reads uses the same libraries: it splits the records, reads the
 //! two numbers of each, and keeps them.
 
 #![expect(clippy::unwrap_used, reason = "a bench may panic, and is no library")]

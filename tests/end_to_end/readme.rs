@@ -90,7 +90,7 @@ fn every_script_of_the_readme_runs_against_a_service() {
 fn the_demo_shows_everything_serves_and_ends_at_ctrl_c() {
     assert!(commands().iter().any(|command| command == "cargo run --release -- demo"));
     // `exec`, so that the signal below reaches it as it would from a terminal.
-    let demo = format!("cargo build --release --workspace --quiet && exec {} demo", binary().display());
+    let demo = format!("cargo build --release --quiet && exec {} demo", binary().display());
     let mut demo = shell(&demo).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut text = String::new();
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();

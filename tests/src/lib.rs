@@ -28,7 +28,7 @@ pub fn root() -> PathBuf {
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let binary = test.parent().and_then(Path::parent).unwrap().join("rulebox");
-    assert!(binary.is_file(), "{} is missing: build it with `cargo build --release --workspace`", binary.display());
+    assert!(binary.is_file(), "{} is missing: build it with `cargo build --release`", binary.display());
     binary
 }
 
