@@ -30,7 +30,7 @@ impl Process {
             file.write_all(&bytes)?;
         }
         let mut python = Command::new(interpreter()?);
-        python.args(["-c", include_str!("../python/peers.py")]).arg(file.path());
+        python.args(["-c", include_str!("../../python/peers.py")]).arg(file.path());
         let mut child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err("a process without pipes".into());
