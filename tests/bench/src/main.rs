@@ -5,6 +5,7 @@
 mod answer;
 mod columns;
 mod compile;
+mod http;
 mod measure;
 mod memory;
 mod metering;
@@ -44,6 +45,13 @@ const SECTIONS: &[(&str, Section)] = &[
     ("compile", compile::measure),
     ("memory", memory::measure),
     ("scaling", scaling::measure),
+    ("one_bar", http::one_bar::measure),
+    ("bulk", http::bulk::measure),
+    ("roles", http::roles::measure),
+    ("sessions", http::sessions::measure),
+    ("upload", http::upload::measure),
+    ("http_scaling", http::scaling::measure),
+    ("stored", http::stored::measure),
 ];
 
 /// Measures Rulebox beside its peers, on the same rules and rows.
@@ -61,6 +69,11 @@ struct Arguments {
     /// Loads the rules of a directory and prints what each takes: the part `memory` runs itself with it.
     #[arg(long, value_name = "DIRECTORY", hide = true)]
     load: Option<PathBuf>,
+    /// Measures this binary over HTTP, instead of the one that is built from here.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    #[command(flatten)]
+    peer: http::peer::Arguments,
 }
 
 /// What every part needs to know.
@@ -68,6 +81,8 @@ struct Arguments {
 pub struct Bench {
     /// Whether figures do not matter.
     pub quick: bool,
+    /// The `rulebox` that is started, if not the one that is built from here.
+    pub binary: Option<PathBuf>,
 }
 
 impl Bench {
@@ -97,11 +112,14 @@ fn run(arguments: &Arguments) -> Result<(), Error> {
     if let Some(directory) = &arguments.load {
         return memory::load(directory);
     }
+    if arguments.peer.serve()? {
+        return Ok(());
+    }
     let known: Vec<_> = SECTIONS.iter().map(|(name, _)| *name).collect();
     if let Some(unknown) = arguments.sections.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(format!("there is no part '{unknown}'; there are {}", known.join(", ")).into());
     }
-    let bench = Bench { quick: arguments.quick };
+    let bench = Bench { quick: arguments.quick, binary: arguments.binary.clone() };
     let mut report = Report::new(arguments.quick);
     for (name, section) in SECTIONS {
         if arguments.sections.is_empty() || arguments.sections.iter().any(|wanted| wanted == name) {
