@@ -69,8 +69,8 @@ impl Load {
             std::fs::write(&file, content)?;
             Ok(file)
         };
-        let targets: String = post.targets.iter().map(|(path, key)| format!("{path} {key}\n")).collect();
-        let (targets, body) = (write("targets", targets.as_bytes())?, write("body", &post.body)?);
+        let targets: Vec<_> = post.targets.iter().map(|(path, key)| format!("{path} {key}\n")).collect();
+        let (targets, body) = (write("targets", targets.concat().as_bytes())?, write("body", &post.body)?);
         let script = write("script.lua", [script, include_str!("lua/done.lua")].concat().as_bytes())?;
         let mut arguments = vec![targets.display().to_string(), body.display().to_string(), post.kind.to_owned()];
         arguments.extend(post.counts_from.map(|n| n.to_string()));

@@ -98,7 +98,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Error> {
     Ok(())
 }
 
-/// R4 as a function of Python behind FastAPI, with the workers and parsers that are the quickest.
+/// R4 as a function of Python behind `FastAPI`, with the workers and parsers that are the quickest.
 fn fastapi(stage: &Stage) -> Result<Server, Error> {
     let file = stage.path().join("fastapi_rule.py");
     std::fs::write(&file, include_str!("../../python/fastapi_rule.py"))?;

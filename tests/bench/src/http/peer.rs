@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::post;
@@ -12,7 +13,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::process::{Server, pinned};
+use super::process::{Cores, Server, pinned};
 use crate::Error;
 
 /// What it does with a request.
@@ -20,6 +21,8 @@ use crate::Error;
 pub enum Peer {
     /// Reads nothing of it, and answers bytes that are there.
     Static,
+    /// Reads it and forgets it: a collector of traces.
+    Sink,
     /// Reads its JSON, and writes the JSON of the answer.
     Echo,
 }
@@ -65,6 +68,7 @@ async fn serve(peer: Peer, answer: Vec<u8>) -> Result<(), Error> {
             let answer = axum::body::Bytes::from(answer);
             post(async move || (JSON, answer.clone()))
         }
+        Peer::Sink => post(async |_: axum::body::Bytes| ()),
         Peer::Echo => {
             let answer: Arc<Value> = Arc::new(serde_json::from_slice(&answer)?);
             post(async move |bar: axum::Json<Bar>| {
@@ -81,16 +85,16 @@ async fn serve(peer: Peer, answer: Vec<u8>) -> Result<(), Error> {
         // Without it answers may wait; they still come.
         let _ = stream.set_nodelay(true);
     });
-    axum::serve(listener, Router::new().fallback(routes)).await?;
+    axum::serve(listener, Router::new().fallback(routes).layer(DefaultBodyLimit::disable())).await?;
     Ok(())
 }
 
-/// Starts one on a core.
-pub fn start(core: usize, peer: Peer, answer: &[u8], directory: &Path) -> Result<Server, Error> {
+/// Starts one on these cores.
+pub fn start(cores: Cores, peer: Peer, answer: &[u8], directory: &Path) -> Result<Server, Error> {
     let name = peer.to_possible_value().ok_or("a peer has a name")?.get_name().to_owned();
-    let file = directory.join(format!("{name}-{core}.answer"));
+    let file = directory.join(format!("{name}.answer"));
     std::fs::write(&file, answer)?;
-    let mut command = pinned(core, &std::env::current_exe()?);
+    let mut command = pinned(cores, &std::env::current_exe()?);
     command.args(["--peer", &name, "--answer"]).arg(&file);
-    Server::start(&mut command, &directory.join(format!("{name}-{core}.log")), "serving")
+    Server::start(&mut command, &directory.join(format!("{name}.log")), "serving")
 }

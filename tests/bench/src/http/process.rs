@@ -5,17 +5,35 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use rustix::thread::CpuSet;
+
 use crate::Error;
 
-/// The core of whatever is measured.
-pub const SERVED: usize = 0;
-/// The core of whatever loads it, and of what it needs beside it: Redis, the collector of traces.
-pub const LOADING: usize = 1;
+/// Some of the machine's cores.
+#[derive(Clone, Copy, Debug)]
+pub struct Cores(&'static [usize]);
 
-/// A command on one core.
-pub fn pinned(core: usize, program: &Path) -> Command {
+impl Cores {
+    /// Keeps this thread, and those that it starts from now on, on them.
+    pub fn pin_this_thread(self) -> Result<(), Error> {
+        let mut set = CpuSet::new();
+        self.0.iter().for_each(|core| set.set(*core));
+        Ok(rustix::thread::sched_setaffinity(None, &set)?)
+    }
+}
+
+/// The core of whatever is measured.
+pub const SERVED: Cores = Cores(&[0]);
+/// The core of whatever loads it, and of what it needs beside it: Redis, the collector of traces.
+pub const LOADING: Cores = Cores(&[1]);
+/// Both, for what is made ready before anything is measured.
+pub const BOTH: Cores = Cores(&[0, 1]);
+
+/// A command on these cores.
+pub fn pinned(cores: Cores, program: &Path) -> Command {
     let mut command = Command::new("taskset");
-    command.args(["-c", &core.to_string()]).arg(program);
+    let list: Vec<_> = cores.0.iter().map(usize::to_string).collect();
+    command.args(["-c", &list.join(",")]).arg(program);
     command
 }
 

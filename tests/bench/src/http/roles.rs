@@ -6,7 +6,7 @@
 use super::bulk::{self, BARS};
 use super::load::{Load, Post};
 use super::one_bar;
-use super::process::{LOADING, SERVED, Server};
+use super::process::{Cores, LOADING, SERVED, Server};
 use super::service::{Service, executor};
 use super::stage::Stage;
 use crate::report::{Figure, Report, Target};
@@ -23,12 +23,12 @@ struct Contestant {
 }
 
 impl Contestant {
-    fn start(stage: &Stage, rows: &Rows, executor_on: Option<usize>) -> Result<Self, Error> {
+    fn start(stage: &Stage, rows: &Rows, executor_on: Option<Cores>) -> Result<Self, Error> {
         let (service, executor) = match executor_on {
             None => (Service::start(stage, &[])?, None),
-            Some(core) => {
-                let (executor, place) = executor(stage, core)?;
-                let service = Service::start_as(stage, "api", &[("RULEBOX_EXECUTORS__ADDRESSES", place)])?;
+            Some(cores) => {
+                let (executor, place) = executor(stage, cores)?;
+                let service = Service::start_as(stage, "api", SERVED, &[("RULEBOX_EXECUTORS__ADDRESSES", place)])?;
                 (service, Some(executor))
             }
         };

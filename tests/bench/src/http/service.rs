@@ -1,6 +1,6 @@
 //! A running Rulebox, with everything on: keys, limits, metrics, all traces sent, logs as JSON.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde_json::{Value, json};
 
 use super::load::Post;
-use super::process::{SERVED, Server, pinned};
+use super::process::{Cores, SERVED, Server, pinned};
 use super::stage::Stage;
 use crate::Error;
 use crate::rules::Rule;
@@ -38,6 +38,7 @@ pub struct Service {
     pub server: Server,
     /// Where its API is.
     pub url: String,
+    directory: PathBuf,
     /// The key of its first tenant.
     pub key: String,
     /// Whoever may make tenants.
@@ -48,11 +49,11 @@ pub struct Service {
 impl Service {
     /// Starts it on the core of what is measured, with a store of its own.
     pub fn start(stage: &Stage, settings: &[Setting]) -> Result<Self, Error> {
-        Self::start_as(stage, "all", settings)
+        Self::start_as(stage, "all", SERVED, settings)
     }
 
-    /// The same in another role than `all`.
-    pub fn start_as(stage: &Stage, role: &str, settings: &[Setting]) -> Result<Self, Error> {
+    /// The same in another role than `all`, or on other cores.
+    pub fn start_as(stage: &Stage, role: &str, cores: Cores, settings: &[Setting]) -> Result<Self, Error> {
         let directory = tempfile::tempdir_in(stage.path())?.keep();
         let made = Command::new(&stage.rulebox)
             .args(["key", "create", "--platform", "--role", "admin"])
@@ -61,11 +62,21 @@ impl Service {
         if !made.status.success() {
             return Err(format!("key create: {}", String::from_utf8_lossy(&made.stderr)).into());
         }
-        let server = serve(stage, role, SERVED, settings, &directory)?;
+        let server = serve(stage, role, cores, settings, &directory)?;
         let key = std::fs::read_to_string(directory.join("data/first.key"))?.trim().to_owned();
         let operator = String::from_utf8(made.stdout)?.trim().to_owned();
         let client = Client::builder().no_proxy().timeout(Duration::from_mins(2)).build()?;
-        let service = Self { url: server.word("API")?, server, key, operator, client };
+        let service = Self { url: server.word("API")?, server, directory, key, operator, client };
+        service.wait_until_ready()?;
+        Ok(service)
+    }
+
+    /// Ends it, and starts it on the core of what is measured, over the same store.
+    pub fn start_again(self, stage: &Stage, settings: &[Setting]) -> Result<Self, Error> {
+        let Self { server, directory, .. } = self;
+        drop(server);
+        let server = serve(stage, "all", SERVED, settings, &directory)?;
+        let service = Self { url: server.word("API")?, server, directory, ..self };
         service.wait_until_ready()?;
         Ok(service)
     }
@@ -116,8 +127,8 @@ impl Service {
     }
 }
 
-/// Starts an executor on a core, and says where an API finds it.
-pub fn executor(stage: &Stage, core: usize) -> Result<(Server, String), Error> {
+/// Starts an executor on these cores, and says where an API finds it.
+pub fn executor(stage: &Stage, cores: Cores) -> Result<(Server, String), Error> {
     let directory = tempfile::tempdir_in(stage.path())?.keep();
     let place = format!("unix:{}", directory.join("socket").display());
     let settings = [
@@ -125,11 +136,11 @@ pub fn executor(stage: &Stage, core: usize) -> Result<(Server, String), Error> {
         // What a container forbids it to give up, it keeps: it is said at its start, and takes no time afterwards.
         ("RULEBOX_EXECUTORS__CONFINEMENT", "best-effort".to_owned()),
     ];
-    Ok((serve(stage, "executor", core, &settings, &directory)?, place))
+    Ok((serve(stage, "executor", cores, &settings, &directory)?, place))
 }
 
-fn serve(stage: &Stage, role: &str, core: usize, settings: &[Setting], directory: &PathBuf) -> Result<Server, Error> {
-    let mut command = pinned(core, &stage.rulebox);
+fn serve(stage: &Stage, role: &str, cores: Cores, settings: &[Setting], directory: &Path) -> Result<Server, Error> {
+    let mut command = pinned(cores, &stage.rulebox);
     command.args(["serve", "--role", role]).env_clear().envs(SETTINGS);
     // An executor reaches nobody, not even a collector.
     if role != "executor" {

@@ -29,8 +29,12 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Error> {
         let call = json!({ "seq": seq, "inputs": { "equity": 92_000, "drawdown": 0.0812 } });
         check_session(&service.post(&path, &service.key, &call)?, seq)?;
     }
-    let load = Load::new(&stage, &stateless)?;
-    let [session, stateless] = stage.in_turn([
+    // The limits of a tenant are in Redis, too, if there is one: a service without shows what a stateless bar can be.
+    let alone = Service::start(&stage, &[])?;
+    let alone_post = Post::json(&alone.upload(&R2)?, &alone.key, &bar);
+    check_stateless(&alone.first(&alone_post)?)?;
+    let (load, alone_load) = (Load::new(&stage, &stateless)?, Load::new(&stage, &alone_post)?);
+    let [session, stateless, alone] = stage.in_turn([
         Box::new(|| {
             // Each run begins with bar 0.
             let paths: Result<Vec<_>, _> = (0..CONNECTIONS).map(|_| begin(&service)).collect();
@@ -39,10 +43,13 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Error> {
             Ok(load.run_with_a_thread_each(&service.url, CONNECTIONS)?.per_second)
         }),
         Box::new(|| Ok(load.run_with_a_thread_each(&service.url, CONNECTIONS)?.per_second)),
+        Box::new(|| Ok(alone_load.run_with_a_thread_each(&alone.url, CONNECTIONS)?.per_second)),
     ])?;
-    let figure = Figure::new("session bar, state in Redis", "requests/s", &session);
     let target = Target::AtLeast { must: 0.35, aim: Some(0.5) };
-    report.add(figure.over("stateless bar", &session, &stateless).target(target));
+    for (beside, sample) in [("stateless bar, same service", &stateless), ("stateless bar, no Redis", &alone)] {
+        let figure = Figure::new("session bar, state in Redis", "requests/s", &session);
+        report.add(figure.over(beside, &session, sample).target(target));
+    }
     Ok(())
 }
 

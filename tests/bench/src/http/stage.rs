@@ -35,7 +35,7 @@ impl Stage {
         // A client wants a provider of cryptography, although it speaks without. There may be one from another part.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = TempDir::with_prefix("rulebox-bench-")?;
-        let collector = peer::start(LOADING, Peer::Static, b"", directory.path())?;
+        let collector = peer::start(LOADING, Peer::Sink, b"", directory.path())?;
         let traces = format!("{}/v1/traces", collector.word("API")?);
         Ok(Self { rulebox, traces, quick: bench.quick, directory, _collector: collector })
     }

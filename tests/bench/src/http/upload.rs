@@ -1,4 +1,4 @@
-//! An upload to runnable: each a new rule with a text of its own, on SQLite with its default durability.
+//! An upload to runnable: each a new rule with a text of its own, on `SQLite` with its default durability.
 
 use serde_json::json;
 
