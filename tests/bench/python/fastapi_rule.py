@@ -6,8 +6,8 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel, Field
 
-# As tolerant as the language's comparisons.
-NEAR = 1e-9
+# As tolerant as comparisons of the language are, of numbers up to 1.
+NEAR = 1e-12
 
 
 class Inputs(BaseModel):
