@@ -44,6 +44,7 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Error> {
     let keys: Result<Vec<_>, Error> = (0..tenants).map(|n| service.tenant(&format!("tenant-{n}"))).collect();
     let keys = keys?;
 
+    eprintln!("  uploading {} rules", tenants * RULES);
     let began = Instant::now();
     of_each(&keys, RULES, |client, key, rule| {
         let (name, source) = text(&rule.to_string());
