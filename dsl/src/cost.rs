@@ -11,11 +11,11 @@
 //! for each open block, of the longest path that branches to its end. A loop of at most n trips costs n - 1 times its
 //! longest way back, and then the longest way out.
 //!
-//! The loops over bars are different: how often they run is not known, and a fault goes from the one into the other.
-//! Let b be the longest way back in any of them. A call that runs k bars in the first and m in the second goes back
-//! k - 1 and m - 1 times, and k + m is the number of bars, plus one if a fault went across. So its cost is at most
-//! that of the longest path that goes back never, plus b for each bar but one:
-//! `(path - b) + bars * b`, where `path - b` is the cost of a call and b that of a bar.
+//! The loops over bars are different: how often they run is not known, a trip may do several bars, and a fault goes from
+//! the one loop into the other in the midst of a bar. But each bar ends in one place. Let b be the longest way back in any
+//! of them for each bar of its trip. If every bar that ends pays b, no way back in them costs anything any more, and so
+//! the longest path, with what its bars pay taken off, is the most that a call can cost beside b for each of its bars:
+//! that path is the cost of a call, and b that of a bar.
 
 use std::collections::BTreeMap;
 
@@ -55,30 +55,39 @@ pub(crate) struct EvalCost {
 
 /// Proves the cost of a function without loops over bars.
 pub(crate) fn of_call(code: &Code) -> u64 {
-    longest(code.ops()).path
+    fuel(longest(code.ops(), 0).path)
 }
 
 /// Proves the cost of `rulebox_eval`.
 pub(crate) fn of_eval(code: &Code) -> EvalCost {
-    let Longest { path, bar } = longest(code.ops());
-    let lines = lines(first_bars_loop(code.ops())).into_iter().filter(|&(line, fuel)| line > 0 && fuel > 0);
-    EvalCost { bar, call: path.saturating_sub(bar), lines: lines.map(|(line, fuel)| LineCost { line, fuel }).collect() }
+    let bar = longest(code.ops(), 0).bar;
+    let call = longest(code.ops(), bar).path;
+    let lines = lines(first_bar(code.ops())).into_iter().filter(|&(line, fuel)| line > 0 && fuel > 0);
+    let lines = lines.map(|(line, fuel)| LineCost { line, fuel }).collect();
+    EvalCost { bar: fuel(bar), call: fuel(call), lines }
+}
+
+/// What is paid for bars is taken off, so that a path can cost less than nothing on its way. Sums of sums of u64 fit.
+type Cost = i128;
+
+fn fuel(cost: Cost) -> u64 {
+    u64::try_from(cost.max(0)).unwrap_or(u64::MAX)
 }
 
 struct Longest {
     /// From entry to exit, going back never in loops over bars.
-    path: u64,
-    /// The longest way back in a loop over bars.
-    bar: u64,
+    path: Cost,
+    /// The longest way back in a loop over bars, for each bar of its trip.
+    bar: Cost,
 }
 
 /// An open block, loop or `if`. `None` is a place that cannot be reached.
 struct Frame {
     kind: FrameKind,
     /// Longest path to its start.
-    entry: Option<u64>,
+    entry: Option<Cost>,
     /// Longest path that branches to its label: the start of a loop, the end of anything else.
-    branch: Option<u64>,
+    branch: Option<Cost>,
 }
 
 enum FrameKind {
@@ -88,17 +97,18 @@ enum FrameKind {
     /// With the branches to the labels around it that stand before it.
     Loop {
         trips: Trips,
-        outer: Vec<Option<u64>>,
+        outer: Vec<Option<Cost>>,
     },
 }
 
-/// Walks the code once.
-fn longest(ops: &[Op]) -> Longest {
+/// Walks the code once. Each bar that ends pays `a_bar`.
+fn longest(ops: &[Op], a_bar: Cost) -> Longest {
     let mut frames = vec![Frame { kind: FrameKind::Block, entry: None, branch: None }];
-    let mut here = Some(ENTRY);
+    let mut here = Some(Cost::from(ENTRY));
     let mut bar = 0;
     for op in ops {
-        here = here.map(|cost| cost.saturating_add(instruction(&op.instruction)));
+        let paid = if op.ends_bar { a_bar } else { 0 };
+        here = here.map(|cost| cost.saturating_add(Cost::from(instruction(&op.instruction))).saturating_sub(paid));
         let mut open = |kind| frames.push(Frame { kind, entry: here, branch: None });
         match &op.instruction {
             Instruction::Block(_) => open(FrameKind::Block),
@@ -124,13 +134,14 @@ fn longest(ops: &[Op]) -> Longest {
                     FrameKind::Loop { trips, outer } => {
                         let back = frame.branch.zip(frame.entry).map_or(0, |(back, entry)| back - entry);
                         let again = match trips {
-                            Trips::Most(trips) => back.saturating_mul(trips.saturating_sub(1)),
-                            Trips::Bars => {
-                                bar = bar.max(back);
+                            Trips::Most(trips) => back.saturating_mul(Cost::from(trips.saturating_sub(1))),
+                            Trips::Bars(bars) => {
+                                let bars = Cost::from(bars.max(1));
+                                bar = bar.max(back.saturating_add(bars - 1) / bars);
                                 0
                             }
                         };
-                        let later = |path: Option<u64>| path.map(|cost| cost.saturating_add(again));
+                        let later = |path: Option<Cost>| path.map(|cost| cost.saturating_add(again));
                         here = later(here);
                         for (frame, before) in frames.iter_mut().zip(outer) {
                             frame.branch = later(frame.branch).max(before);
@@ -155,26 +166,18 @@ fn longest(ops: &[Op]) -> Longest {
     Longest { path: here.max(returned).unwrap_or(0), bar }
 }
 
-fn branch(frames: &mut [Frame], depth: usize, here: Option<u64>) {
+fn branch(frames: &mut [Frame], depth: usize, here: Option<Cost>) {
     if let Some(frame) = frames.len().checked_sub(depth + 1).and_then(|i| frames.get_mut(i)) {
         frame.branch = frame.branch.max(here);
     }
 }
 
-/// The inside of the first loop over bars: the bars that do not follow a fault.
-fn first_bars_loop(ops: &[Op]) -> &[Op] {
-    let start = ops.iter().position(|op| op.trips == Some(Trips::Bars)).map_or(ops.len(), |at| at + 1);
+/// The first bar of the first loop over bars: one that does not follow a fault.
+fn first_bar(ops: &[Op]) -> &[Op] {
+    let start = ops.iter().position(|op| matches!(op.trips, Some(Trips::Bars(_)))).map_or(ops.len(), |at| at + 1);
     let inside = ops.get(start..).unwrap_or_default();
-    let mut depth = 1_usize;
-    let end = inside.iter().position(|op| {
-        match op.instruction {
-            Instruction::Block(_) | Instruction::Loop(_) | Instruction::If(_) => depth += 1,
-            Instruction::End => depth -= 1,
-            _ => {}
-        }
-        depth == 0
-    });
-    inside.get(..end.unwrap_or(0)).unwrap_or_default()
+    let end = inside.iter().position(|op| op.ends_bar).unwrap_or(0);
+    inside.get(..end).unwrap_or_default()
 }
 
 /// Fuel by line within some code; `None` after a branch.
@@ -205,7 +208,7 @@ fn lines(ops: &[Op]) -> BTreeMap<u32, u64> {
             Instruction::Block(_) | Instruction::If(_) | Instruction::Loop(_) => {
                 let trips = match op.trips {
                     Some(Trips::Most(trips)) => trips,
-                    Some(Trips::Bars) | None => 1,
+                    Some(Trips::Bars(_)) | None => 1,
                 };
                 let is_if = matches!(op.instruction, Instruction::If(_));
                 let before = here.replace(BTreeMap::new());

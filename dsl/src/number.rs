@@ -24,6 +24,37 @@ pub fn compare(op: CompareOp, a: f64, b: f64) -> bool {
     }
 }
 
+/// The smallest and the largest finite number that are equal to this one: what is between them is, too.
+///
+/// Away from `b`, the left side of [`equal`] grows by a whole unit in the last place of `a` with each next `a`, and its
+/// right side by less than a billionth of that; so there is one number on either side from which on none is equal.
+pub fn equal_to(b: f64) -> (f64, f64) {
+    (furthest(b, -f64::MAX), furthest(b, f64::MAX))
+}
+
+/// The number between two, `equal` and another one, that is the furthest from the first and still equal to it.
+fn furthest(equal_one: f64, end: f64) -> f64 {
+    if equal(end, equal_one) {
+        return end;
+    }
+    let (mut near, mut far) = (ordered(equal_one), ordered(end));
+    while near.abs_diff(far) > 1 {
+        let middle = i64::midpoint(near, far);
+        *(if equal(unordered(middle), equal_one) { &mut near } else { &mut far }) = middle;
+    }
+    unordered(near)
+}
+
+/// The bits of a number that is not NaN as an integer: in the order of the numbers, -0 right under +0.
+const fn ordered(number: f64) -> i64 {
+    let bits = number.to_bits().cast_signed();
+    if bits < 0 { bits ^ i64::MAX } else { bits }
+}
+
+const fn unordered(ordered: i64) -> f64 {
+    f64::from_bits((if ordered < 0 { ordered ^ i64::MAX } else { ordered }).cast_unsigned())
+}
+
 /// The smaller of two numbers that are not NaN, -0 under +0: IEEE 754-2019 `minimum`, WebAssembly `f64.min`.
 pub fn minimum(a: f64, b: f64) -> f64 {
     if a.total_cmp(&b).is_le() { a } else { b }
@@ -61,6 +92,28 @@ mod tests {
         assert!(equal(0.0, -0.0));
         assert!(compare(CompareOp::Lt, 1e15, 1e15 + 1001.0));
         assert!(compare(CompareOp::Gt, 1.0, 0.9999));
+    }
+
+    #[test]
+    fn the_numbers_equal_to_one_are_those_between_two() {
+        let mut bits = 1_u64;
+        let random = (0..2_000).map(|_| {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            f64::from_bits(bits)
+        });
+        let known = [0.0, -0.0, 1.0, 0.2, 0.1, 50_000.0, 1e15, 1e-12, 5e-324, 1e300, f64::MAX, f64::MIN];
+        for b in known.into_iter().flat_map(|b| [b, -b]).chain(random.filter(|b| b.is_finite())) {
+            let (low, high) = equal_to(b);
+            assert!(low <= b && b <= high, "{b:e}");
+            for near in -40..=40 {
+                for (end, inside) in [(low, near >= 0), (high, near <= 0)] {
+                    let a = unordered(ordered(end).saturating_add(near));
+                    if a.is_finite() {
+                        assert_eq!(equal(a, b), inside, "{a:e} and {b:e}, {near} from {end:e}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -9,9 +9,9 @@ use crate::ir::{Type, Width};
 pub enum Trips {
     /// At most this many times each time it is entered.
     Most(u64),
-    /// Over the bars of a call. All such loops of a function together run at most once more than there are bars, for
-    /// the bar of a fault is in two of them; each that is entered runs at least once.
-    Bars,
+    /// Over the bars of a call, so many of them in each trip but the last, which may leave after any of them. Whatever
+    /// is done with a bar ends in one place, [`Op::ends_bar`], and together these loops end as many as there are.
+    Bars(u32),
 }
 
 /// An instruction.
@@ -23,6 +23,8 @@ pub struct Op {
     pub line: u32,
     /// For a `loop`.
     pub trips: Option<Trips>,
+    /// Whether a bar is over with it.
+    pub ends_bar: bool,
 }
 
 /// A block, loop or `if` that can be branched to.
@@ -68,7 +70,15 @@ impl Code {
 
     /// Adds an instruction that is not a branch.
     pub fn op(&mut self, instruction: Instruction<'static>) -> &mut Self {
-        self.ops.push(Op { instruction, line: self.line, trips: None });
+        self.ops.push(Op { instruction, line: self.line, trips: None, ends_bar: false });
+        self
+    }
+
+    /// A bar is over with the last instruction.
+    pub fn end_bar(&mut self) -> &mut Self {
+        if let Some(last) = self.ops.last_mut() {
+            last.ends_bar = true;
+        }
         self
     }
 
@@ -143,7 +153,7 @@ impl Code {
     }
 
     fn open(&mut self, instruction: Instruction<'static>, trips: Option<Trips>) -> Label {
-        self.ops.push(Op { instruction, line: self.line, trips });
+        self.ops.push(Op { instruction, line: self.line, trips, ends_bar: false });
         self.depth += 1;
         Label(self.depth)
     }

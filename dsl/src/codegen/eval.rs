@@ -18,7 +18,7 @@ const ROWS: u32 = 0;
 /// block done {
 ///   block fault -> i32 {
 ///     if latched { br fault }
-///     loop bars { … bar, which may `br fault` … }
+///     block over { loop bars { … several bars, each of which may `br fault`, and if it was the last `br over` … } }
 ///     br done
 ///   }
 ///   loop bars { the fault on this bar and every one after }
@@ -53,10 +53,19 @@ pub(super) fn eval(program: &Program) -> Code {
     emitter.get(program.latch, &mut code);
     emitter.get(program.latch, &mut code);
     code.i32(0).op(Instruction::I32GeS).br_if(fault).op(Instruction::Drop);
-    let bars = code.loop_(Trips::Bars);
-    emitter.stmts(&program.bar, &mut code);
-    code.get(row).i32(8).op(Instruction::I32Add).set(row);
+    let copies = copies(&emitter, program, &code);
+    // Left from any bar of a trip, and always by the same way: a run costs the same wherever its last bar is.
+    let over = code.block(None);
+    let bars = code.loop_(Trips::Bars(copies));
+    for copy in 1..=copies {
+        emitter.stmts(&program.bar, &mut code);
+        code.get(row).i32(8).op(Instruction::I32Add).set(row).end_bar();
+        if copy < copies {
+            code.get(row).get(end).op(Instruction::I32GeU).br_if(over);
+        }
+    }
     code.get(row).get(end).op(Instruction::I32LtU).br_if(bars);
+    code.end();
     code.end();
     code.br(done);
     code.end();
@@ -75,6 +84,20 @@ pub(super) fn eval(program: &Program) -> Code {
     code
 }
 
+/// Instructions that a trip of the loop over the bars may have.
+const TRIP_OPS: usize = 600;
+/// Bars that it may have. More gain nothing.
+const TRIP_BARS: usize = 8;
+
+/// How many bars are done in one trip. At the head of a loop, fuel and deadline are looked at, which takes as long as a
+/// third of a small rule. Each bar costs the same fuel, wherever in a trip it is, so the fuel of a run does not tell.
+fn copies(emitter: &Emitter<'_>, program: &Program, code: &Code) -> u32 {
+    let mut one = code.clone();
+    emitter.stmts(&program.bar, &mut one);
+    let ops = one.ops().len() - code.ops().len();
+    u32::try_from((TRIP_OPS / ops.max(1)).clamp(1, TRIP_BARS)).unwrap_or(1)
+}
+
 /// Every register that is a local here and in memory between calls.
 fn state_locals(program: &Program) -> impl Iterator<Item = (Reg, Type, u32)> {
     (0..).zip(&program.registers).filter_map(|(i, register)| match register.home {
@@ -88,7 +111,7 @@ fn fill(program: &Program, latch: u32, row: u32, end: u32, code: &mut Code) {
     let layout = &program.layout;
     let column = |kind, index| layout.column(kind, index).unwrap_or(0);
     let outs = layout.buffers().iter().find(|c| c.kind == BufferKind::Out).map_or(0, |c| c.count);
-    let bars = code.loop_(Trips::Bars);
+    let bars = code.loop_(Trips::Bars(1));
     code.get(row).i32(1).op(Instruction::I32ShrU);
     code.get(latch).store(Width::I32, column(BufferKind::Fired, 0));
     code.get(row).i32(3).op(Instruction::I32ShrU);
@@ -96,7 +119,7 @@ fn fill(program: &Program, latch: u32, row: u32, end: u32, code: &mut Code) {
     for out in 0..outs {
         code.get(row).f64(MISSING).store(Width::F64, column(BufferKind::Out, out));
     }
-    code.get(row).i32(8).op(Instruction::I32Add).set(row);
+    code.get(row).i32(8).op(Instruction::I32Add).set(row).end_bar();
     code.get(row).get(end).op(Instruction::I32LtU).br_if(bars);
     code.end();
 }

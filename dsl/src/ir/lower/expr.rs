@@ -5,7 +5,7 @@ use rulebox_abi::BufferKind;
 use super::{Binary, Expr, Lower, Reg, Stmt, Type, Unary};
 use super::{abs, add, and, base_type, div, finite, known, missing, mul, not, sub, type_of};
 use crate::ir::fold;
-use crate::number::{TOLERANCE, maximum};
+use crate::number::{TOLERANCE, equal_to, maximum};
 use crate::typed::{self, ArithOp, Base, CompareOp, ExprKind, FaultId, Function};
 
 /// Right operands of `and` and `or` up to this many operations are computed in any case if they cannot fault: a
@@ -229,6 +229,11 @@ impl Lower<'_> {
     /// not equal is then b - a > t, since b - a > 0 just if a < b (the difference of two doubles is 0 only if they are
     /// equal). Likewise `a < b` or equal is a - b <= t. An overflow of the difference to an infinity compares right.
     pub(super) fn tolerant(&mut self, op: CompareOp, a: &Expr, b: &Expr) -> Expr {
+        match (a, b) {
+            (value, &Expr::F64(constant)) => return tolerant_to(op, value, constant),
+            (&Expr::F64(constant), value) => return tolerant_to(op.mirrored(), value, constant),
+            _ => {}
+        }
         let (above, difference) = match op {
             CompareOp::Lt => (true, sub(b.clone(), a.clone())),
             CompareOp::Gt => (true, sub(a.clone(), b.clone())),
@@ -359,6 +364,21 @@ fn operation(op: ArithOp, a: Expr, b: Expr) -> Expr {
         ArithOp::Sub => sub(a, b),
         ArithOp::Mul => mul(a, b),
         ArithOp::Div => div(a, b),
+    }
+}
+
+/// Compares an atom that is finite with a constant, tolerantly: what is equal to that lies between two numbers, which are
+/// found once, here.
+fn tolerant_to(op: CompareOp, value: &Expr, constant: f64) -> Expr {
+    let (low, high) = equal_to(constant);
+    let is = |op, bound| fold::binary(op, value.clone(), Expr::F64(bound));
+    match op {
+        CompareOp::Lt => is(Binary::Lt, low),
+        CompareOp::Le => is(Binary::Le, high),
+        CompareOp::Gt => is(Binary::Gt, high),
+        CompareOp::Ge => is(Binary::Ge, low),
+        CompareOp::Eq => and(is(Binary::Ge, low), is(Binary::Le, high)),
+        CompareOp::Ne => fold::binary(Binary::Or32, is(Binary::Lt, low), is(Binary::Gt, high)),
     }
 }
 

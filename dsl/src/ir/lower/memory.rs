@@ -2,6 +2,7 @@
 
 use super::{Binary, Expr, Home, Lower, Reg, Ring, Stmt, StmtKind, Type, Unary, Width};
 use super::{add, and, div, finite, fold, missing, mul, not, sub};
+use crate::layout::ring_slots;
 use crate::typed::{
     self, Base, CompareOp, CumulativeFunction, FaultId, Memory, MemoryId, MemoryKind, Window, WindowFunction,
     WindowSize,
@@ -9,6 +10,21 @@ use crate::typed::{
 
 /// Values that a trip of the loop over a window takes.
 const UNROLLED: i32 = 4;
+
+/// Windows of up to so many values, if that is known when the rule is compiled, are folded without a loop.
+const WHOLE: i32 = 32;
+
+/// Where the values of a window are that is folded on every bar.
+enum Folded {
+    Ring(Ring),
+    Whole(Mirrored),
+}
+
+/// A ring that is there twice, and how many of its values are read.
+struct Mirrored {
+    ring: Ring,
+    n: i32,
+}
 
 /// The size of a window, in the forms that code needs.
 #[derive(Clone, Debug)]
@@ -203,8 +219,14 @@ impl Lower<'_> {
         to: &mut Vec<Stmt>,
     ) -> Expr {
         let now = self.argument(value, Type::F64, to);
-        let ring = self.ring(size.max, 0);
-        self.push(ring, Width::F64, now, to);
+        let window = match size.n {
+            Expr::I32(n) if min.is_none() && n <= WHOLE => Folded::Whole(self.mirrored(n, &now, to)),
+            _ => {
+                let ring = self.ring(size.max, 0);
+                self.push(ring, Width::F64, now, to);
+                Folded::Ring(ring)
+            }
+        };
         let result = self.register(Type::F64, Home::Bar);
 
         let mut code = Vec::new();
@@ -219,7 +241,7 @@ impl Lower<'_> {
             (Expr::Get(reg), fold::unary(Unary::FromI32, Expr::Get(reg)))
         };
         code.push(self.set(result, Expr::F64(0.0)));
-        self.each(ring, &count, size.max, result, &mut code, |_, sum, value| add(sum, value));
+        self.fold(&window, &count, size.max, result, &mut code, |_, sum, value| add(sum, value));
         self.test(result, fault, &mut code);
         match function {
             WindowFunction::Sma => code.push(self.set(result, div(Expr::Get(result), number))),
@@ -228,7 +250,7 @@ impl Lower<'_> {
                 let deviation = self.scratch(Type::F64);
                 code.push(self.set(mean, div(Expr::Get(result), number.clone())));
                 code.push(self.set(result, Expr::F64(0.0)));
-                self.each(ring, &count, size.max, result, &mut code, |lower, sum, value| {
+                self.fold(&window, &count, size.max, result, &mut code, |lower, sum, value| {
                     let set = vec![lower.set(deviation, sub(value, Expr::Get(mean)))];
                     add(sum, mul(fold::seq(set, Expr::Get(deviation)), Expr::Get(deviation)))
                 });
@@ -248,6 +270,46 @@ impl Lower<'_> {
         if let Some(fault) = fault {
             self.branch(to, finite(Expr::Get(reg)), Vec::new(), vec![self.fault(fault)]);
         }
+    }
+
+    /// Pushes a value into a ring that is there twice, one copy behind the other: the newest `n` values are then in one
+    /// piece, wherever the ring begins.
+    fn mirrored(&mut self, n: i32, now: &Expr, to: &mut Vec<Stmt>) -> Mirrored {
+        let slots = ring_slots(n.unsigned_abs().max(1));
+        let ring = Ring { base: self.state_words(slots * 2, 0), mask: (slots * 8 - 8).cast_signed() };
+        let at = self.scratch(Type::I32);
+        let slot = self.slot(ring, 0);
+        to.push(self.set(at, slot));
+        for offset in [ring.base, ring.base + slots * 8] {
+            let address = Expr::Get(at);
+            to.push(self.stmt(StmtKind::Store { width: Width::F64, address, offset, value: now.clone() }));
+        }
+        Mirrored { ring, n }
+    }
+
+    /// Folds a window into a register, from the oldest value on.
+    fn fold(
+        &mut self,
+        window: &Folded,
+        count: &Expr,
+        max: u32,
+        into: Reg,
+        to: &mut Vec<Stmt>,
+        step: impl Fn(&mut Self, Expr, Expr) -> Expr,
+    ) {
+        let &Mirrored { ring, n } = match window {
+            Folded::Whole(mirrored) => mirrored,
+            Folded::Ring(ring) => return self.each(*ring, count, max, into, to, step),
+        };
+        let oldest = self.scratch(Type::I32);
+        let slot = self.slot(ring, n.unsigned_abs() - 1);
+        to.push(self.set(oldest, slot));
+        let mut result = Expr::Get(into);
+        for offset in (ring.base..).step_by(8).take(n.unsigned_abs() as usize) {
+            let value = Expr::Load { ty: Type::F64, address: Box::new(Expr::Get(oldest)), offset };
+            result = step(self, result, value);
+        }
+        to.push(self.set(into, result));
     }
 
     /// Folds the newest `count` values of a ring into a register, from the oldest on: first what four does not divide,

@@ -24,7 +24,7 @@ const STRAIGHT: &[&str] = &[
 fn a_rule_of_one_path_uses_what_was_proved() {
     for source in STRAIGHT {
         let case = Case::new(source);
-        for (rows, chunk) in [(1, 1), (10, 3), (100, 4096)] {
+        for (rows, chunk) in [(1, 1), (7, 4096), (8, 8), (10, 3), (17, 9), (100, 4096)] {
             let bars = walk(&case.compiled.rule, &mut Choices::seeded(rows), usize::try_from(rows).unwrap());
             let ran = case.wasm(&case.defaults(), &bars.view().columns(), chunk);
             assert_eq!(ran.fuel, ran.proved, "{rows} bars in calls of {chunk}: {source}");
