@@ -225,6 +225,33 @@ impl Thread {
     }
 }
 
+/// Who does a piece of work: a thread of a pool, or whoever asks, at once: for work that takes less than handing it over
+/// and waiting for it.
+#[derive(Debug)]
+pub struct Worker(Option<Thread>);
+
+impl Worker {
+    /// Whoever asks.
+    pub const CALLER: Self = Self(None);
+
+    /// Does the work. It runs to its end, whether or not somebody waits for it.
+    ///
+    /// # Errors
+    /// As [`Thread::run`].
+    pub async fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PoolError> {
+        match self.0 {
+            None => Ok(work()),
+            Some(thread) => thread.run(work).await,
+        }
+    }
+}
+
+impl From<Thread> for Worker {
+    fn from(thread: Thread) -> Self {
+        Self(Some(thread))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::Future;

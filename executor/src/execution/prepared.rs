@@ -69,6 +69,12 @@ pub fn proved(manifest: &Manifest, rows: usize, most: u32) -> Option<u64> {
     Some(cost.of_run(rows as u64, u64::from(rows_a_call(Some(cost), most))))
 }
 
+/// The worst case of a whole run in one call, with what goes before its first bar.
+pub fn proved_in_all(manifest: &Manifest, rows: usize) -> Option<u64> {
+    let cost = manifest.cost.as_ref()?;
+    Some(cost.of_run(rows as u64, rows as u64).saturating_add(cost.setup))
+}
+
 /// The counts of a manifest.
 pub fn shape(manifest: &Manifest) -> Shape {
     let parts = manifest.statements.iter().flat_map(|statement| &statement.message);

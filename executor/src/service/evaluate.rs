@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tracing::Span;
 
+use super::runs::{Runs, mode};
 use super::tenant_limits::InForce;
 use super::{Caller, Service, ServiceError};
 use crate::domain::bars::{Bars, ParamValue, Params};
@@ -14,10 +15,9 @@ use crate::execution::bind::{bind_columns, bind_params, check_columns};
 use crate::execution::pool::Place;
 use crate::execution::prepared::Prepared;
 use crate::execution::room::Room;
-use crate::execution::run::{Bound, combine, run};
+use crate::execution::run::{Bound, combine};
 use crate::execution::summary::Wanted;
 use crate::store::Selection;
-use crate::telemetry::spans;
 
 /// One rule over some bars.
 #[derive(Debug)]
@@ -72,30 +72,7 @@ impl Service {
         let mode = mode(&bars);
         let wanted = Wanted { series, events: self.settings.evaluation.events, combine: false };
         let room = self.room(caller, &bound, &bars, wanted)?;
-        let limits = self.limits_of_each(&in_force, &bound, bars.rows);
-        let reserved =
-            self.reserve_fuel(caller.tenant, &in_force, self.joint_cost(&in_force, &bound, bars.rows)).await?;
-        let thread = place.thread().await;
-        let settled = self
-            .to_the_end(caller, move |service, caller, stop| async move {
-                let (within, sampling) = (Span::current(), service.checks.sampling());
-                let work = move || {
-                    let mut samples = Vec::new();
-                    let run = |bound: Bound| {
-                        let span = spans::evaluation(&within, mode, &bound.runnable);
-                        let ran = span.in_scope(|| run(&bound, &bars, limits.of(&bound), wanted, &stop));
-                        samples.extend(sampling.of_run(&bound, &bars, wanted, &ran));
-                        (ran, bound, span)
-                    };
-                    let results: Vec<_> = bound.into_iter().map(run).collect();
-                    (results, samples)
-                };
-                let (results, samples) = thread.run(work).await?;
-                let settled = service.settle_all(&caller, mode, results, reserved).await?;
-                service.check_samples(&caller, samples);
-                Ok(settled)
-            })
-            .await?;
+        let (settled, _) = self.run_all(caller, &in_force, Runs { bound, bars, wanted }, &place).await?;
         self.metrics.evaluation_duration.with_label_values(&[mode]).observe(began.elapsed().as_secs_f64());
         match settled.into_iter().next().ok_or(ServiceError::Busy)? {
             Ok(ran) => Ok((ran.run, room)),
@@ -140,30 +117,7 @@ impl Service {
         let mode = mode(&bars);
         let wanted = Wanted { series, events: self.settings.evaluation.events, combine: true };
         let room = self.room(caller, &bound, &bars, wanted)?;
-        let limits = self.limits_of_each(&in_force, &bound, bars.rows);
-        let reserved =
-            self.reserve_fuel(caller.tenant, &in_force, self.joint_cost(&in_force, &bound, bars.rows)).await?;
-        let thread = place.thread().await;
-        let (settled, bars) = self
-            .to_the_end(caller, move |service, caller, stop| async move {
-                let (within, sampling) = (Span::current(), service.checks.sampling());
-                let work = move || {
-                    let mut samples = Vec::new();
-                    let run = |bound: Bound| {
-                        let span = spans::evaluation(&within, mode, &bound.runnable);
-                        let ran = span.in_scope(|| run(&bound, &bars, limits.of(&bound), wanted, &stop));
-                        samples.extend(sampling.of_run(&bound, &bars, wanted, &ran));
-                        (ran, bound, span)
-                    };
-                    let results: Vec<_> = bound.into_iter().map(run).collect();
-                    (results, samples, bars)
-                };
-                let (results, samples, bars) = thread.run(work).await?;
-                let settled = service.settle_all(&caller, mode, results, reserved).await?;
-                service.check_samples(&caller, samples);
-                Ok((settled, bars))
-            })
-            .await?;
+        let (settled, bars) = self.run_all(caller, &in_force, Runs { bound, bars, wanted }, &place).await?;
         let combined = place.run(move || combine(settled, &bars, wanted)).await?;
         self.metrics.evaluation_duration.with_label_values(&[mode]).observe(began.elapsed().as_secs_f64());
         Ok((combined, room))
@@ -268,8 +222,4 @@ impl Service {
 pub(super) fn not_in_request(at: &str, name: &RuleName) -> ServiceError {
     let name = name.as_str().to_owned();
     ServiceError::NotInRequest { path: format!("{at}.{name}"), name }
-}
-
-const fn mode(bars: &Bars) -> &'static str {
-    if bars.single { "bar" } else { "columns" }
 }

@@ -13,6 +13,7 @@ pub mod modules;
 mod overrun;
 pub mod quarantine;
 pub mod rules;
+mod runs;
 pub mod sessions;
 mod settle;
 pub mod sockets;
@@ -23,6 +24,7 @@ mod usage;
 pub mod violations;
 pub mod webhooks;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,9 +111,20 @@ pub struct Parts {
 /// How long runs have to end when the service stops. A call into a module is over at its deadline, if not before.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
-/// Everything that use cases need.
+/// The use cases. Cheap to clone: each request does, more than once.
 #[derive(Clone)]
-pub struct Service {
+pub struct Service(Arc<Inner>);
+
+impl Deref for Service {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+/// Everything that use cases need.
+pub struct Inner {
     store: Arc<dyn Store>,
     shared: Shared,
     keyring: Arc<Keyring>,
@@ -130,6 +143,8 @@ pub struct Service {
     bad_keys: BadKeys,
     compiler: Compiler,
     engine: Arc<dyn Engine>,
+    /// Whether modules run in this process.
+    runs_here: bool,
     modules: Modules,
     /// Modules of tenants, which wait for a compile worker: the texts of rules do not wait behind them.
     module_uploads: Pool,
@@ -186,7 +201,7 @@ impl Service {
         let bar_runs = Pool::new("bar", threads, evaluation.queue).counting(refused("bar_queue"));
         let stream_turns = Pool::new("stream", evaluation.streams, 0).counting(refused("streams"));
         let stopping = CancellationToken::new();
-        Self {
+        Self(Arc::new(Inner {
             store,
             shared,
             keyring,
@@ -205,6 +220,7 @@ impl Service {
             news: News::default(),
             bad_keys: BadKeys::default(),
             compiler: Compiler::new(&settings.compile, metrics.clone()),
+            runs_here: engine.executors().is_none(),
             engine,
             modules,
             module_uploads: Pool::new("module", compile.workers, compile.queue)
@@ -224,11 +240,11 @@ impl Service {
             meter,
             settings,
             metrics,
-        }
+        }))
     }
 
     /// What replicas share.
-    pub const fn shared(&self) -> &Shared {
+    pub fn shared(&self) -> &Shared {
         &self.shared
     }
 
@@ -238,7 +254,7 @@ impl Service {
     }
 
     /// Who is who.
-    pub const fn keyring(&self) -> &Arc<Keyring> {
+    pub fn keyring(&self) -> &Arc<Keyring> {
         &self.keyring
     }
 
@@ -267,7 +283,7 @@ impl Service {
     }
 
     /// Open WebSockets, and the word to close them.
-    pub const fn sockets(&self) -> &Sockets {
+    pub fn sockets(&self) -> &Sockets {
         &self.sockets
     }
 
@@ -282,32 +298,32 @@ impl Service {
     }
 
     /// The compiler's limits.
-    pub const fn compiler_limits(&self) -> &rulebox_dsl::Limits {
+    pub fn compiler_limits(&self) -> &rulebox_dsl::Limits {
         self.compiler.limits()
     }
 
     /// The limits of a run.
-    pub const fn run_limits(&self) -> &Limits {
+    pub fn run_limits(&self) -> &Limits {
         &self.limits
     }
 
     /// The pool that compiles texts, and loads what was made of them.
-    pub const fn compiles(&self) -> &Pool {
+    pub fn compiles(&self) -> &Pool {
         self.compiler.pool()
     }
 
     /// The pool that runs rules; reading and writing large requests belongs there too.
-    pub const fn runs(&self) -> &Pool {
+    pub fn runs(&self) -> &Pool {
         &self.runs
     }
 
     /// The pool that reads and writes what is large.
-    pub const fn texts(&self) -> &Pool {
+    pub fn texts(&self) -> &Pool {
         &self.texts
     }
 
     /// The pool that runs rules over single bars: a live engine does not wait behind others' backtests.
-    pub const fn bar_runs(&self) -> &Pool {
+    pub fn bar_runs(&self) -> &Pool {
         &self.bar_runs
     }
 
@@ -326,7 +342,7 @@ impl Service {
     }
 
     /// The metrics.
-    pub const fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 

@@ -1,5 +1,6 @@
 //! What a run leaves behind, whoever waits for it: counts, and records of violations.
 
+use futures_util::FutureExt;
 use rulebox_abi::Verdict;
 use rulebox_sandbox::{RunError, RunReport, Violation};
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,8 @@ use crate::telemetry::spans;
 
 impl Service {
     /// Does what must not be lost if the client goes away: it runs to its end all the same, and hears of it by the
-    /// token. So does it when the service stops.
+    /// token. So does it when the service stops. What need not wait for anything is done at once; only what is left
+    /// becomes a task of its own.
     pub(super) async fn to_the_end<T, F>(
         &self,
         caller: &Caller,
@@ -30,8 +32,15 @@ impl Service {
     {
         let stop = self.stopping.child_token();
         let _gone = stop.clone().drop_guard();
-        let task = self.tasks.spawn(work(self.clone(), caller.clone(), stop).in_current_span());
-        task.await.map_err(|error| PoolError::Panicked { pool: "evaluation", detail: error.to_string() })?
+        let mut work = Box::pin(work(self.clone(), caller.clone(), stop).in_current_span());
+        match work.as_mut().now_or_never() {
+            Some(done) => done,
+            None => self
+                .tasks
+                .spawn(work)
+                .await
+                .map_err(|error| PoolError::Panicked { pool: "evaluation", detail: error.to_string() })?,
+        }
     }
 
     /// Counts and settles the results of a request. Whatever else is wrong, every violation is recorded.

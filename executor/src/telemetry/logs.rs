@@ -8,6 +8,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
+use super::json_lines::{JsonFields, JsonLines};
 use super::spans;
 use super::traces::Traces;
 use crate::config::{Log, LogFormat};
@@ -42,7 +43,7 @@ pub fn start(settings: &Log, traces: Option<&Traces>) -> Result<(), LogError> {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
     };
     let written: Box<dyn Layer<Registry> + Send + Sync> = if json {
-        let lines = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
+        let lines = fmt::layer().fmt_fields(JsonFields).event_format(JsonLines);
         lines.with_writer(std::io::stderr).with_filter(filter).boxed()
     } else {
         fmt::layer().compact().with_target(false).with_writer(std::io::stderr).with_filter(filter).boxed()

@@ -1,6 +1,7 @@
 //! Metrics. No label ever holds a rule, a user, a version or a message; what an alert watches starts at 0.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,9 +13,21 @@ use super::process::Process;
 use super::tenants::Tenants;
 use crate::domain::violation;
 
-/// All metrics of the process. Cheap to clone.
+/// All metrics of the process. Cheap to clone: each request does, more than once.
 #[derive(Clone, Debug)]
-pub struct Metrics {
+pub struct Metrics(Arc<Families>);
+
+impl Deref for Metrics {
+    type Target = Families;
+
+    fn deref(&self) -> &Families {
+        &self.0
+    }
+}
+
+/// Each of the metrics.
+#[derive(Debug)]
+pub struct Families {
     registry: Registry,
     /// Seconds of a request, by method, route and status.
     pub http_duration: HistogramVec,
@@ -55,7 +68,7 @@ pub struct Metrics {
     /// Modules in quarantine, by tenant, in the whole service.
     rules_quarantined: IntGaugeVec,
     /// The tenants that it has been set for.
-    quarantined: Arc<Mutex<BTreeMap<String, i64>>>,
+    quarantined: Mutex<BTreeMap<String, i64>>,
     /// Modules held against their texts, by source (`upload`, `sample`) and result.
     pub differential_checks: IntCounterVec,
     /// Tries to deliver to webhooks, by result: `delivered`, `failed`, `dead`.
@@ -222,7 +235,7 @@ impl Metrics {
     pub fn new() -> Result<Self, MetricsError> {
         let make = Maker(Registry::new());
         let started = make.about_process()?;
-        let metrics = Self {
+        let metrics = Self(Arc::new(Families {
             http_duration: make.seconds(
                 "http_server_request_duration_seconds",
                 "Time to answer a request.",
@@ -282,7 +295,7 @@ impl Metrics {
                 "Modules in quarantine, over all replicas.",
                 &["tenant"],
             )?,
-            quarantined: Arc::default(),
+            quarantined: Mutex::default(),
             differential_checks: make.counter(
                 "rulebox_differential_checks_total",
                 "Modules held against the interpreter of their texts: at uploads, and for a sample of evaluations.",
@@ -316,7 +329,7 @@ impl Metrics {
             upkeep: Upkeep::new(&make)?,
             started,
             registry: make.0,
-        };
+        }));
         metrics.begin_at_zero();
         Ok(metrics)
     }

@@ -1,5 +1,6 @@
 //! What the service says of itself: logs, metrics and traces.
 
+mod json_lines;
 pub mod logs;
 pub mod metrics;
 mod process;

@@ -178,7 +178,7 @@ impl Service {
         let most = self.joint_cost(&in_force, &rules, rows.len());
         let reserved = self.reserve_fuel(caller.tenant, &in_force, most).await?;
         let (limits, first) = (self.limits_of_each(&in_force, &rules, rows.len()), current.state.next_seq);
-        let thread = place.thread().await;
+        let worker = self.worker(place, rules.iter(), rows.len()).await;
         let ahead = self
             .to_the_end(caller, {
                 let (bars, rows) = (Arc::clone(bars), rows.clone());
@@ -199,7 +199,7 @@ impl Service {
                         let results: Vec<_> = bound.into_iter().map(run).collect();
                         (results, samples)
                     };
-                    let (results, samples) = thread.run(work).await?;
+                    let (results, samples) = worker.run(work).await?;
                     let ran = |ahead: &Result<Ahead, RunError>| used(ahead.as_ref().map(|a| (&a.counts, &a.report)));
                     let each = results.iter().map(|(result, ..)| ran(result));
                     reserved.settle(each.fold(Usage::NONE, Usage::plus)).await;
