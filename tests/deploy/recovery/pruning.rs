@@ -4,15 +4,21 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rulebox_tests::root;
 use rulebox_tests::tools::{run, tried};
 
 use crate::{changed, read};
 
+/// When all copies are looked at: one name is made more than once, and must not have gone on by a second.
+static NOW: LazyLock<u64> = LazyLock::new(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs());
+
 /// The name of a copy that is so many days old.
-fn name(kind: &str, days: u32, end: &str) -> String {
-    let time = run(Command::new("date").args(["-u", "-d", &format!("{days} days ago"), "+%Y%m%dT%H%M%SZ"]));
+fn name(kind: &str, days: u64, end: &str) -> String {
+    let at = format!("@{}", *NOW - days * 24 * 60 * 60);
+    let time = run(Command::new("date").args(["-u", "-d", &at, "+%Y%m%dT%H%M%SZ"]));
     format!("{kind}-{}{end}", time.trim())
 }
 
