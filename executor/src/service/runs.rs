@@ -16,6 +16,9 @@ use crate::telemetry::spans;
 /// Worst-case fuel of runs that are over sooner than another thread would have begun them: some ten microseconds.
 const BRIEF_FUEL: u64 = 20_000;
 
+/// What a fresh sandbox takes beside its fuel, as fuel: many small rules are no brief work.
+const START_FUEL: u64 = 5_000;
+
 /// Rules over the bars of a request, held against all limits but the tenant's fuel.
 #[derive(Debug)]
 pub(super) struct Runs {
@@ -75,7 +78,7 @@ impl Service {
         rows: usize,
     ) -> Worker {
         let mut costs = bound.map(|bound| proved_in_all(&bound.prepared.manifest, rows));
-        let most = costs.try_fold(0, |sum: u64, cost| Some(sum.saturating_add(cost?)));
+        let most = costs.try_fold(0, |sum: u64, cost| Some(sum.saturating_add(START_FUEL).saturating_add(cost?)));
         if self.runs_here && most.is_some_and(|most| most <= BRIEF_FUEL) {
             return Worker::CALLER;
         }
