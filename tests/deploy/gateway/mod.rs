@@ -137,7 +137,11 @@ impl Gateway {
     fn start(upstreams: &[(&str, Vec<String>)], changes: &[Change<'_>]) -> Self {
         let files = Files::new(upstreams, changes);
         let mut master = Guarded::spawn_as(&files.nginx(&["-g", "daemon off;"]), None, "TERM");
-        wait_until(&mut master, "nginx", || TcpStream::connect((Ipv4Addr::LOCALHOST, files.https)).is_ok());
+        // It listens before it writes its number, which whoever reloads it reads.
+        let numbered = || fs::read_to_string(files.path("nginx.pid")).is_ok_and(|number| number.ends_with('\n'));
+        wait_until(&mut master, "nginx", || {
+            numbered() && TcpStream::connect((Ipv4Addr::LOCALHOST, files.https)).is_ok()
+        });
         Self { master, files }
     }
 
