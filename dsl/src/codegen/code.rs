@@ -98,6 +98,16 @@ impl Code {
         self.op(Instruction::LocalSet(local))
     }
 
+    /// Reads a global.
+    pub fn global(&mut self, global: u32) -> &mut Self {
+        self.op(Instruction::GlobalGet(global))
+    }
+
+    /// Writes a global.
+    pub fn set_global(&mut self, global: u32) -> &mut Self {
+        self.op(Instruction::GlobalSet(global))
+    }
+
     /// An i32.
     pub fn i32(&mut self, value: i32) -> &mut Self {
         self.op(Instruction::I32Const(value))
@@ -191,7 +201,7 @@ const fn block_type(result: Option<Type>) -> BlockType {
     }
 }
 
-const fn val_type(ty: Type) -> ValType {
+pub(super) const fn val_type(ty: Type) -> ValType {
     match ty {
         Type::I32 => ValType::I32,
         Type::I64 => ValType::I64,

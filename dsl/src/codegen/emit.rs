@@ -1,7 +1,10 @@
 //! Statements and expressions of the intermediate form: one instruction an operation.
 
+use std::cell::Cell;
+
 use wasm_encoder::Instruction;
 
+use super::cells::Cells;
 use super::code::{Code, Label, Trips};
 use crate::ir::{Binary, Expr, Home, Program, Reg, Stmt, StmtKind, Type, Unary, Width};
 
@@ -12,6 +15,10 @@ pub(super) struct Emitter<'p> {
     locals: Vec<Option<u32>>,
     /// Where a bar that faults goes, with the fault's id on the stack.
     pub fault: Option<Label>,
+    /// What stands for memory, in a function that has none.
+    cells: Option<&'p Cells>,
+    /// Whether something was read or written that nothing stands for.
+    needs_memory: Cell<bool>,
 }
 
 impl<'p> Emitter<'p> {
@@ -21,7 +28,26 @@ impl<'p> Emitter<'p> {
             Home::Memory(_) => None,
             Home::Bar | Home::Scratch | Home::Invariant | Home::State(_) => Some(code.local(register.ty)),
         });
-        Self { program, locals: locals.collect(), fault: None }
+        Self { program, locals: locals.collect(), fault: None, cells: None, needs_memory: Cell::new(false) }
+    }
+
+    /// The same for a function without memory.
+    pub fn without_memory(program: &'p Program, cells: &'p Cells, code: &mut Code) -> Self {
+        Self { cells: Some(cells), ..Self::new(program, code) }
+    }
+
+    /// Whether what was emitted needs a memory that it has not.
+    pub const fn needs_memory(&self) -> bool {
+        self.needs_memory.get()
+    }
+
+    /// The global that stands for this address, in a function without memory: there is one row, and so the address of
+    /// a column is that of its cell.
+    fn cell(&self, address: u32) -> Option<u32> {
+        let cells = self.cells?;
+        let cell = cells.at(address);
+        self.needs_memory.set(self.needs_memory.get() || cell.is_none());
+        cell
     }
 
     pub fn local(&self, reg: Reg) -> Option<u32> {
@@ -35,7 +61,10 @@ impl<'p> Emitter<'p> {
         } else if let Some(register) = self.program.registers.get(reg.0 as usize)
             && let Home::Memory(address) = register.home
         {
-            code.i32(0).load(register.ty, address);
+            match self.cell(address) {
+                Some(global) => code.global(global),
+                None => code.i32(0).load(register.ty, address),
+            };
         }
     }
 
@@ -47,6 +76,11 @@ impl<'p> Emitter<'p> {
         } else if let Some(register) = self.program.registers.get(reg.0 as usize)
             && let Home::Memory(address) = register.home
         {
+            if let Some(global) = self.cell(address) {
+                value(code);
+                code.set_global(global);
+                return;
+            }
             code.i32(0);
             value(code);
             code.store(width(register.ty), address);
@@ -65,6 +99,11 @@ impl<'p> Emitter<'p> {
         match stmt {
             StmtKind::Set(reg, value) => self.set(*reg, code, |code| self.expr(value, code)),
             StmtKind::Store { width, address, offset, value } => {
+                if let Some(global) = self.cell(*offset) {
+                    self.expr(value, code);
+                    code.set_global(global);
+                    return;
+                }
                 self.expr(address, code);
                 self.expr(value, code);
                 code.store(*width, *offset);
@@ -130,6 +169,10 @@ impl<'p> Emitter<'p> {
                 code.end();
             }
             Expr::Load { ty, address, offset } => {
+                if let Some(global) = self.cell(*offset) {
+                    code.global(global);
+                    return;
+                }
                 self.expr(address, code);
                 code.load(*ty, *offset);
             }

@@ -99,7 +99,7 @@ fn copies(emitter: &Emitter<'_>, program: &Program, code: &Code) -> u32 {
 }
 
 /// Every register that is a local here and in memory between calls.
-fn state_locals(program: &Program) -> impl Iterator<Item = (Reg, Type, u32)> {
+pub(super) fn state_locals(program: &Program) -> impl Iterator<Item = (Reg, Type, u32)> {
     (0..).zip(&program.registers).filter_map(|(i, register)| match register.home {
         Home::State(address) => Some((Reg(i), register.ty, address)),
         _ => None,

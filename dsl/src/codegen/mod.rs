@@ -7,7 +7,11 @@
 //! | [`eval`] | `rulebox_eval`: the loop over the bars |
 //! | [`setup`] | `rulebox_init`, `rulebox_buffer`, `rulebox_reset`, `rulebox_state` |
 //! | [`module`] | the sections |
+//! | [`bar`] | the form for single bars: a module of its own, without memory |
+//! | [`cells`] | the globals that are there in the place of its memory |
 
+mod bar;
+mod cells;
 pub(crate) mod code;
 mod emit;
 mod eval;
@@ -65,7 +69,8 @@ pub fn generate(rule: &Rule, source: &str) -> Result<Compiled, CodegenError> {
         cost: Some(prove(&functions, &program)),
         ..describe(rule, source)
     };
-    let module = module::assemble(&functions, layout, &serde_json::to_vec(&manifest)?);
+    let module =
+        module::assemble(&functions, layout, &serde_json::to_vec(&manifest)?, bar::bar(rule, &program).as_deref());
     debug_assert!(wasmparser::validate(&module).is_ok(), "{:?}", wasmparser::validate(&module).err());
     Ok(Compiled { module, manifest })
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rulebox_abi::{MANIFEST_SECTION, export};
+use rulebox_abi::{BAR_SECTION, MANIFEST_SECTION, export};
 use wasm_encoder::{
     CodeSection, ConstExpr, CustomSection, ExportKind, ExportSection, Function, FunctionSection, GlobalSection,
     GlobalType, Instruction, MemorySection, MemoryType, Module, TypeSection, ValType,
@@ -12,8 +12,8 @@ use super::Functions;
 use super::code::Code;
 use crate::layout::Layout;
 
-/// Writes a module: types, functions, memory, marker, exports, code, manifest.
-pub(super) fn assemble(functions: &Functions, layout: &Layout, manifest: &[u8]) -> Vec<u8> {
+/// Writes a module: types, functions, memory, marker, exports, code, manifest, the form for single bars.
+pub(super) fn assemble(functions: &Functions, layout: &Layout, manifest: &[u8], bar: Option<&[u8]>) -> Vec<u8> {
     let list: [(&str, &[ValType], &[ValType], &Code); 5] = [
         (export::INIT, &[ValType::I32], &[ValType::I32], &functions.init),
         (export::BUFFER, &[ValType::I32, ValType::I32, ValType::I32], &[ValType::I32], &functions.buffer),
@@ -49,10 +49,13 @@ pub(super) fn assemble(functions: &Functions, layout: &Layout, manifest: &[u8]) 
     let mut module = Module::new();
     module.section(&types).section(&declared).section(&memories).section(&globals).section(&exports).section(&code);
     module.section(&CustomSection { name: MANIFEST_SECTION.into(), data: Cow::Borrowed(manifest) });
+    if let Some(bar) = bar {
+        module.section(&CustomSection { name: BAR_SECTION.into(), data: Cow::Borrowed(bar) });
+    }
     module.finish()
 }
 
-fn function(code: &Code) -> Function {
+pub(super) fn function(code: &Code) -> Function {
     let mut function = Function::new_with_locals_types(code.locals().iter().copied());
     for op in code.ops() {
         function.instruction(&op.instruction);

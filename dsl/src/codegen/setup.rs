@@ -2,7 +2,7 @@
 
 use wasm_encoder::Instruction;
 
-use super::code::{Code, Trips};
+use super::code::{Code, Label, Trips};
 use crate::ir::{Program, Type, Width};
 use crate::layout::{Columns, Layout};
 use crate::typed::{ParamKind, Rule};
@@ -14,13 +14,26 @@ const LINE: u32 = 64;
 /// since code after it relies on them; then goes to bar 0.
 pub(super) fn init(rule: &Rule, program: &Program) -> Code {
     let mut code = Code::new(1);
-    let value = code.local(Type::F64);
     let refuse = code.block(None);
     let count = i32::try_from(rule.params.len()).unwrap_or(i32::MAX);
     code.get(0).i32(count).op(Instruction::I32Ne).br_if(refuse);
+    let base = program.layout.column(rulebox_abi::BufferKind::Params, 0).unwrap_or(0);
+    check_params(rule, &mut code, refuse, |code, param| {
+        code.i32(0).load(Type::F64, base + param * 8);
+    });
+    clear(program, &mut code);
+    code.i32(0).op(Instruction::Return);
+    code.end();
+    code.i32(-1);
+    code
+}
+
+/// Leaves for `refuse` with params that the rule does not allow.
+pub(super) fn check_params(rule: &Rule, code: &mut Code, refuse: Label, load: impl Fn(&mut Code, u32)) {
+    let value = code.local(Type::F64);
     for (i, param) in (0_u32..).zip(&rule.params) {
-        let base = program.layout.column(rulebox_abi::BufferKind::Params, 0).unwrap_or(0);
-        code.i32(0).load(Type::F64, base + i * 8).set(value);
+        load(code, i);
+        code.set(value);
         let (lo, hi) = match param.kind {
             ParamKind::Bool => (0.0, 1.0),
             ParamKind::Num | ParamKind::Int => param.range.unwrap_or((f64::MIN, f64::MAX)),
@@ -33,11 +46,6 @@ pub(super) fn init(rule: &Rule, program: &Program) -> Code {
         }
         code.op(Instruction::I32Eqz).br_if(refuse);
     }
-    clear(program, &mut code);
-    code.i32(0).op(Instruction::Return);
-    code.end();
-    code.i32(-1);
-    code
 }
 
 /// `rulebox_reset()`.

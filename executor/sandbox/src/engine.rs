@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use wasmparser::WasmFeatures;
 use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, Linker, OptLevel, PoolingAllocationConfig, Strategy,
+    Config, Enabled, Engine, InstanceAllocationStrategy, Linker, OptLevel, PoolingAllocationConfig, Store, Strategy,
 };
 
-use crate::limiter::Guest;
-use crate::limits::SandboxConfig;
+use crate::limiter::{Guest, watch};
+use crate::limits::{Limits, SandboxConfig};
+use crate::outcome::RunError;
 use crate::ticker::Ticker;
 use crate::trap::AbortCalled;
 
@@ -43,6 +44,16 @@ pub(crate) struct Shared {
     pub(crate) config: SandboxConfig,
     pub(crate) on_slow: fn(),
     _ticker: Ticker,
+}
+
+impl Shared {
+    /// A fresh store for one run, which watches its limits and its deadline. It has no fuel and no time yet.
+    pub(crate) fn store(&self, limits: &Limits) -> Result<Store<Guest>, RunError> {
+        let guest = Guest::new(limits, &self.config, self.on_slow);
+        let mut store = Store::try_new(&self.engine, guest).map_err(|e| RunError::Engine(e.into()))?;
+        watch(&mut store);
+        Ok(store)
+    }
 }
 
 impl std::fmt::Debug for Sandbox {

@@ -8,6 +8,8 @@
 //! This crate knows no rules, no tenants and no network, and is the only one that knows Wasmtime. All of it is
 //! synchronous: call it from threads that may be busy for a while, with at least a MiB of stack.
 
+mod account;
+mod bar;
 mod engine;
 mod instance;
 mod limiter;
@@ -27,6 +29,7 @@ mod trap;
 mod validate;
 pub mod worker;
 
+pub use bar::{BarForm, BarInstance, BarModule};
 pub use engine::{Sandbox, SandboxError, prepare};
 pub use instance::{Instance, RunReport, Shape};
 pub use limits::{Limits, Messages, ModuleLimits, PAGE_BYTES, SandboxConfig};

@@ -70,6 +70,8 @@ pub(crate) enum Breach {
     StateMoved,
     #[error("rulebox_message gave {bytes} bytes at {address}; the memory has {memory} bytes")]
     MessageOutOfBounds { address: u32, bytes: u32, memory: usize },
+    #[error("the module has other params or columns than its shape")]
+    Shape,
     #[error("a checked region is no longer inside the memory")]
     MemoryShrank,
 }

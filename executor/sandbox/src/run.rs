@@ -5,7 +5,8 @@ use std::time::Instant;
 use rulebox_abi::columns::{InputColumns, OutputRows, OutputSink, TimeColumns};
 use rulebox_abi::{MISSING_BITS, Verdict};
 
-use crate::instance::{Failure, Instance, Live, RunReport, Shape, Tank, drain, fill};
+use crate::account::{Failure, Tank, drain, fill};
+use crate::instance::{Instance, Live, RunReport, Shape};
 use crate::limiter::set_deadline;
 use crate::limits::{Limits, Messages};
 use crate::memory::{Breach, Region};
@@ -58,13 +59,13 @@ impl Instance {
         let began = Instant::now();
         let mut live = self.live.take().ok_or(RunError::Stopped)?;
         let result = self.chunks(&mut live, input, first_row, sink);
-        self.account(&live.store, began);
+        self.account.close(&live.store, began);
         match result {
             Ok(()) => {
                 self.live = Some(live);
                 Ok(())
             }
-            Err(failure) => Err(self.fail(&live.store, Tank::Eval, failure)),
+            Err(failure) => Err(self.account.fail(&live.store, Tank::Eval, failure)),
         }
     }
 
@@ -75,7 +76,7 @@ impl Instance {
         first_row: usize,
         sink: &mut dyn OutputSink,
     ) -> Result<(), Failure> {
-        let chunk = self.limits.chunk() as usize;
+        let chunk = self.account.limits.chunk() as usize;
         let mut slices = std::mem::take(&mut live.slices);
         let mut start = 0;
         while start < input.rows {
@@ -83,7 +84,7 @@ impl Instance {
                 return Err(Failure::Cancelled);
             }
             let rows = chunk.min(input.rows - start);
-            self.calling = Some(first_row + start..first_row + start + rows);
+            self.account.calling = Some(first_row + start..first_row + start + rows);
             write_inputs(live.memory.data_mut(&mut live.store), &live.buffers, input, start, rows)?;
             self.call(live, rows)?;
             let is_last = start + rows == input.rows && !sink.bars_follow();
@@ -103,12 +104,12 @@ impl Instance {
     }
 
     fn call(&mut self, live: &mut Live, rows: usize) -> Result<(), Failure> {
-        fill(&mut live.store, self.fuel_left)?;
-        set_deadline(&mut live.store, self.deadline_ticks);
+        fill(&mut live.store, self.account.fuel_left)?;
+        set_deadline(&mut live.store, self.account.deadline_ticks);
         let rows = i32::try_from(rows).unwrap_or(i32::MAX);
         let result = live.eval.call(&mut live.store, rows);
         let left = drain(&live.store);
-        self.fuel_left = left.as_ref().copied().unwrap_or(0);
+        self.account.fuel_left = left.as_ref().copied().unwrap_or(0);
         // A trap says more than the fuel that is missing after it.
         let code = result?;
         left?;
@@ -118,16 +119,16 @@ impl Instance {
     /// The module's own texts for the bars of the last call, by row; without those that are empty. `is_last`: no bars
     /// follow.
     fn messages(&mut self, live: &mut Live, rows: usize, is_last: bool) -> Result<Vec<(usize, String)>, Failure> {
-        let Some(message) = live.message.clone().filter(|_| self.limits.messages != Messages::None) else {
+        let Some(message) = live.message.clone().filter(|_| self.account.limits.messages != Messages::None) else {
             return Ok(Vec::new());
         };
         let wanted = self.rows_with_texts(live.memory.data(&live.store), &live.buffers, rows, is_last)?;
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let most = self.limits.message_bytes;
-        fill(&mut live.store, self.fuel_left)?;
-        set_deadline(&mut live.store, self.deadline_ticks);
+        let most = self.account.limits.message_bytes;
+        fill(&mut live.store, self.account.fuel_left)?;
+        set_deadline(&mut live.store, self.account.deadline_ticks);
         let mut cut = 0;
         let mut ask = |row: usize| -> Result<_, Failure> {
             let packed = message.call(&mut live.store, i32::try_from(row).unwrap_or(i32::MAX))?;
@@ -137,9 +138,9 @@ impl Instance {
             Ok((row, text(region.read(memory, most)?, region.bytes() > most, most)))
         };
         let texts = wanted.into_iter().map(&mut ask).collect::<Result<Vec<_>, _>>();
-        self.report.texts_cut += cut;
+        self.account.report.texts_cut += cut;
         let left = drain(&live.store);
-        self.fuel_left = left.as_ref().copied().unwrap_or(0);
+        self.account.fuel_left = left.as_ref().copied().unwrap_or(0);
         let mut texts = texts?;
         left?;
         texts.retain(|(_, text)| !text.is_empty());
@@ -160,7 +161,7 @@ impl Instance {
         for (row, (&verdict, &fired)) in verdicts.iter().zip(fired).enumerate() {
             let now = (verdict, u32::from_le_bytes(fired));
             let is_wanted =
-                self.limits.messages == Messages::Flagged || now != self.before || (is_last && row + 1 == rows);
+                self.account.limits.messages == Messages::Flagged || now != self.before || (is_last && row + 1 == rows);
             self.before = now;
             let is_flagged = matches!(Verdict::from_byte(verdict), Some(Verdict::Warn | Verdict::Breach));
             if is_flagged && is_wanted {
@@ -171,7 +172,7 @@ impl Instance {
     }
 }
 
-fn check_input(shape: &Shape, input: &InputColumns<'_>) -> Result<(), InputError> {
+pub(crate) fn check_input(shape: &Shape, input: &InputColumns<'_>) -> Result<(), InputError> {
     let rows = input.rows;
     if input.inputs.len() != shape.inputs {
         return Err(InputError::Inputs { expected: shape.inputs, got: input.inputs.len() });

@@ -12,7 +12,8 @@ use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
 use sha2::{Digest as _, Sha256};
 
-use crate::engine::Sandbox;
+use crate::bar::BarModule;
+use crate::engine::{Sandbox, Shared};
 use crate::limits::ModuleLimits;
 use crate::module::{Digest, Module};
 
@@ -83,6 +84,9 @@ pub enum NotLoaded {
 #[error("the machine code of a module cannot be had")]
 pub struct NotSealed(#[source] Box<dyn std::error::Error + Send + Sync>);
 
+/// Makes compiled code ready to start.
+type Link<M> = fn(Arc<Shared>, &wasmtime::Module, Digest) -> wasmtime::Result<M>;
+
 /// Seals the machine code of one engine, and loads what was sealed.
 #[derive(Clone, Debug)]
 pub struct CodeSealer {
@@ -117,11 +121,23 @@ impl CodeSealer {
     /// # Errors
     /// If the engine has no memory for it.
     pub fn seal(&self, module: &Module) -> Result<Vec<u8>, NotSealed> {
-        let code = module.loaded.pre.module().serialize().map_err(|error| NotSealed(error.into()))?;
+        self.seal_code(module.loaded.pre.module(), module.digest())
+    }
+
+    /// The entry of a form for single bars, by the form's own digest.
+    ///
+    /// # Errors
+    /// As [`CodeSealer::seal`].
+    pub fn seal_bar(&self, form: &BarModule) -> Result<Vec<u8>, NotSealed> {
+        self.seal_code(form.code(), form.digest())
+    }
+
+    fn seal_code(&self, module: &wasmtime::Module, digest: Digest) -> Result<Vec<u8>, NotSealed> {
+        let code = module.serialize().map_err(|error| NotSealed(error.into()))?;
         let mut entry = Vec::with_capacity(HEAD.saturating_add(code.len()));
         entry.extend_from_slice(MAGIC);
         entry.extend_from_slice(&(code.len() as u64).to_le_bytes());
-        entry.extend_from_slice(&self.key.mac(&self.engine, module.digest(), &code).finalize().into_bytes());
+        entry.extend_from_slice(&self.key.mac(&self.engine, digest, &code).finalize().into_bytes());
         entry.extend_from_slice(&code);
         Ok(entry)
     }
@@ -131,6 +147,18 @@ impl CodeSealer {
     /// # Errors
     /// [`NotLoaded::Tampered`] if it is whole, and not ours.
     pub fn load(&self, digest: Digest, entry: &[u8]) -> Result<Module, NotLoaded> {
+        self.load_code(digest, entry, Module::link)
+    }
+
+    /// Loads a form for single bars from its entry, which may be anything.
+    ///
+    /// # Errors
+    /// As [`CodeSealer::load`].
+    pub fn load_bar(&self, digest: Digest, entry: &[u8]) -> Result<BarModule, NotLoaded> {
+        self.load_code(digest, entry, BarModule::link)
+    }
+
+    fn load_code<M>(&self, digest: Digest, entry: &[u8], link: Link<M>) -> Result<M, NotLoaded> {
         let code = self.check(digest, entry)?;
         let shared = &self.sandbox.shared;
         // SAFETY: the bytes are what `Module::serialize` of this version gave for this engine's settings, to a process
@@ -138,7 +166,7 @@ impl CodeSealer {
         // comes from the master secret, is for nothing else, and is neither where code is kept nor in an executor.
         #[expect(unsafe_code, reason = "loading machine code")]
         let module = unsafe { wasmtime::Module::deserialize(&shared.engine, code) };
-        let linked = module.and_then(|module| Module::link(Arc::clone(shared), &module, digest));
+        let linked = module.and_then(|module| link(Arc::clone(shared), &module, digest));
         linked.map_err(|error| NotLoaded::Engine(error.into()))
     }
 

@@ -3,7 +3,8 @@
 use rulebox_abi::BufferKind;
 use wasmtime::{Extern, Memory, Store, TypedFunc};
 
-use crate::instance::{Failure, Shape};
+use crate::account::Failure;
+use crate::instance::Shape;
 use crate::limiter::Guest;
 use crate::limits::Limits;
 use crate::memory::{Breach, Buffer, Layout, Region};

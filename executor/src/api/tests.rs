@@ -153,7 +153,8 @@ async fn a_cold_module_takes_no_turn_of_runs() {
         let rule = format!(r#"{{"source": "rule {name}(equity) = equity < {least}"}}"#);
         assert_eq!(fixture.post("/v1/rules", &rule).await.status(), StatusCode::CREATED);
     }
-    let bar = r#"{"inputs": {"equity": 2}}"#;
+    // In the form for columns, which the upload has loaded.
+    let bar = r#"{"columns": {"equity": [2, 2]}}"#;
     assert_eq!(fixture.post("/v1/rules/warm/evaluate", bar).await.status(), StatusCode::OK);
     let (release, gate) = std::sync::mpsc::channel::<()>();
     let (began, has_begun) = tokio::sync::oneshot::channel();

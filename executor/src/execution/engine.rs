@@ -6,7 +6,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use rulebox_abi::columns::{InputColumns, OutputSink};
-use rulebox_sandbox::{Digest, Instance, Limits, ModuleLimits, RunError, RunReport, Sandbox, Shape};
+use rulebox_sandbox::{
+    BarInstance, BarModule, Digest, Instance, Limits, ModuleLimits, RunError, RunReport, Sandbox, Shape,
+};
 
 use super::code_cache::CodeCache;
 use super::modules::LoadError;
@@ -30,6 +32,14 @@ pub trait Engine: Debug + Send + Sync {
     /// # Errors
     /// If it is refused, or cannot be compiled now.
     fn load(&self, module: Unloaded<'_>) -> Result<Arc<dyn Module>, LoadError>;
+
+    /// Compiles the form for single bars of a module of our compiler; `None` if it has none, or modules run elsewhere.
+    ///
+    /// # Errors
+    /// If it is refused.
+    fn load_bar(&self, _module: Unloaded<'_>) -> Result<Option<Arc<dyn Module>>, LoadError> {
+        Ok(None)
+    }
 
     /// Executors that are connected, and how many are known; `None` if modules run in this process.
     fn executors(&self) -> Option<(usize, usize)> {
@@ -182,6 +192,58 @@ impl Engine for InProcess {
             code.keep(&loaded);
         }
         Ok(Arc::new(loaded))
+    }
+
+    fn load_bar(&self, module: Unloaded<'_>) -> Result<Option<Arc<dyn Module>>, LoadError> {
+        if !module.compiled {
+            return Ok(None);
+        }
+        let form = self.sandbox.bar_form(module.bytes, &self.limits).map_err(LoadError::Refused)?;
+        let Some(form) = form else { return Ok(None) };
+        if let Some(loaded) = self.code.as_ref().and_then(|code| code.load_bar(module.digest, form.digest())) {
+            return Ok(Some(Arc::new(loaded)));
+        }
+        let loaded = self.sandbox.load_bar(form).map_err(LoadError::Refused)?;
+        if let Some(code) = &self.code {
+            code.keep_bar(&loaded);
+        }
+        Ok(Some(Arc::new(loaded)))
+    }
+}
+
+impl Module for BarModule {
+    fn code_bytes(&self) -> usize {
+        Self::code_bytes(self)
+    }
+
+    fn begin(&self, setup: Setup<'_>, state: Option<&[u8]>, _keeps: bool) -> Result<Box<dyn Run>, RunError> {
+        let mut instance = self.start(setup.shape, setup.params, setup.limits)?;
+        if let Some(state) = state {
+            instance.restore_state(state)?;
+        }
+        Ok(Box::new(instance))
+    }
+}
+
+impl Run for BarInstance {
+    fn ready(&mut self) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    fn refuel(&mut self, fuel: u64) {
+        Self::refuel(self, fuel);
+    }
+
+    fn batch(&mut self, input: &InputColumns<'_>, first_row: usize, sink: &mut dyn OutputSink) -> Result<(), RunError> {
+        self.eval(input, first_row, sink)
+    }
+
+    fn state(&mut self) -> Result<Vec<u8>, RunError> {
+        self.save_state()
+    }
+
+    fn report(&self) -> RunReport {
+        Self::report(self)
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Ahead {
     pub state: Vec<u8>,
     /// What was used.
     pub report: RunReport,
+    /// What it is said to have used.
+    pub fuel: u64,
 }
 
 /// Reads every bar in full, until somebody says stop.
@@ -94,7 +96,8 @@ pub fn go_on(
     };
     let limits = prepared.limits(limits, Messages::Flagged);
     let (state, report) = prepared.module.resume(prepared.setup(&bound.params, &limits), state, &columns, &mut sink)?;
-    Ok(Ahead { events: sink.events, counts: sink.counts, state, report })
+    let fuel = prepared.fuel(rows.len(), report.fuel);
+    Ok(Ahead { events: sink.events, counts: sink.counts, state, report, fuel })
 }
 
 /// The combined verdict of what several rules said of a bar.

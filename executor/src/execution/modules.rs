@@ -43,6 +43,25 @@ pub enum LoadError {
 /// What is counted for a module beside its code and its bytes: its manifest, and what the engine keeps of it.
 pub const ENTRY_BYTES: usize = 16 << 10;
 
+/// For what a module is to run. One of our compiler has a form for each, unless its state is too large for the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Any number of bars.
+    Columns,
+    /// One bar, or a few.
+    Bar,
+}
+
+impl Form {
+    /// What the form of a module is kept by: nothing else has the complement of a digest.
+    fn key(self, digest: Digest) -> [u8; 32] {
+        match self {
+            Self::Columns => digest.0,
+            Self::Bar => digest.0.map(|byte| !byte),
+        }
+    }
+}
+
 /// The cache and what fills it.
 #[derive(Clone, Debug)]
 pub struct Modules {
@@ -58,8 +77,8 @@ impl Modules {
     }
 
     /// A module that is loaded already.
-    pub fn get(&self, owner: impl Into<Owner>, digest: Digest) -> Option<Arc<Prepared>> {
-        let found = self.loaded.get(owner.into(), &digest.0);
+    pub fn get(&self, owner: impl Into<Owner>, digest: Digest, form: Form) -> Option<Arc<Prepared>> {
+        let found = self.loaded.get(owner.into(), &form.key(digest));
         let result = if found.is_some() { "hit" } else { "miss" };
         self.metrics.module_cache.with_label_values(&["memory", result]).inc();
         found
@@ -73,17 +92,24 @@ impl Modules {
         &self,
         owner: impl Into<Owner>,
         digest: Digest,
+        form: Form,
         bytes: &[u8],
         manifest: &Manifest,
     ) -> Result<Arc<Prepared>, Arc<LoadError>> {
-        self.loaded.get_or_make(owner.into(), digest.0, || {
-            let prepared = self.load_anew(digest, bytes, manifest)?;
+        self.loaded.get_or_make(owner.into(), form.key(digest), || {
+            let prepared = self.load_anew(digest, form, bytes, manifest)?;
             let size = prepared.module.code_bytes().saturating_add(bytes.len()).saturating_add(ENTRY_BYTES);
             Ok((prepared, size))
         })
     }
 
-    fn load_anew(&self, digest: Digest, bytes: &[u8], manifest: &Manifest) -> Result<Arc<Prepared>, LoadError> {
+    fn load_anew(
+        &self,
+        digest: Digest,
+        form: Form,
+        bytes: &[u8],
+        manifest: &Manifest,
+    ) -> Result<Arc<Prepared>, LoadError> {
         let found = Digest::of(bytes);
         if found != digest {
             return Err(LoadError::Digest { expected: digest, found });
@@ -93,7 +119,9 @@ impl Modules {
         let stage = if compiled { "load" } else { "worker" };
         let span = spans::compile(&Span::current(), stage);
         let _within = span.enter();
-        let module = self.engine.load(Unloaded { digest, bytes, compiled });
+        let unloaded = Unloaded { digest, bytes, compiled };
+        let bar = if form == Form::Bar { self.engine.load_bar(unloaded) } else { Ok(None) };
+        let module = bar.and_then(|bar| bar.map_or_else(|| self.engine.load(unloaded), Ok));
         let result = match &module {
             Ok(_) => "ok",
             Err(LoadError::Refused(refusal)) => {

@@ -43,6 +43,13 @@ impl Prepared {
         Setup { shape: &self.shape, params, limits }
     }
 
+    /// The fuel that a run of so many bars is said to have used, of which `used` was. What is proved is said: it is the
+    /// same of either form of a module, wherever that runs and however its bars are cut into calls. Of a module without a
+    /// proof it is what was used.
+    pub fn fuel(&self, rows: usize, used: u64) -> u64 {
+        self.manifest.cost.as_ref().map_or(used, |cost| cost.of_run(rows as u64, rows as u64))
+    }
+
     /// These limits, with as many bars in a call as keep the module far from its deadline, and these texts asked for.
     pub fn limits(&self, limits: &Limits, messages: Messages) -> Limits {
         let chunk_rows = rows_a_call(self.manifest.cost.as_ref(), limits.chunk_rows);

@@ -109,7 +109,7 @@ pub fn run(
         events_truncated: summary.changes.events_truncated,
         last: summary.last,
         series: summary.series,
-        fuel: report.fuel,
+        fuel: bound.prepared.fuel(bars.rows, report.fuel),
     };
     Ok(Ran { run, report, codes: summary.codes, keeps: summary.keeps })
 }

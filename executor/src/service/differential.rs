@@ -16,6 +16,7 @@ use crate::domain::rule::{Runnable, Version};
 use crate::domain::violation::{Kind, NewViolation};
 use crate::execution::differential::sample::{Sample, Sampling};
 use crate::execution::differential::{Difference, Verdict, boundary};
+use crate::execution::modules::Form;
 use crate::execution::pool::{Place, Pool};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans;
@@ -86,11 +87,19 @@ impl Service {
         let subject = Subject { caller: caller.clone(), runnable, source: UPLOAD };
         self.check_behind(subject, |service, subject, place| async move {
             let Some(text) = service.text_of(&subject).await? else { return Ok(Verdict::Skipped("it has no text")) };
-            let found = vec![subject.runnable.clone()];
-            let prepared = service.prepare(&subject.caller, found, &place).await?;
-            let Some((_, prepared)) = prepared.into_iter().next() else { return Ok(Verdict::Skipped("it is gone")) };
-            let (stop, compiler) = (service.stopping.child_token(), *service.compiler.limits());
-            Ok(place.run(move || boundary::check(&text, &compiler, &prepared, &stop)).await?)
+            let (text, mut verdict) = (Arc::new(text), Verdict::Skipped("it is gone"));
+            for form in [Form::Columns, service.form(1)] {
+                let found = vec![subject.runnable.clone()];
+                let prepared = service.prepare(&subject.caller, found, form, &place).await?;
+                let Some((_, prepared)) = prepared.into_iter().next() else { break };
+                let (stop, compiler) = (service.stopping.child_token(), *service.compiler.limits());
+                let text = Arc::clone(&text);
+                verdict = place.run(move || boundary::check(&text, &compiler, &prepared, &stop)).await?;
+                if !matches!(verdict, Verdict::Same(_)) {
+                    break;
+                }
+            }
+            Ok(verdict)
         });
     }
 

@@ -12,6 +12,7 @@ use crate::domain::bars::{Bars, ParamValue, Params};
 use crate::domain::evaluation::{CombinedRun, RuleRun, RuleStopped, SeriesWanted};
 use crate::domain::rule::{RuleName, Runnable};
 use crate::execution::bind::{bind_columns, bind_params, check_columns};
+use crate::execution::modules::Form;
 use crate::execution::pool::Place;
 use crate::execution::prepared::Prepared;
 use crate::execution::room::Room;
@@ -65,7 +66,8 @@ impl Service {
         in_force.check_rows(bars.rows)?;
         let selection = Selection::Named(vec![(rule, version)]);
         let mut bound = Vec::new();
-        for (runnable, prepared) in self.prepare(caller, self.find(caller, &selection).await?, &place).await? {
+        let found = self.find(caller, &selection).await?;
+        for (runnable, prepared) in self.prepare(caller, found, self.form(bars.rows), &place).await? {
             check_columns(&bars, &std::iter::once(&*prepared.manifest))?;
             bound.push(self.bind(&in_force, runnable, prepared, &bars, &params, "params")?);
         }
@@ -104,7 +106,7 @@ impl Service {
         if let Some((name, _)) = params.iter().find(|(name, _)| absent(name)) {
             return Err(not_in_request("params", name));
         }
-        let prepared = self.prepare(caller, found, &place).await?;
+        let prepared = self.prepare(caller, found, self.form(bars.rows), &place).await?;
         check_columns(&bars, &prepared.iter().map(|(_, prepared)| &*prepared.manifest))?;
         let mut bound = Vec::with_capacity(prepared.len());
         for (runnable, prepared) in prepared {
@@ -163,16 +165,22 @@ impl Service {
         if asked > limit { Err(ServiceError::TooManyRules { asked, limit }) } else { Ok(()) }
     }
 
+    /// The form that a run of so many bars takes.
+    pub(super) fn form(&self, rows: usize) -> Form {
+        if rows == 1 && self.runs_here { Form::Bar } else { Form::Columns }
+    }
+
     /// Loads the modules that are not loaded yet, on the pools of those who compile: runs do not wait behind it.
     pub(super) async fn prepare(
         &self,
         caller: &Caller,
         found: Vec<Runnable>,
+        form: Form,
         place: &Place,
     ) -> Result<Vec<(Runnable, Arc<Prepared>)>, ServiceError> {
         let mut ready = Vec::with_capacity(found.len());
         for runnable in found {
-            let prepared = if let Some(prepared) = self.modules.get(caller.tenant, runnable.digest) {
+            let prepared = if let Some(prepared) = self.modules.get(caller.tenant, runnable.digest, form) {
                 prepared
             } else {
                 let stored = self.store.module(caller.tenant, &runnable.rule, runnable.version).await?;
@@ -180,7 +188,8 @@ impl Service {
                 let compiled = stored.manifest.cost.is_some();
                 let pool = if compiled { self.compiler.pool() } else { &self.module_uploads };
                 let within = Span::current();
-                let load = move || within.in_scope(|| modules.load(tenant, digest, &stored.bytes, &stored.manifest));
+                let load =
+                    move || within.in_scope(|| modules.load(tenant, digest, form, &stored.bytes, &stored.manifest));
                 let loaded = place.at(pool).run(load).await?;
                 match loaded {
                     Err(error) if !compiled => return Err(self.not_loaded(caller, &runnable, error).await?),

@@ -16,7 +16,7 @@ use crate::domain::rule::{NewVersion, RuleName, Runnable, Storage};
 use crate::domain::violation::{Kind, NewViolation};
 use crate::execution::guest::trial::{self, TrialError};
 use crate::execution::guest::{Guest, GuestError, ManifestError};
-use crate::execution::modules::{LoadError, Modules};
+use crate::execution::modules::{Form, LoadError, Modules};
 use crate::execution::pool::PoolError;
 use crate::store::StoreError;
 
@@ -98,7 +98,7 @@ fn admit(
     run: &Limits,
 ) -> Result<Guest, Refused> {
     let mut guest = Guest::read(module, manifest, limits)?;
-    let prepared = modules.load(tenant, guest.digest, &guest.module, &guest.manifest)?;
+    let prepared = modules.load(tenant, guest.digest, Form::Columns, &guest.module, &guest.manifest)?;
     // What it was stopped for is told by `guest check`; here whoever evaluates it is told.
     if let Some(state_bytes) = trial::run(&prepared, run)?.state_bytes {
         guest.manifest.state_bytes = state_bytes;

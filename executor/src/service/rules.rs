@@ -17,7 +17,7 @@ use crate::domain::idempotency::{Claim, IdempotentRequest, Made};
 use crate::domain::rule::{NewVersion, Rule, RuleName, Version};
 use crate::domain::violation::{Kind, NewViolation};
 use crate::execution::compile::{Compiled, over_cost};
-use crate::execution::modules::LoadError;
+use crate::execution::modules::{Form, LoadError};
 use crate::store::{Precondition, Selection, StoreError};
 
 /// A text that compiles, without anything stored.
@@ -186,7 +186,7 @@ impl Service {
             let loaded = if too_costly {
                 Ok(())
             } else {
-                modules.load(tenant, digest, &compiled.module, &compiled.manifest).map(|_| ())
+                modules.load(tenant, digest, Form::Columns, &compiled.module, &compiled.manifest).map(|_| ())
             };
             let Compiled { source, module, manifest, warnings, .. } = compiled;
             (NewVersion { source: Some(source), module, digest, manifest }, warnings, loaded)
@@ -259,7 +259,7 @@ impl Service {
         let source = source.ok_or_else(|| ServiceError::NoTests { rule: name.as_str().to_owned() })?;
         let (modules, digest, tenant) = (self.modules.clone(), runnable.digest, caller.tenant);
         let run = move |compiled: Compiled| -> Result<_, Arc<LoadError>> {
-            let prepared = modules.load(tenant, digest, &stored.bytes, &stored.manifest)?;
+            let prepared = modules.load(tenant, digest, Form::Columns, &stored.bytes, &stored.manifest)?;
             let limits = prepared.limits(&limits, Messages::None);
             let mut stopped = None;
             let results = testing::run(&compiled.rule, &prepared.manifest, |params, input, sink| {

@@ -51,7 +51,7 @@ impl Service {
         results: Vec<(Result<Ran, RunError>, Bound, Span)>,
         reserved: Reserved,
     ) -> Result<Vec<Result<Ran, RuleStopped>>, ServiceError> {
-        let each = results.iter().map(|(result, ..)| used(result.as_ref().map(|ran| (&ran.run.counts, &ran.report))));
+        let each = results.iter().map(|(result, ..)| used(result.as_ref().map(|ran| (&ran.run.counts, ran.run.fuel))));
         reserved.settle(each.fold(Usage::NONE, Usage::plus)).await;
         let mut settled = Vec::with_capacity(results.len());
         for (result, bound, span) in results {
@@ -131,7 +131,7 @@ impl Service {
     }
 
     fn count(&self, caller: &Caller, mode: &str, bound: &Bound, result: &Result<Ran, RunError>) {
-        let counted = result.as_ref().map(|ran| (&ran.run.counts, &ran.report));
+        let counted = result.as_ref().map(|ran| (&ran.run.counts, ran.run.fuel, &ran.report));
         self.count_run(caller, mode, bound, counted);
     }
 
@@ -142,13 +142,13 @@ impl Service {
         caller: &Caller,
         mode: &str,
         bound: &Bound,
-        result: Result<(&Counts, &RunReport), &RunError>,
+        result: Result<(&Counts, u64, &RunReport), &RunError>,
     ) {
         let tenant = self.metrics.tenants.label(caller.tenant);
-        let Usage { bars, fuel, .. } = used(result);
+        let Usage { bars, fuel, .. } = used(result.map(|(counts, fuel, _)| (counts, fuel)));
         self.metrics.fuel.with_label_values(&[&tenant]).inc_by(fuel);
         let outcome = match result {
-            Ok((counts, report)) => {
+            Ok((counts, _, report)) => {
                 let worst = Verdict::ALL.into_iter().rev().find(|&verdict| counts.of(verdict) > 0);
                 self.metrics.bars.with_label_values(&[mode]).inc_by(bars);
                 let peak = i64::try_from(report.memory_peak).unwrap_or(i64::MAX);
@@ -171,10 +171,10 @@ impl Service {
 }
 
 /// What the run of a rule used.
-pub(super) fn used(result: Result<(&Counts, &RunReport), &RunError>) -> Usage {
+pub(super) fn used(result: Result<(&Counts, u64), &RunError>) -> Usage {
     let run = Usage { evaluations: 1, ..Usage::NONE };
     match result {
-        Ok((counts, report)) => Usage { bars: counts.all(), fuel: report.fuel, ..run },
+        Ok((counts, fuel)) => Usage { bars: counts.all(), fuel, ..run },
         Err(RunError::Cancelled(report)) => Usage { fuel: report.fuel, ..run },
         Err(RunError::Violation(violation)) => Usage { fuel: violation.fuel_used, ..run },
         Err(RunError::ParamsRefused(_)) => run,

@@ -16,6 +16,7 @@ use crate::domain::evaluation::{Counts, RuleRun, Series};
 use crate::domain::rule::{RuleName, Runnable};
 use crate::domain::usage::Usage;
 use crate::execution::bind::bind_params;
+use crate::execution::modules::Form;
 use crate::execution::pool::{Place, PoolError};
 use crate::execution::prepared::Prepared;
 use crate::execution::shares::Share;
@@ -105,7 +106,7 @@ impl Service {
         let place = self.runs.place(caller.tenant)?;
         let in_force = self.limits_of(caller.tenant).await?;
         let found = self.find(caller, &Selection::Named(vec![(rule.clone(), version)])).await?;
-        let prepared = self.prepare(caller, found, &place).await?;
+        let prepared = self.prepare(caller, found, Form::Columns, &place).await?;
         let (runnable, prepared) = prepared.into_iter().next().ok_or(StoreError::NoRule(rule))?;
         let params = bind_params(runnable.rule.as_str(), &prepared.manifest, &params, "params")?;
         self.check_cost(&in_force, runnable.rule.as_str(), &prepared.manifest, 1)?;
@@ -270,7 +271,8 @@ impl Stream {
     /// stopped: how its bars are cut into batches depends on how they arrive.
     fn account(&mut self, run: &StreamRun, stopped: bool) -> Usage {
         let report = run.report();
-        let fuel = report.fuel.saturating_sub(self.tally.fuel);
+        let in_all = if stopped { report.fuel } else { self.prepared.fuel(run.bars(), report.fuel) };
+        let fuel = in_all.saturating_sub(self.tally.fuel);
         let bars = run.bars().saturating_sub(self.tally.bars) as u64;
         let metrics = &self.service.metrics;
         let tenant = metrics.tenants.label(self.caller.tenant);
@@ -281,8 +283,12 @@ impl Stream {
         if peak > metrics.guest_memory_peak.get() {
             metrics.guest_memory_peak.set(peak);
         }
-        let RunReport { fuel: in_all, texts_cut, .. } = report;
-        self.tally = Tally { bars: run.bars(), counts: run.changes().counts, fuel: in_all, texts_cut };
+        self.tally = Tally {
+            bars: run.bars(),
+            counts: run.changes().counts,
+            fuel: in_all.max(self.tally.fuel),
+            texts_cut: report.texts_cut,
+        };
         Usage { evaluations: u64::from(begins), bars, fuel, ..Usage::NONE }
     }
 

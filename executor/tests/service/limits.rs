@@ -44,15 +44,18 @@ async fn a_violation_is_recorded_counted_and_told() {
     server.upload(DRAWDOWN).await;
     let metric = "rulebox_sandbox_violations_total{kind=\"memory_limit\",severity=\"high\"}";
     assert_eq!(server.metric(metric).await, Some(0.0));
-    let bar = json!({"inputs": {"equity": 1, "drawdown": 0}});
-    let first = server.post("/v1/rules/drawdown/evaluate", &bar).await.problem(422, "sandbox_violation");
+    let bars = json!({"columns": {"equity": [1, 1], "drawdown": [0, 0]}});
+    let first = server.post("/v1/rules/drawdown/evaluate", &bars).await.problem(422, "sandbox_violation");
     assert_eq!(first["kind"], "memory_limit");
-    let second = server.post("/v1/rules/drawdown/evaluate", &bar).await.problem(422, "sandbox_violation");
+    let second = server.post("/v1/rules/drawdown/evaluate", &bars).await.problem(422, "sandbox_violation");
     assert_eq!(first["violation_id"], second["violation_id"], "a repeat within a minute");
     assert_eq!(server.metric(metric).await, Some(2.0));
-    let body = json!({"rules": "*", "inputs": {"equity": 1, "drawdown": 0}});
+    // For a single bar a rule has no memory, and so no limit of it to break.
+    let bar = json!({"inputs": {"equity": 1, "drawdown": 0}});
+    server.post("/v1/rules/drawdown/evaluate", &bar).await.ok();
+    let body = json!({"rules": "*", "columns": bars["columns"]});
     let joint = server.post("/v1/evaluate", &body).await.ok();
-    assert_eq!(joint["verdict"], "fault");
+    assert_eq!(joint["counts"]["fault"], 2);
     assert_eq!(joint["rules"][0]["error"]["kind"], "memory_limit");
     assert_eq!(joint["rules"][0]["error"]["violation_id"], first["violation_id"]);
 }

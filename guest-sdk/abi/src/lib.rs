@@ -33,6 +33,41 @@ pub mod export {
     pub const MESSAGE: &str = "rulebox_message";
 }
 
+/// Names of the exports of the form of a compiled rule that runs single bars. It has no memory: what it reads, writes and
+/// keeps are globals, each with the number of its param, column or value of the state behind its name. The form is
+/// between our compiler and our host alone; a module that somebody else made has none.
+pub mod bar {
+    /// `() -> i32`: runs one bar; 0, or -1 if it refuses its params.
+    pub const BAR: &str = "rulebox_bar_1";
+    /// f64, one each.
+    pub const PARAM: &str = "param";
+    /// f64, one a column.
+    pub const INPUT: &str = "input";
+    /// i64.
+    pub const TIME: &str = "time";
+    /// i32.
+    pub const LOCAL_DAY: &str = "local_day";
+    /// i32.
+    pub const MINUTE_OF_DAY: &str = "minute_of_day";
+    /// i32.
+    pub const WEEKDAY: &str = "weekday";
+    /// i32: see [`super::Verdict`].
+    pub const VERDICT: &str = "verdict";
+    /// i32: the bit set of fired statements.
+    pub const FIRED: &str = "fired";
+    /// f64, one a column.
+    pub const OUT: &str = "out";
+    /// f64, one a placeholder.
+    pub const MESSAGE_VALUE: &str = "message_value";
+    /// f64.
+    pub const KEEP: &str = "keep";
+    /// i32, i64 or f64: each in 8 bytes of the state, in the order of their numbers; an i32 in the first 4, the others 0.
+    pub const STATE: &str = "state";
+}
+
+/// Name of the custom section that holds the form for single bars, a module of its own.
+pub const BAR_SECTION: &str = "rulebox.bar";
+
 /// Version of this ABI; [`export::MARKER`] carries it.
 pub const ABI_VERSION: u32 = 1;
 

@@ -1,6 +1,6 @@
 //! Step 4: the exports of the ABI, and their types.
 
-use rulebox_abi::export;
+use rulebox_abi::{bar, export};
 use wasmparser::types::Types;
 use wasmparser::{Export, ExternalKind, FuncType, SubType, ValType};
 
@@ -58,6 +58,20 @@ impl Exports<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether they are those of a form for single bars: its one function, and globals.
+    pub(super) fn check_bar(&self) -> Result<(), Refusal> {
+        let bar = (bar::BAR, &[][..], &[I32][..]);
+        match self.find(bar.0) {
+            Some(found) => self.check_type(found, &bar)?,
+            None => return Err(invalid(format!("it does not export `{}`, {}", bar.0, shape(&bar)))),
+        }
+        let others = self.all.iter().filter(|export| export.name != bar.0);
+        match others.filter(|export| export.kind != ExternalKind::Global).count() {
+            0 => Ok(()),
+            n => Err(invalid(format!("{n} exports of its form for single bars are no globals"))),
+        }
     }
 
     /// Names are unique in a valid module.

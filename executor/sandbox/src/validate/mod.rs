@@ -29,6 +29,14 @@ pub(crate) fn module(bytes: &[u8], limits: &ModuleLimits, config: &SandboxConfig
     exports.check()
 }
 
+/// Checks the form for single bars that a module of our compiler carries: the same steps for a module without memory.
+pub(crate) fn bar(bytes: &[u8], limits: &ModuleLimits, config: &SandboxConfig) -> Result<(), Refusal> {
+    size(bytes, limits)?;
+    header(bytes)?;
+    sections::check_bar(bytes, limits, config)?;
+    bodies::check(bytes, limits)?.check_bar()
+}
+
 fn size(bytes: &[u8], limits: &ModuleLimits) -> Result<(), Refusal> {
     at_most(ViolationKind::ModuleTooLarge, "bytes", bytes.len(), limits.module_bytes).map_err(|refusal| Refusal {
         detail: format!(

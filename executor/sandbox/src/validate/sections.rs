@@ -14,16 +14,28 @@ const NAME_SHOWN: usize = 64;
 
 /// Checks the outline of a module.
 pub(super) fn check(bytes: &[u8], limits: &ModuleLimits, config: &SandboxConfig) -> Result<(), Refusal> {
+    if read(bytes, limits, config)?.memories == 0 {
+        return Err(invalid(format!("it has no memory to export as `{}`", export::MEMORY)));
+    }
+    Ok(())
+}
+
+/// Checks the outline of a form for single bars, which has no memory.
+pub(super) fn check_bar(bytes: &[u8], limits: &ModuleLimits, config: &SandboxConfig) -> Result<(), Refusal> {
+    match read(bytes, limits, config)?.memories {
+        0 => Ok(()),
+        _ => Err(invalid("its form for single bars has a memory")),
+    }
+}
+
+fn read<'a>(bytes: &[u8], limits: &'a ModuleLimits, config: &'a SandboxConfig) -> Result<Outline<'a>, Refusal> {
     let mut outline = Outline { limits, config, types: Vec::new(), custom_sections: 0, memories: 0 };
     let mut parser = Parser::new(0);
     parser.set_features(FEATURES);
     for payload in parser.parse_all(bytes) {
         outline.payload(&payload.map_err(|e| malformed(&e))?)?;
     }
-    if outline.memories == 0 {
-        return Err(invalid(format!("it has no memory to export as `{}`", export::MEMORY)));
-    }
-    Ok(())
+    Ok(outline)
 }
 
 struct Outline<'a> {

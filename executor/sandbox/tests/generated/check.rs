@@ -13,7 +13,7 @@ use rulebox_dsl::interp::Interpreter;
 use rulebox_dsl::manifest::Manifest;
 use rulebox_dsl::outcome::normalise;
 use rulebox_dsl::{Compiled, compile};
-use rulebox_sandbox::{Limits, Module, ModuleLimits, Sandbox, SandboxConfig, Shape};
+use rulebox_sandbox::{BarModule, Limits, Module, ModuleLimits, Sandbox, SandboxConfig, Shape};
 
 /// Bars of each rule.
 pub const ROWS: usize = 48;
@@ -35,10 +35,13 @@ pub struct Seen {
     pub verdicts: BTreeMap<&'static str, u64>,
     pub actions: u64,
     pub at_bound: u64,
+    /// With a form for single bars.
+    pub by_bars: u64,
 }
 
 struct Case<'a> {
     module: &'a Module,
+    bar: Option<&'a BarModule>,
     shape: Shape,
     params: &'a [f64],
     manifest: &'a Manifest,
@@ -76,6 +79,31 @@ impl Case<'_> {
             let state = instance.save_state().map_err(|e| e.to_string())?;
             instance = start()?;
             instance.restore_state(&state).map_err(|e| e.to_string())?;
+            from = to;
+        }
+        normalise(&mut out, self.manifest);
+        Ok(out)
+    }
+}
+
+impl Case<'_> {
+    /// A run bar by bar in the form for single bars, whose state is put into the other form and taken out of it again
+    /// before every bar of `stops`.
+    fn run_by_bars(&self, bar: &BarModule, stops: &[usize]) -> Result<OutputColumns, String> {
+        let limits = limits(1);
+        let start = || bar.start(&self.shape, self.params, &limits).map_err(|e| e.to_string());
+        let mut out = OutputColumns::default();
+        let mut instance = start()?;
+        let mut from = 0;
+        for &to in stops.iter().chain([&self.columns.rows]) {
+            let inputs: Vec<&[f64]> = self.columns.inputs.iter().map(|c| &c[from..to]).collect();
+            let columns = slice(&self.columns, &inputs, from, to);
+            instance.eval(&columns, from, &mut out).map_err(|e| e.to_string())?;
+            let state = instance.save_state().map_err(|e| e.to_string())?;
+            let mut other = self.module.start(&self.shape, self.params, &limits).map_err(|e| e.to_string())?;
+            other.restore_state(&state).map_err(|e| e.to_string())?;
+            instance = start()?;
+            instance.restore_state(&other.save_state().map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
             from = to;
         }
         normalise(&mut out, self.manifest);
@@ -140,9 +168,13 @@ pub fn check(
     Interpreter::new(&rule, &generated.params).run(&view.columns(), 0, &mut expected);
     normalise(&mut expected, &manifest);
 
+    let bar = sandbox.bar_form(&module, &ModuleLimits::default());
+    let bar = bar.and_then(|form| form.map(|form| sandbox.load_bar(form)).transpose());
+    let bar = bar.map_err(|e| format!("refused: {e}"))?;
     let module = sandbox.load(&module, &ModuleLimits::default()).map_err(|e| format!("refused: {e}"))?;
     let case = Case {
         module: &module,
+        bar: bar.as_ref(),
         shape: shape(&manifest),
         params: &generated.params,
         manifest: &manifest,
@@ -160,6 +192,10 @@ pub fn check(
     }
     let every: Vec<usize> = (1..ROWS).filter(|_| choices.chance(1, 4)).collect();
     same("the module with its state moved", &expected, &case.run_moving(&every)?)?;
+    if let Some(bar) = case.bar {
+        same("the form for single bars", &expected, &case.run_by_bars(bar, &every)?)?;
+        seen.by_bars += 1;
+    }
 
     seen.rules += 1;
     for verdict in &expected.verdicts {

@@ -66,6 +66,7 @@ fn check_shard(shard: u32) {
         let count = counts.verdicts.get(verdict.name()).copied().unwrap_or(0);
         assert!(count * 20 > bars, "only {count} of {bars} bars are {}", verdict.name());
     }
+    assert!(counts.by_bars * 10 > rules, "only {} of {rules} rules have a form for single bars", counts.by_bars);
     assert!(counts.actions * 20 > bars, "only {} of {bars} bars have a reduce", counts.actions);
 }
 

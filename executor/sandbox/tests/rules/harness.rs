@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use rulebox_abi::columns::{InputColumns, OutputColumns};
+use rulebox_abi::columns::{InputColumns, OutputColumns, TimeColumns};
 use rulebox_dsl::interp::Interpreter;
 use rulebox_dsl::manifest::{CostInfo, Manifest};
 use rulebox_dsl::{Compiled, Limits as CompilerLimits, outcome};
-use rulebox_sandbox::{Instance, Limits, Module, ModuleLimits, Refusal, Sandbox, SandboxConfig, Shape};
+use rulebox_sandbox::{BarModule, Instance, Limits, Module, ModuleLimits, Refusal, Sandbox, SandboxConfig, Shape};
 
 /// One engine for all tests.
 pub static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(SandboxConfig::default()).unwrap());
@@ -17,6 +17,8 @@ pub static SANDBOX: LazyLock<Sandbox> = LazyLock::new(|| Sandbox::new(SandboxCon
 pub struct Case {
     pub compiled: Compiled,
     pub module: Module,
+    /// The form for single bars, if it has one.
+    pub bar: Option<BarModule>,
     pub shape: Shape,
 }
 
@@ -59,8 +61,10 @@ impl Case {
     /// If the gate refuses the module.
     pub fn of(compiled: Compiled) -> Result<Self, Refusal> {
         let module = SANDBOX.load(&compiled.module, &ModuleLimits::default())?;
+        let bar = SANDBOX.bar_form(&compiled.module, &ModuleLimits::default())?;
+        let bar = bar.map(|form| SANDBOX.load_bar(form)).transpose()?;
         let shape = shape(&compiled.manifest);
-        Ok(Self { compiled, module, shape })
+        Ok(Self { compiled, module, bar, shape })
     }
 
     /// The params' defaults.
@@ -95,6 +99,37 @@ impl Case {
         Ran { columns, fuel: report.fuel, proved: self.cost().of_run(input.rows as u64, u64::from(chunk)) }
     }
 
+    /// A whole run bar by bar, each in both forms and from the state that one of them left, in turn: they leave the same
+    /// bytes. `None` if there is one form.
+    pub fn by_bars(&self, params: &[f64], input: &InputColumns<'_>) -> Option<OutputColumns> {
+        let bar = self.bar.as_ref()?;
+        let (mut columns, mut other) = (OutputColumns::default(), OutputColumns::default());
+        let limits = Self::limits(1);
+        let mut state = None::<Vec<u8>>;
+        for row in 0..input.rows {
+            let inputs: Vec<&[f64]> = input.inputs.iter().map(|column| &column[row..=row]).collect();
+            let time = input.time.map(|t| TimeColumns {
+                time: &t.time[row..=row],
+                local_day: &t.local_day[row..=row],
+                minute_of_day: &t.minute_of_day[row..=row],
+                weekday: &t.weekday[row..=row],
+            });
+            let one = InputColumns { rows: 1, inputs: &inputs, time };
+            let (mut small, mut large) = (bar.start(&self.shape, params, &limits).unwrap(), self.start(params, 1));
+            if let Some(state) = &state {
+                small.restore_state(state).unwrap();
+                large.restore_state(state).unwrap();
+            }
+            small.eval(&one, row, &mut columns).unwrap();
+            large.eval(&one, row, &mut other).unwrap();
+            let (small, large) = (small.save_state().unwrap(), large.save_state().unwrap());
+            assert_eq!(small, large, "the state after bar {row}");
+            state = Some(if row % 2 == 0 { small } else { large });
+        }
+        outcome::normalise(&mut columns, &self.compiled.manifest);
+        Some(columns)
+    }
+
     /// A whole run in the interpreter.
     pub fn interp(&self, params: &[f64], input: &InputColumns<'_>) -> OutputColumns {
         let mut columns = OutputColumns::default();
@@ -107,6 +142,9 @@ impl Case {
     /// what differs. Hands back the run in the largest calls.
     pub fn agree(&self, params: &[f64], input: &InputColumns<'_>) -> Ran {
         let expected = self.interp(params, input);
+        if let Some(columns) = self.by_bars(params, input) {
+            assert_same(&expected, &columns, "the form for single bars");
+        }
         for chunk in [1, 7, 4096] {
             let ran = self.wasm(params, input, chunk);
             assert_same(&expected, &ran.columns, &format!("calls of {chunk} bars"));

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use rulebox_sandbox::{CodeSealer, Digest, Module, NotLoaded};
+use rulebox_sandbox::{BarModule, CodeSealer, Digest, Module, NotLoaded, NotSealed};
 use tokio::sync::mpsc;
 
 pub use directory::{Directory, DirectoryError};
@@ -68,22 +68,30 @@ impl CodeCache {
 
     /// A module whose code is kept somewhere, unchanged. Reads files and may wait for Redis: not for async threads.
     pub fn load(&self, digest: Digest) -> Option<Module> {
-        let name = self.sealer.name(digest);
+        self.find(digest, &self.sealer.name(digest), |entry| self.sealer.load(digest, entry))
+    }
+
+    /// The same of the form for single bars of a module, which is kept by the form's own digest.
+    pub fn load_bar(&self, digest: Digest, form: Digest) -> Option<BarModule> {
+        self.find(digest, &self.sealer.name(form), |entry| self.sealer.load_bar(form, entry))
+    }
+
+    fn find<M>(&self, digest: Digest, name: &str, load: impl Fn(&[u8]) -> Result<M, NotLoaded>) -> Option<M> {
         for (at, store) in self.stores.iter().enumerate() {
-            let Some(entry) = self.read(&**store, &name) else { continue };
-            match self.sealer.load(digest, &entry) {
+            let Some(entry) = self.read(&**store, name) else { continue };
+            match load(&entry) {
                 Ok(module) => {
                     self.count(&**store, "hit");
                     // Those that were asked before did not have it.
                     for nearer in self.stores.iter().take(at) {
-                        write(&**nearer, &name, &entry);
+                        write(&**nearer, name, &entry);
                     }
                     return Some(module);
                 }
                 Err(NotLoaded::Unusable) => self.count(&**store, "miss"),
                 Err(NotLoaded::Tampered) => {
                     self.count(&**store, "tampered");
-                    self.tampered(&**store, &name, digest);
+                    self.tampered(&**store, name, digest);
                 }
                 Err(error @ NotLoaded::Engine(_)) => {
                     self.count(&**store, "failed");
@@ -96,14 +104,20 @@ impl CodeCache {
 
     /// Keeps the code of a module that was just compiled.
     pub fn keep(&self, module: &Module) {
-        let entry = match self.sealer.seal(module) {
+        self.put(module.digest(), self.sealer.seal(module));
+    }
+
+    /// The same of a form for single bars.
+    pub fn keep_bar(&self, form: &BarModule) {
+        self.put(form.digest(), self.sealer.seal_bar(form));
+    }
+
+    fn put(&self, digest: Digest, sealed: Result<Vec<u8>, NotSealed>) {
+        let entry = match sealed {
             Ok(entry) => entry,
-            Err(error) => {
-                let error = chain(&error);
-                return tracing::warn!(digest = %module.digest(), error, "compiled code is not kept");
-            }
+            Err(error) => return tracing::warn!(%digest, error = chain(&error), "compiled code is not kept"),
         };
-        let name = self.sealer.name(module.digest());
+        let name = self.sealer.name(digest);
         for store in &*self.stores {
             write(&**store, &name, &entry);
         }

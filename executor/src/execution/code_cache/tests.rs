@@ -54,6 +54,11 @@ impl Start {
     }
 }
 
+/// As [`Start::of`] has it.
+fn sealer(start: &Start) -> CodeSealer {
+    CodeSealer::new(start.sandbox.clone(), &LIMITS, CodeKey::new(&[1; 32]))
+}
+
 fn store(directory: &TempDir) -> Arc<dyn CodeStore> {
     Arc::new(Directory::open(&directory.path().join("code"), 64 << 20).unwrap())
 }
@@ -101,6 +106,32 @@ fn what_one_start_compiled_the_next_one_finds() {
     let other = Start::over(vec![store(&directory)], 2);
     assert!(other.cache.load(Digest::of(&module())).is_none());
     assert_eq!(other.disk(), [0, 1, 0, 0]);
+}
+
+#[test]
+fn the_form_for_single_bars_is_found_too_and_by_its_own_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let rule = include_str!("../../../../dsl/examples/check_custom_rule.rule");
+    let bytes = rulebox_dsl::compile(rule, &rulebox_dsl::Limits::default()).unwrap().module;
+    let unloaded = Unloaded { digest: Digest::of(&bytes), bytes: &bytes, compiled: true };
+    let load = |start: &Start| start.engine().load_bar(unloaded).unwrap().unwrap();
+    let first = Start::of(&directory);
+    load(&first);
+    assert_eq!(first.disk(), [0, 1, 0, 0]);
+    // The entry of one form is none of the other's.
+    first.engine().load(unloaded).unwrap();
+    assert_eq!(first.disk(), [0, 2, 0, 0]);
+    let mut second = Start::of(&directory);
+    load(&second);
+    second.engine().load(unloaded).unwrap();
+    assert_eq!(second.disk(), [2, 0, 0, 0]);
+
+    // Changed, it is compiled anew, and the alarm names the rule's module.
+    let form = second.sandbox.bar_form(&bytes, &LIMITS).unwrap().unwrap().digest();
+    let other = fs::read(directory.path().join("code").join(sealer(&second).name(unloaded.digest))).unwrap();
+    fs::write(directory.path().join("code").join(sealer(&second).name(form)), other).unwrap();
+    assert!(second.cache.load_bar(unloaded.digest, form).is_none());
+    assert_eq!((second.raised.try_recv().unwrap().digest, second.disk()), (unloaded.digest, [2, 0, 1, 0]));
 }
 
 #[test]

@@ -162,7 +162,7 @@ impl Service {
         in_force.check_rows(bars.rows)?;
         let runnables = current.state.runnables().ok_or(ServiceError::SessionLost)?;
         self.check_stopped(caller.tenant, &runnables).await?;
-        let prepared = self.prepare(caller, runnables, place).await?;
+        let prepared = self.prepare(caller, runnables, self.form(bars.rows - skip), place).await?;
         check_columns(bars, &prepared.iter().map(|(_, prepared)| &*prepared.manifest))?;
         let mut bound = Vec::with_capacity(prepared.len());
         for ((runnable, prepared), pinned) in prepared.into_iter().zip(&current.state.rules) {
@@ -200,7 +200,7 @@ impl Service {
                         (results, samples)
                     };
                     let (results, samples) = worker.run(work).await?;
-                    let ran = |ahead: &Result<Ahead, RunError>| used(ahead.as_ref().map(|a| (&a.counts, &a.report)));
+                    let ran = |ahead: &Result<Ahead, RunError>| used(ahead.as_ref().map(|a| (&a.counts, a.fuel)));
                     let each = results.iter().map(|(result, ..)| ran(result));
                     reserved.settle(each.fold(Usage::NONE, Usage::plus)).await;
                     let settled = service.settle_live(&caller, results).await?;
@@ -224,7 +224,7 @@ impl Service {
     ) -> Result<Vec<(Ahead, Bound)>, ServiceError> {
         let (mut ahead, mut stopped) = (Vec::with_capacity(results.len()), None);
         for (result, bound, span) in results {
-            let counted = result.as_ref().map(|ahead| (&ahead.counts, &ahead.report));
+            let counted = result.as_ref().map(|ahead| (&ahead.counts, ahead.fuel, &ahead.report));
             span.in_scope(|| self.count_run(caller, MODE, &bound, counted));
             match result {
                 Ok(ran) => {

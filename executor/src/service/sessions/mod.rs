@@ -80,7 +80,7 @@ impl Service {
             return Err(not_in_request("params", name));
         }
         let mut bound = Vec::with_capacity(found.len());
-        for (runnable, prepared) in self.prepare(caller, found, &place).await? {
+        for (runnable, prepared) in self.prepare(caller, found, self.form(1), &place).await? {
             let at = format!("params.{}", runnable.rule);
             let given = params.iter().find(|(name, _)| *name == runnable.rule);
             let given = given.map_or(&[][..], |(_, params)| params.as_slice());
@@ -122,7 +122,7 @@ impl Service {
         place: &Place,
     ) -> Result<Vec<Pinned>, ServiceError> {
         let found = rules.iter().map(|(runnable, _)| runnable.clone()).collect();
-        let prepared = self.prepare(caller, found, place).await?;
+        let prepared = self.prepare(caller, found, self.form(1), place).await?;
         let limits = self.limits_of(caller.tenant).await?.of_run(&self.limits);
         let begun = move || -> Vec<_> {
             let begin = |((runnable, params), (_, prepared)): ((_, Vec<f64>), (_, Arc<_>))| {

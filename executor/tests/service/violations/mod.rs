@@ -24,9 +24,10 @@ async fn tight(violations: u64) -> (Server, String, String) {
     (server, admin, security)
 }
 
-/// Runs the rule over a bar.
+/// Runs the rule over some bars: for a single one it has no memory.
 async fn run(server: &Server) -> Answer {
-    server.post("/v1/rules/drawdown/evaluate", &json!({"inputs": {"equity": 1, "drawdown": 0}})).await
+    let bars = json!({"columns": {"equity": [1, 1], "drawdown": [0, 0]}});
+    server.post("/v1/rules/drawdown/evaluate", &bars).await
 }
 
 /// The violations that a key lists.
