@@ -41,18 +41,18 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Error> {
     let answer = service.first_bytes(&post)?;
     check(&serde_json::from_slice(&answer)?)?;
 
-    // What of it is traces and logs: the same service with fewer, and without.
-    let sampled = Service::start(&stage, &[("RULEBOX_TELEMETRY__SAMPLE_PER_THOUSAND", "10".to_owned())])?;
+    // What of it is traces and logs: the same service with all of them, and without.
+    let traced = Service::start(&stage, &[("RULEBOX_TELEMETRY__SAMPLE_PER_THOUSAND", "1000".to_owned())])?;
     let silent = Service::start(
         &stage,
         &[("RULEBOX_TELEMETRY__SAMPLE_PER_THOUSAND", "0".to_owned()), ("RULEBOX_LOG__FILTER", "off".to_owned())],
     )?;
-    let [sampled_post, silent_post] = [&sampled, &silent].map(|other| -> Result<Post, Error> {
+    let [traced_post, silent_post] = [&traced, &silent].map(|other| -> Result<Post, Error> {
         let post = Post::json(&other.upload(&R4)?, &other.key, &bar());
         check(&other.first(&post)?)?;
         Ok(post)
     });
-    let (sampled_post, silent_post) = (sampled_post?, silent_post?);
+    let (traced_post, silent_post) = (traced_post?, silent_post?);
 
     let fixed = peer::start(SERVED, Peer::Static, &answer, stage.path())?;
     let echo = peer::start(SERVED, Peer::Echo, &answer, stage.path())?;
@@ -63,16 +63,16 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Error> {
     }
 
     let load = Load::new(&stage, &post)?;
-    let (sampled_load, silent_load) = (Load::new(&stage, &sampled_post)?, Load::new(&stage, &silent_post)?);
+    let (traced_load, silent_load) = (Load::new(&stage, &traced_post)?, Load::new(&stage, &silent_post)?);
     let urls = [fixed.word("API")?, echo.word("API")?, fastapi.word("API")?];
     let load = &load;
     let [to_fixed, to_echo, to_fastapi] = urls.each_ref().map(|url| move || Ok(load.run(url, CONNECTIONS)?.per_second));
-    let [ours, fixed, echo, fastapi, sampled, silent] = stage.in_turn([
+    let [ours, fixed, echo, fastapi, traced, silent] = stage.in_turn([
         Box::new(|| Ok(load.run(&service.url, CONNECTIONS)?.per_second)),
         Box::new(to_fixed),
         Box::new(to_echo),
         Box::new(to_fastapi),
-        Box::new(|| Ok(sampled_load.run(&sampled.url, CONNECTIONS)?.per_second)),
+        Box::new(|| Ok(traced_load.run(&traced.url, CONNECTIONS)?.per_second)),
         Box::new(|| Ok(silent_load.run(&silent.url, CONNECTIONS)?.per_second)),
     ])?;
     let figure = |what: &str| Figure::new(what, "requests/s", &ours);
@@ -80,8 +80,8 @@ pub fn measure(bench: &Bench, report: &mut Report) -> Result<(), Error> {
     report.add(figure("one bar").over("bare axum, static JSON", &ours, &fixed).target(least(0.40, Some(0.55))));
     report.add(figure("one bar").over("bare axum, JSON read and written", &ours, &echo));
     report.add(figure("one bar").over("FastAPI", &ours, &fastapi).target(least(8.0, Some(12.0))));
-    report.add(Figure::new("one trace in 100", "requests/s", &sampled).over("all traces", &sampled, &ours));
-    report.add(Figure::new("no traces, no logs", "requests/s", &silent).over("all traces", &silent, &ours));
+    report.add(Figure::new("every trace", "requests/s", &traced).over("one trace in 100", &traced, &ours));
+    report.add(Figure::new("no traces, no logs", "requests/s", &silent).over("one trace in 100", &silent, &ours));
     report.add(figure("one bar, an instance").target(least(1_000.0, None)));
     let a_minute = ours.map(|per_second| per_second * 60.0);
     report.add(Figure::new("evaluations", "a minute", &a_minute).target(least(10_000.0, None)));

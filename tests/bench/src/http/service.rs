@@ -1,4 +1,4 @@
-//! A running Rulebox, with everything on: keys, limits, metrics, all traces sent, logs as JSON.
+//! A running Rulebox, with everything on: keys, limits, metrics, traces sampled and sent, logs as JSON.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +15,7 @@ use crate::Error;
 use crate::rules::Rule;
 
 /// Beyond what a run asks for, so that no limit of a tenant is what is measured. Each is still looked at.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("RULEBOX_TENANT__REQUESTS_PER_SECOND", "1000000"),
     ("RULEBOX_TENANT__FUEL_PER_SECOND", "1000000000000"),
     ("RULEBOX_TENANT__RULES", "1000000"),
@@ -24,6 +24,8 @@ const SETTINGS: [(&str, &str); 10] = [
     ("RULEBOX_EVALUATION__THREADS", "1"),
     ("RULEBOX_COMPILE__THREADS", "1"),
     ("RULEBOX_LOG__FORMAT", "json"),
+    // As the chart's values for production have it.
+    ("RULEBOX_TELEMETRY__SAMPLE_PER_THOUSAND", "10"),
     ("RULEBOX_API__LISTEN", "127.0.0.1:0"),
     ("RULEBOX_HEALTH__LISTEN", "127.0.0.1:0"),
 ];

@@ -49,12 +49,13 @@ impl Process {
             bars,
             run: Box::new(move |verdicts| self.turn(kind, name, verdicts)),
         };
-        let both = |name| vec![peer("numpy", "numpy", name, all), peer("Python", "plain", name, few)];
+        let python = |name| peer("Python", "plain", name, few);
         match rule.name {
-            name @ ("R1" | "R2" | "R4") => both(name),
+            name @ ("R1" | "R2" | "R4") => vec![peer("numpy", "numpy", name, all), python(name)],
             "R3" => {
-                let windows = peer("numpy, windows summed afresh", "numpy", "R3-windows", all);
-                both("R3").into_iter().chain([windows]).collect()
+                // What keeps a sum says other things of other rows.
+                let windows = peer("numpy", "numpy", "R3-windows", all);
+                vec![windows, peer("numpy, running sum", "numpy", "R3", all), python("R3")]
             }
             _ => Vec::new(),
         }
