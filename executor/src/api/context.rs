@@ -47,17 +47,9 @@ pub async fn wrap(State(service): State<Service>, mut request: Request, next: Ne
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
     let method = known_method(request.method());
     let path = request.uri().path().to_owned();
-    let span = tracing::info_span!(
-        "request",
-        otel.kind = "server",
-        request_id,
-        trace_id = tracing::field::Empty,
-        tenant = tracing::field::Empty,
-        actor = tracing::field::Empty
-    );
     let given = request.headers().get(TRACEPARENT).and_then(|value| TraceParent::parse(value.to_str().ok()?));
-    let marks = RequestMarks { request_id, trace_id: spans::trace_of(&span, given.as_ref()) };
-    span.record("trace_id", marks.trace_id.as_str());
+    let (span, trace_id) = spans::request(&request_id, given.as_ref(), &service.settings().telemetry);
+    let marks = RequestMarks { request_id, trace_id };
     let (limits, known) = (RateLimits::default(), KnownCaller::default());
     request.extensions_mut().insert(Marks(marks.clone()));
     request.extensions_mut().insert(limits.clone());

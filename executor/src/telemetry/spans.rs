@@ -11,41 +11,94 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 use super::traceparent::TraceParent;
+use crate::config::Telemetry;
 use crate::domain::rule::Runnable;
 use crate::domain::violation::NewViolation;
 
 /// Of spans that are for traces alone: log lines belong to the request around them.
 pub(super) const TARGET: &str = "rulebox::spans";
 
+/// Of spans that are for log lines alone: their trace is not sampled.
+const UNTRACED: &str = "rulebox::untraced";
+
 /// Whether it is a span of this program, and none of a library.
 pub(super) fn is_own(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && *metadata.level() <= Level::INFO && metadata.target().starts_with("rulebox")
 }
 
-/// Makes the span of a request a part of the caller's trace, or else the first of one. Gives the id of that trace, 32
-/// digits, also if nothing is traced.
-pub fn trace_of(span: &Span, given: Option<&TraceParent>) -> String {
-    if let Some(given) = given {
-        // It fails if nothing is traced.
-        let _ = span.set_parent(given.context());
+/// Whether it is a span that is sent, where there is somewhere to send it to.
+pub(super) fn is_traced(metadata: &Metadata<'_>) -> bool {
+    is_own(metadata) && metadata.target() != UNTRACED
+}
+
+/// Whether a request is traced: as its caller says, or else so many in a thousand. It is said here, before its span is
+/// made, so that those that are not cost nothing.
+fn is_sampled(settings: &Telemetry, given: Option<&TraceParent>) -> bool {
+    settings.otlp_endpoint.is_some()
+        && given
+            .map_or_else(|| rand::rng().random_range(0..1_000) < settings.sample_per_thousand, TraceParent::is_sampled)
+}
+
+/// The span of a request, a part of the caller's trace or else the first of one, and the id of that trace, 32 digits,
+/// also if nothing is traced.
+pub fn request(request_id: &str, given: Option<&TraceParent>, settings: &Telemetry) -> (Span, String) {
+    macro_rules! of {
+        ($target:expr) => {
+            tracing::info_span!(
+                target: $target,
+                "request",
+                otel.kind = "server",
+                request_id,
+                trace_id = Empty,
+                tenant = Empty,
+                actor = Empty
+            )
+        };
     }
-    let own = span.context().span().span_context().clone();
-    if own.is_valid() {
-        return own.trace_id().to_string();
-    }
-    given.map_or_else(|| format!("{:032x}", rand::rng().random_range(1..=u128::MAX)), TraceParent::trace_id)
+    let span = if is_sampled(settings, given) { of!(module_path!()) } else { of!(UNTRACED) };
+    with_trace(span, given)
 }
 
 /// Something that is found out beside all requests: a span of its own, and the id of its trace.
-pub fn background(what: &'static str) -> (Span, String) {
-    let span = tracing::info_span!(parent: None, "background", what, trace_id = Empty);
-    let trace_id = trace_of(&span, None);
+pub fn background(what: &'static str, settings: &Telemetry) -> (Span, String) {
+    macro_rules! of {
+        ($target:expr) => {
+            tracing::info_span!(target: $target, parent: None, "background", what, trace_id = Empty)
+        };
+    }
+    with_trace(if is_sampled(settings, None) { of!(module_path!()) } else { of!(UNTRACED) }, None)
+}
+
+fn with_trace(span: Span, given: Option<&TraceParent>) -> (Span, String) {
+    let trace_id = trace_of(&span, given);
     span.record("trace_id", trace_id.as_str());
     (span, trace_id)
 }
 
+fn trace_of(span: &Span, given: Option<&TraceParent>) -> String {
+    if goes_on(span) {
+        if let Some(given) = given {
+            // It fails if nothing is traced.
+            let _ = span.set_parent(given.context());
+        }
+        let own = span.context().span().span_context().clone();
+        if own.is_valid() {
+            return own.trace_id().to_string();
+        }
+    }
+    given.map_or_else(|| format!("{:032x}", rand::rng().random_range(1..=u128::MAX)), TraceParent::trace_id)
+}
+
+/// Whether what is within this span is traced, if anything is.
+fn goes_on(span: &Span) -> bool {
+    span.metadata().is_none_or(|metadata| metadata.target() != UNTRACED)
+}
+
 /// Says on the span of a request how it was answered.
 pub fn answered(span: &Span, method: &'static str, route: &str, status: u16, code: Option<&'static str>) {
+    if !goes_on(span) {
+        return;
+    }
     span.set_attribute("http.request.method", method);
     span.set_attribute("http.route", route.to_owned());
     span.set_attribute("http.response.status_code", i64::from(status));
@@ -59,6 +112,9 @@ pub fn answered(span: &Span, method: &'static str, route: &str, status: u16, cod
 
 /// Compiling, within `parent`. The stages are those of the metric.
 pub fn compile(parent: &Span, stage: &'static str) -> Span {
+    if !goes_on(parent) {
+        return Span::none();
+    }
     tracing::info_span!(target: TARGET, parent: parent, "compile", stage, result = Empty)
 }
 
@@ -69,6 +125,9 @@ pub fn compiled(result: &'static str) {
 
 /// The run of a rule, within `parent`.
 pub fn evaluation(parent: &Span, mode: &'static str, runnable: &Runnable) -> Span {
+    if !goes_on(parent) {
+        return Span::none();
+    }
     tracing::info_span!(
         target: TARGET,
         parent: parent,
@@ -86,6 +145,9 @@ pub fn evaluation(parent: &Span, mode: &'static str, runnable: &Runnable) -> Spa
 /// Holding a module against its text, some time after the answer of `request`: in its trace, and not within its span,
 /// which would last as long.
 pub fn check(request: &Span, source: &'static str, runnable: &Runnable) -> Span {
+    if !goes_on(request) {
+        return Span::none();
+    }
     let span = tracing::info_span!(
         target: TARGET,
         parent: None,

@@ -33,6 +33,11 @@ impl TraceParent {
         self.trace.to_string()
     }
 
+    /// Whether the caller traces it.
+    pub(super) fn is_sampled(&self) -> bool {
+        self.flags.is_sampled()
+    }
+
     /// As the parent of a span.
     pub(super) fn context(&self) -> Context {
         let parent = SpanContext::new(self.trace, self.span, self.flags, true, TraceState::default());

@@ -61,10 +61,9 @@ impl Traces {
             .with_max_export_batch_size(BATCH.min(settings.queue_spans))
             .with_scheduled_delay(settings.export())
             .build();
-        // Exact for 0 and 1000: the sampler takes all from 1.0 on, and none at 0.
-        let ratio = f64::from(u16::try_from(settings.sample_per_thousand).unwrap_or(1_000)) / 1_000.0;
         let provider = SdkTracerProvider::builder()
-            .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
+            // What is not sampled makes no span for traces at all: see `spans`.
+            .with_sampler(Sampler::AlwaysOn)
             .with_resource(resource(settings))
             .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
             .build();
@@ -78,7 +77,7 @@ impl Traces {
             .with_location(false)
             .with_threads(false)
             .with_tracked_inactivity(false)
-            .with_filter(FilterFn::new(spans::is_own).with_max_level_hint(LevelFilter::INFO))
+            .with_filter(FilterFn::new(spans::is_traced).with_max_level_hint(LevelFilter::INFO))
             .boxed()
     }
 

@@ -87,7 +87,8 @@ pub async fn handle(
             let params = query.params.as_deref().map(|text| read_params(text, &service.settings().evaluation));
             let params = params.transpose()?.unwrap_or_default();
             let request = StreamRequest { rule, version: query.version, params, events: 0 };
-            return streams::answer(&service, &tenant.caller(marks), headers, request, *body).await;
+            // In a box, so that bars in memory do not carry its size about.
+            return Box::pin(streams::answer(&service, &tenant.caller(marks), headers, request, *body)).await;
         }
     };
     if query.params.is_some() {

@@ -178,7 +178,7 @@ impl Service {
             Some(tenant) => self.version_of(tenant, death.digest).await,
             None => None,
         };
-        let (span, trace_id) = spans::background("the death of an executor");
+        let (span, trace_id) = spans::background("the death of an executor", &self.settings.telemetry);
         let marks = RequestMarks { request_id: String::new(), trace_id };
         let violation = NewViolation {
             rule: named.as_ref().map(|(rule, _)| rule.clone()),
@@ -208,7 +208,7 @@ impl Service {
     /// Compiled code failed its MAC. The module may be of several tenants', and what was changed is the service's: the
     /// record belongs to no tenant.
     pub async fn code_tampered(&self, alarm: &Alarm) {
-        let (span, trace_id) = spans::background("an alarm of a cache");
+        let (span, trace_id) = spans::background("an alarm of a cache", &self.settings.telemetry);
         let marks = RequestMarks { request_id: String::new(), trace_id };
         let violation = NewViolation {
             digest: Some(alarm.digest),
