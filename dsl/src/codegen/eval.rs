@@ -14,7 +14,8 @@ const ROWS: u32 = 0;
 ///
 /// ```text
 /// if rows is not 1 ..= MAX_ROWS { return -1 }
-/// params, invariants and state into locals
+/// state into locals
+/// if not latched { params and invariants into locals }
 /// block done {
 ///   block fault -> i32 {
 ///     if latched { br fault }
@@ -36,14 +37,19 @@ pub(super) fn eval(program: &Program) -> Code {
     code.i32(-1).op(Instruction::Return).end();
 
     code.get(ROWS).i32(3).op(Instruction::I32Shl).set(end);
-    for (reg, value) in &program.invariants {
-        emitter.set(*reg, &mut code, |code| emitter.expr(value, code));
-    }
     for (reg, ty, address) in state_locals(program) {
         emitter.set(reg, &mut code, |code| {
             code.i32(0).load(ty, address);
         });
     }
+    // In a branch, which is all that keeps Cranelift from computing them again on every bar: what depends on a constant
+    // it puts where it is used, but not what comes out of a branch.
+    emitter.get(program.latch, &mut code);
+    code.i32(0).op(Instruction::I32LtS).if_(None);
+    for (reg, value) in &program.invariants {
+        emitter.set(*reg, &mut code, |code| emitter.expr(value, code));
+    }
+    code.end();
     let row = emitter.local(program.row).unwrap_or(ROWS);
     code.i32(0).set(row);
 

@@ -3,18 +3,40 @@
 use rulebox_abi::{BufferKind, TIME_MISSING};
 
 use super::{Binary, Expr, HistoryHome, Home, Lower, Stmt, StmtKind, Type, Unary, Width};
-use super::{abs, and, finite, fold, known, missing, type_of, width};
+use super::{abs, add, and, at_most, finite, fold, known, missing, type_of, width};
 use crate::typed::{Base, Input, Source, Step};
+
+/// When a value of an input is good.
+enum Good {
+    If(Expr),
+    IfFinite(Expr),
+}
+
+/// How an input is tested.
+struct InputTest {
+    line: u32,
+    good: Good,
+    /// What is done with a value that is not good.
+    bad: Vec<Stmt>,
+}
 
 impl Lower<'_> {
     /// Lowers a whole bar.
     pub(super) fn bar(&mut self) -> Vec<Stmt> {
         let mut bar = Vec::new();
         let rule = self.rule;
-        for (i, input) in rule.inputs.iter().enumerate() {
+        let mut tests = Vec::new();
+        for (i, input) in (0..).zip(&rule.inputs) {
             self.line = self.line_of(input.span);
-            self.input(u32::try_from(i).unwrap_or(u32::MAX), input, &mut bar);
+            if input.missing.is_none() {
+                self.test_inputs(&mut tests, &mut bar);
+            }
+            self.input(i, input, &mut tests, &mut bar);
+            if input.missing.is_none() {
+                self.test_inputs(&mut tests, &mut bar);
+            }
         }
+        self.test_inputs(&mut tests, &mut bar);
         self.line = 0;
         self.check_time(&mut bar);
 
@@ -47,7 +69,8 @@ impl Lower<'_> {
         bar
     }
 
-    fn input(&mut self, index: u32, input: &Input, to: &mut Vec<Stmt>) {
+    /// Loads an input, and says how to test it.
+    fn input(&mut self, index: u32, input: &Input, tests: &mut Vec<InputTest>, to: &mut Vec<Stmt>) {
         let value = self.register(Type::F64, Home::Bar);
         let column = self.layout.column(BufferKind::Input, index).unwrap_or(0);
         let load = Expr::Load { ty: Type::F64, address: Box::new(Expr::Get(self.row)), offset: column };
@@ -56,17 +79,16 @@ impl Lower<'_> {
 
         let is_bool = input.ty.base == Base::Bool;
         let good = match input.range {
-            _ if is_bool => fold::binary(
+            _ if is_bool => Good::If(fold::binary(
                 Binary::Or32,
                 fold::binary(Binary::Eq, got.clone(), Expr::F64(0.0)),
                 fold::binary(Binary::Eq, got.clone(), Expr::F64(1.0)),
-            ),
-            // A range is finite, so what is inside it is.
-            Some((lo, hi)) => and(
-                fold::binary(Binary::Ge, got.clone(), Expr::F64(lo)),
-                fold::binary(Binary::Le, got.clone(), Expr::F64(hi)),
-            ),
-            None => finite(got.clone()),
+            )),
+            // A range is finite, so what is inside it is. No NaN is inside, by its first half.
+            Some((lo, hi)) => {
+                Good::If(and(fold::binary(Binary::Ge, got.clone(), Expr::F64(lo)), at_most(got.clone(), hi)))
+            }
+            None => Good::IfFinite(got.clone()),
         };
         // Off the usual path: which of the three is it?
         let mut valid = vec![self.fault(input.invalid)];
@@ -82,11 +104,14 @@ impl Lower<'_> {
         };
         let mut bad = Vec::new();
         self.branch(&mut bad, known(Base::Num, got.clone()), valid, vec![when_missing]);
-        self.branch(to, good, Vec::new(), bad);
+        tests.push(InputTest { line: self.line, good, bad });
 
         if !is_bool {
             self.inputs.push(got);
             return;
+        }
+        if input.missing.is_none() {
+            self.test_inputs(tests, to);
         }
         let truth = self.register(Type::I32, Home::Bar);
         let is_true = fold::binary(Binary::Eq, got.clone(), Expr::F64(1.0));
@@ -94,6 +119,38 @@ impl Lower<'_> {
             if input.ty.optional { fold::select(known(Base::Num, got), is_true, missing(Base::Bool)) } else { is_true };
         to.push(self.set(truth, with_missing));
         self.inputs.push(Expr::Get(truth));
+    }
+
+    /// Tests inputs: at once whether all are good, and one by one only if not. A sum is finite only if all of its terms
+    /// are; where it overflows without a fault, looking at each has done no harm.
+    fn test_inputs(&mut self, tests: &mut Vec<InputTest>, to: &mut Vec<Stmt>) {
+        let outer = self.line;
+        let (mut all, mut sum, several) = (None, None, tests.len() > 1);
+        let mut one_by_one = Vec::new();
+        for InputTest { line, good, bad } in tests.drain(..) {
+            self.line = line;
+            let good = match good {
+                Good::If(condition) => {
+                    all = Some(all.map_or(condition.clone(), |all| and(all, condition.clone())));
+                    condition
+                }
+                Good::IfFinite(value) => {
+                    sum = Some(sum.map_or(value.clone(), |sum| add(sum, value.clone())));
+                    finite(value)
+                }
+            };
+            self.branch(&mut one_by_one, good, Vec::new(), bad);
+        }
+        if several {
+            if let Some(sum) = sum {
+                let sum = self.atom(sum, Type::F64, to);
+                all = Some(all.map_or(finite(sum.clone()), |all| and(all, finite(sum.clone()))));
+            }
+            self.branch(to, all.unwrap_or(Expr::I32(0)), Vec::new(), one_by_one);
+        } else {
+            to.append(&mut one_by_one);
+        }
+        self.line = outer;
     }
 
     fn check_time(&mut self, to: &mut Vec<Stmt>) {

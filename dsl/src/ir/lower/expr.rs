@@ -3,7 +3,7 @@
 use rulebox_abi::BufferKind;
 
 use super::{Binary, Expr, Lower, Reg, Stmt, Type, Unary};
-use super::{abs, add, and, base_type, div, finite, known, missing, mul, not, sub, type_of};
+use super::{abs, add, and, at_most, base_type, div, finite, known, less_than, missing, mul, not, sub, type_of};
 use crate::ir::fold;
 use crate::number::{TOLERANCE, equal_to, maximum};
 use crate::typed::{self, ArithOp, Base, CompareOp, ExprKind, FaultId, Function};
@@ -373,12 +373,12 @@ fn tolerant_to(op: CompareOp, value: &Expr, constant: f64) -> Expr {
     let (low, high) = equal_to(constant);
     let is = |op, bound| fold::binary(op, value.clone(), Expr::F64(bound));
     match op {
-        CompareOp::Lt => is(Binary::Lt, low),
-        CompareOp::Le => is(Binary::Le, high),
+        CompareOp::Lt => less_than(value.clone(), low),
+        CompareOp::Le => at_most(value.clone(), high),
         CompareOp::Gt => is(Binary::Gt, high),
         CompareOp::Ge => is(Binary::Ge, low),
-        CompareOp::Eq => and(is(Binary::Ge, low), is(Binary::Le, high)),
-        CompareOp::Ne => fold::binary(Binary::Or32, is(Binary::Lt, low), is(Binary::Gt, high)),
+        CompareOp::Eq => and(is(Binary::Ge, low), at_most(value.clone(), high)),
+        CompareOp::Ne => fold::binary(Binary::Or32, less_than(value.clone(), low), is(Binary::Gt, high)),
     }
 }
 

@@ -339,9 +339,21 @@ fn and(a: Expr, b: Expr) -> Expr {
     fold::binary(Binary::And32, a, b)
 }
 
-/// Whether a double is neither an infinity nor a NaN.
+/// Whether an atom is neither an infinity nor a NaN: of those alone, the difference from itself is a NaN and not 0. The
+/// machine needs no constant for it, as it would for a comparison of the absolute value.
 fn finite(a: Expr) -> Expr {
-    fold::binary(Binary::Lt, abs(a), Expr::F64(f64::INFINITY))
+    fold::binary(Binary::Ge, sub(a.clone(), a), Expr::F64(0.0))
+}
+
+/// Whether an atom that is not a NaN is less than a constant. The machine compares with a constant on its right in one
+/// instruction, and `<` would have it on its left.
+fn less_than(a: Expr, constant: f64) -> Expr {
+    not(fold::binary(Binary::Ge, a, Expr::F64(constant)))
+}
+
+/// The same for `<=`.
+fn at_most(a: Expr, constant: f64) -> Expr {
+    not(fold::binary(Binary::Gt, a, Expr::F64(constant)))
 }
 
 /// Whether an optional value (an atom) is there.
