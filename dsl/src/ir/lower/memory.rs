@@ -8,22 +8,24 @@ use crate::typed::{
     WindowSize,
 };
 
-/// Values that a trip of the loop over a window takes.
-const UNROLLED: i32 = 4;
+/// Values that a trip of the loop over a window takes, a power of two. Each trip looks at fuel and deadline.
+const UNROLLED: i32 = 8;
 
 /// Windows of up to so many values, if that is known when the rule is compiled, are folded without a loop.
 const WHOLE: i32 = 32;
 
-/// Where the values of a window are that is folded on every bar.
-enum Folded {
-    Ring(Ring),
-    Whole(Mirrored),
-}
+/// Windows of up to so many values are kept twice if they are folded on every bar, while the state is smaller than so
+/// many bytes: what is saved of a session, and its limit, are hardly touched.
+const TWICE: u32 = 512;
+const TWICE_STATE: u32 = 128 << 10;
 
-/// A ring that is there twice, and how many of its values are read.
-struct Mirrored {
+/// Where the values of a window are.
+#[derive(Clone, Copy, Debug)]
+struct Values {
     ring: Ring,
-    n: i32,
+    /// Whether the ring is there twice, one copy behind the other: the newest values are then in one piece, wherever the
+    /// ring begins.
+    twice: bool,
 }
 
 /// The size of a window, in the forms that code needs.
@@ -196,7 +198,8 @@ impl Lower<'_> {
         self.push(ring, Width::F64, now.clone(), to);
 
         let mut again = vec![self.set(best, Expr::F64(worst))];
-        self.each(ring, &size.n, size.max, best, &mut again, |_, best, value| fold::binary(best_of, best, value));
+        let values = Values { ring, twice: false };
+        self.each(values, &size.n, size.max, best, &mut again, |_, best, value| fold::binary(best_of, best, value));
         let full = fold::binary(Binary::GeU64, Expr::Get(self.bar_number()), size.n64.clone());
         // Equal, not identical: of two zeros, either may have been the extreme.
         let was_best = fold::binary(Binary::Eq, Expr::Get(left), Expr::Get(best));
@@ -219,13 +222,12 @@ impl Lower<'_> {
         to: &mut Vec<Stmt>,
     ) -> Expr {
         let now = self.argument(value, Type::F64, to);
-        let window = match size.n {
-            Expr::I32(n) if min.is_none() && n <= WHOLE => Folded::Whole(self.mirrored(n, &now, to)),
-            _ => {
-                let ring = self.ring(size.max, 0);
-                self.push(ring, Width::F64, now, to);
-                Folded::Ring(ring)
-            }
+        let window = if size.max <= TWICE && self.layout.state_bytes < TWICE_STATE {
+            self.push_twice(size.max, &now, to)
+        } else {
+            let ring = self.ring(size.max, 0);
+            self.push(ring, Width::F64, now, to);
+            Values { ring, twice: false }
         };
         let result = self.register(Type::F64, Home::Bar);
 
@@ -241,7 +243,7 @@ impl Lower<'_> {
             (Expr::Get(reg), fold::unary(Unary::FromI32, Expr::Get(reg)))
         };
         code.push(self.set(result, Expr::F64(0.0)));
-        self.fold(&window, &count, size.max, result, &mut code, |_, sum, value| add(sum, value));
+        self.fold(window, &count, size.max, result, &mut code, |_, sum, value| add(sum, value));
         self.test(result, fault, &mut code);
         match function {
             WindowFunction::Sma => code.push(self.set(result, div(Expr::Get(result), number))),
@@ -250,7 +252,7 @@ impl Lower<'_> {
                 let deviation = self.scratch(Type::F64);
                 code.push(self.set(mean, div(Expr::Get(result), number.clone())));
                 code.push(self.set(result, Expr::F64(0.0)));
-                self.fold(&window, &count, size.max, result, &mut code, |lower, sum, value| {
+                self.fold(window, &count, size.max, result, &mut code, |lower, sum, value| {
                     let set = vec![lower.set(deviation, sub(value, Expr::Get(mean)))];
                     add(sum, mul(fold::seq(set, Expr::Get(deviation)), Expr::Get(deviation)))
                 });
@@ -272,10 +274,9 @@ impl Lower<'_> {
         }
     }
 
-    /// Pushes a value into a ring that is there twice, one copy behind the other: the newest `n` values are then in one
-    /// piece, wherever the ring begins.
-    fn mirrored(&mut self, n: i32, now: &Expr, to: &mut Vec<Stmt>) -> Mirrored {
-        let slots = ring_slots(n.unsigned_abs().max(1));
+    /// Pushes a value into a ring that is there twice.
+    fn push_twice(&mut self, max: u32, now: &Expr, to: &mut Vec<Stmt>) -> Values {
+        let slots = ring_slots(max.max(1));
         let ring = Ring { base: self.state_words(slots * 2, 0), mask: (slots * 8 - 8).cast_signed() };
         let at = self.scratch(Type::I32);
         let slot = self.slot(ring, 0);
@@ -284,41 +285,39 @@ impl Lower<'_> {
             let address = Expr::Get(at);
             to.push(self.stmt(StmtKind::Store { width: Width::F64, address, offset, value: now.clone() }));
         }
-        Mirrored { ring, n }
+        Values { ring, twice: true }
     }
 
-    /// Folds a window into a register, from the oldest value on.
+    /// Folds the newest `count` values of a window into a register, from the oldest on: without a loop if they are few
+    /// and as many on every bar.
     fn fold(
         &mut self,
-        window: &Folded,
+        window: Values,
         count: &Expr,
         max: u32,
         into: Reg,
         to: &mut Vec<Stmt>,
         step: impl Fn(&mut Self, Expr, Expr) -> Expr,
     ) {
-        let &Mirrored { ring, n } = match window {
-            Folded::Whole(mirrored) => mirrored,
-            Folded::Ring(ring) => return self.each(*ring, count, max, into, to, step),
-        };
-        let oldest = self.scratch(Type::I32);
-        let slot = self.slot(ring, n.unsigned_abs() - 1);
-        to.push(self.set(oldest, slot));
-        let mut result = Expr::Get(into);
-        for offset in (ring.base..).step_by(8).take(n.unsigned_abs() as usize) {
-            let value = Expr::Load { ty: Type::F64, address: Box::new(Expr::Get(oldest)), offset };
-            result = step(self, result, value);
+        match count {
+            &Expr::I32(n) if window.twice && n <= WHOLE => {
+                let oldest = self.scratch(Type::I32);
+                let slot = self.slot(window.ring, n.unsigned_abs() - 1);
+                to.push(self.set(oldest, slot));
+                let all = self.steps(window, oldest, n, into, &step);
+                to.push(self.set(into, all));
+            }
+            _ => self.each(window, count, max, into, to, step),
         }
-        to.push(self.set(into, result));
     }
 
-    /// Folds the newest `count` values of a ring into a register, from the oldest on: first what four does not divide,
-    /// then four a trip, since a trip costs as much as two values.
+    /// Folds the newest `count` values of a window into a register, from the oldest on: first what a whole trip does not
+    /// divide, in pieces of a power of two each, then the trips.
     ///
-    /// INVARIANT: `count` is 1 to `max` for every state, for the loops end when the position has moved `count` slots.
+    /// INVARIANT: `count` is 1 to `max` for every state, for the loop ends when the position has moved `count` slots.
     fn each(
         &mut self,
-        ring: Ring,
+        window: Values,
         count: &Expr,
         max: u32,
         into: Reg,
@@ -330,48 +329,52 @@ impl Lower<'_> {
         let position = self.position();
         let bytes = |slots: Expr| fold::binary(Binary::Mul32, slots, Expr::I32(8));
         let plus = |reg: Reg, bytes: Expr| fold::binary(Binary::Add32, Expr::Get(reg), bytes);
-        to.push(self.set(at, fold::binary(Binary::Sub32, plus(position, Expr::I32(8)), bytes(count.clone()))));
+        let oldest = fold::binary(Binary::Sub32, plus(position, Expr::I32(8)), bytes(count.clone()));
+        to.push(self.set(at, if window.twice { and(oldest, Expr::I32(window.ring.mask)) } else { oldest }));
+        let take = |lower: &mut Self, values: i32| {
+            let result = lower.steps(window, at, values, into, &step);
+            vec![lower.set(into, result), lower.set(at, plus(at, Expr::I32(values * 8)))]
+        };
 
-        let rest = and(count.clone(), Expr::I32(UNROLLED - 1));
-        let one = self.steps(ring, at, 1, into, &step);
-        if let Expr::I32(rest) = rest {
-            // Known now: no loop.
-            (0..rest).for_each(|_| to.extend(one.iter().cloned()));
-        } else {
-            let mut code = vec![self.set(end, plus(at, bytes(rest.clone())))];
-            let again = fold::binary(Binary::Ne32, Expr::Get(at), Expr::Get(end));
-            code.push(self.stmt(StmtKind::Loop { trips: UNROLLED.unsigned_abs() - 1, body: one, again }));
-            self.branch(to, rest, code, Vec::new());
+        for piece in [1, 2, 4].into_iter().filter(|piece: &i32| piece.unsigned_abs() <= max) {
+            let code = take(self, piece);
+            self.branch(to, and(count.clone(), Expr::I32(piece)), code, Vec::new());
         }
 
-        let mut code = vec![self.set(end, plus(position, Expr::I32(8)))];
-        let body = self.steps(ring, at, UNROLLED, into, &step);
+        if max < UNROLLED.unsigned_abs() {
+            return;
+        }
+        let whole = and(count.clone(), Expr::I32(-UNROLLED));
+        let mut code = vec![self.set(end, plus(at, bytes(whole.clone())))];
+        let body = take(self, UNROLLED);
         let again = fold::binary(Binary::Ne32, Expr::Get(at), Expr::Get(end));
         code.push(self.stmt(StmtKind::Loop { trips: max / UNROLLED.unsigned_abs(), body, again }));
-        let four = fold::binary(Binary::Ge32, count.clone(), Expr::I32(UNROLLED));
-        self.branch(to, four, code, Vec::new());
+        self.branch(to, whole, code, Vec::new());
     }
 
-    /// Takes some values of a ring, the oldest at position `at`, and moves on.
+    /// What a register is after some values of a window, the oldest of them at position `at`.
     fn steps(
         &mut self,
-        ring: Ring,
+        window: Values,
         at: Reg,
         values: i32,
         into: Reg,
         step: &impl Fn(&mut Self, Expr, Expr) -> Expr,
-    ) -> Vec<Stmt> {
+    ) -> Expr {
+        let Values { ring, twice } = window;
         let mut result = Expr::Get(into);
-        for i in 0..values {
-            let slot = match i {
-                0 => Expr::Get(at),
-                i => fold::binary(Binary::Add32, Expr::Get(at), Expr::I32(i * 8)),
+        for byte in (0..values).map(|value| value * 8) {
+            let (address, offset) = match byte {
+                _ if twice => (Expr::Get(at), ring.base + byte.unsigned_abs()),
+                0 => (and(Expr::Get(at), Expr::I32(ring.mask)), ring.base),
+                _ => {
+                    let slot = fold::binary(Binary::Add32, Expr::Get(at), Expr::I32(byte));
+                    (and(slot, Expr::I32(ring.mask)), ring.base)
+                }
             };
-            let address = Box::new(and(slot, Expr::I32(ring.mask)));
-            result = step(self, result, Expr::Load { ty: Type::F64, address, offset: ring.base });
+            result = step(self, result, Expr::Load { ty: Type::F64, address: Box::new(address), offset });
         }
-        let next = fold::binary(Binary::Add32, Expr::Get(at), Expr::I32(values * 8));
-        vec![self.set(into, result), self.set(at, next)]
+        result
     }
 
     fn cumulative(
