@@ -245,7 +245,8 @@ pub const KINDS: [Entry; 20] = [
         caller: false,
         detail: &["tier"],
         raise: |world| {
-            let answer = world.main.evaluate("cached", &json!({ "equity": trigger() }));
+            let bars = json!({ "columns": { "equity": [trigger(), trigger()] } });
+            let answer = world.main.post("/v1/rules/cached/evaluate", &bars);
             assert_eq!(answer.status, 200, "{}", answer.body);
             None
         },
