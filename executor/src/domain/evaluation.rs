@@ -46,10 +46,10 @@ impl Counts {
         self.0.iter().fold(0, |all, count| all.saturating_add(*count))
     }
 
-    /// Counts a bar.
-    pub fn add(&mut self, verdict: Verdict) {
+    /// Counts bars.
+    pub fn add(&mut self, verdict: Verdict, bars: usize) {
         if let Some(count) = self.0.get_mut(verdict as usize) {
-            *count += 1;
+            *count += bars as u64;
         }
     }
 }

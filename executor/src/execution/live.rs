@@ -46,7 +46,7 @@ impl OutputSink for EveryBar<'_> {
             let bar = first_row + row;
             let (seq, time) = (self.first_seq.saturating_add(bar), time_of(self.time, bar));
             let event = read_event(&self.prepared.manifest, rows, row, seq, time);
-            self.counts.add(event.verdict);
+            self.counts.add(event.verdict, 1);
             self.events.push(event);
         }
     }

@@ -149,7 +149,7 @@ pub fn combine(results: Vec<Result<Ran, RuleStopped>>, bars: &Bars, wanted: Want
     for bar in 0..bars.rows {
         let code = parts.iter().fold(Code::default(), |code, part| code.combine(part.code(bar)));
         let verdict = code.verdict();
-        counts.add(verdict);
+        counts.add(verdict, 1);
         if let Some(verdicts) = &mut verdicts {
             verdicts.push(verdict);
         }

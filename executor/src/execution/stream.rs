@@ -149,11 +149,9 @@ struct Rows<'s, 'a, 'e> {
 
 impl OutputSink for Rows<'_, '_, '_> {
     fn rows(&mut self, first_row: usize, rows: &OutputRows<'_>) {
-        for row in 0..rows.rows {
-            self.changes.row(&self.reading, rows, row, first_row + row);
-            if let Some(each) = &mut self.each {
-                each(self.reading.event(rows, row, first_row + row));
-            }
+        self.changes.rows(&self.reading, rows, first_row, |_, _| ());
+        if let Some(each) = &mut self.each {
+            (0..rows.rows).for_each(|row| each(self.reading.event(rows, row, first_row + row)));
         }
         *self.bars = first_row + rows.rows;
     }

@@ -137,11 +137,27 @@ impl Changes {
         Self { most, ..Self::default() }
     }
 
-    /// Reads the next bar.
-    pub fn row(&mut self, reading: &Reading<'_>, rows: &OutputRows<'_>, row: usize, bar: usize) -> Code {
+    /// Reads the next bars, those of which the same was said at once; `each` gets how many they are, and their code.
+    pub fn rows(
+        &mut self,
+        reading: &Reading<'_>,
+        rows: &OutputRows<'_>,
+        first: usize,
+        mut each: impl FnMut(usize, Code),
+    ) {
+        let mut row = 0;
+        while row < rows.rows {
+            let alike = rows.alike(row).clamp(1, rows.rows - row);
+            let code = self.row(reading, rows, (row, alike), first + row);
+            each(alike, code);
+            row += alike;
+        }
+    }
+
+    fn row(&mut self, reading: &Reading<'_>, rows: &OutputRows<'_>, (row, alike): (usize, usize), bar: usize) -> Code {
         let verdict = rows.verdict(row);
         let now = (verdict as u8, rows.fired(row));
-        self.counts.add(verdict);
+        self.counts.add(verdict, alike);
         if now != self.before {
             self.before = now;
             let code = reading.code(verdict, now.1);
@@ -235,12 +251,12 @@ fn unknown_fault() -> FaultInfo {
 
 impl OutputSink for Summary<'_> {
     fn rows(&mut self, first_row: usize, rows: &OutputRows<'_>) {
-        for row in 0..rows.rows {
-            let code = self.changes.row(&self.reading, rows, row, first_row + row);
-            if self.wanted.combine {
-                self.codes.push(code);
+        let mut combined = self.wanted.combine.then_some(&mut self.codes);
+        self.changes.rows(&self.reading, rows, first_row, |alike, code| {
+            if let Some(codes) = &mut combined {
+                codes.extend(std::iter::repeat_n(code, alike));
             }
-        }
+        });
         if self.wanted.combine && self.reading.prepared.shape.keep {
             self.keeps.extend((0..rows.rows).map(|row| rows.keep(row)));
         }

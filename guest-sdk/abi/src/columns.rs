@@ -53,6 +53,13 @@ pub struct OutputRows<'a> {
     pub messages: &'a [(usize, String)],
 }
 
+fn words(bytes: &[u8]) -> impl Iterator<Item = u32> {
+    bytes.chunks_exact(4).filter_map(|b| b.try_into().ok()).map(u32::from_le_bytes)
+}
+
+/// Bars that [`OutputRows::alike`] compares at a time.
+const ALIKE: usize = 16;
+
 fn f64_at(bytes: &[u8], row: usize) -> f64 {
     let start = row * 8;
     match bytes.get(start..start + 8).and_then(|b| b.try_into().ok()) {
@@ -74,6 +81,23 @@ impl OutputRows<'_> {
             Some(b) => u32::from_le_bytes(b),
             None => 0,
         }
+    }
+
+    /// How many bars from this one on have its verdict and its fired statements, itself among them; 0 behind the last.
+    pub fn alike(&self, row: usize) -> usize {
+        let verdicts = self.verdicts.get(row..).unwrap_or_default();
+        let fired = self.fired.get(row.saturating_mul(4)..).unwrap_or_default();
+        let (Some(verdict), Some(word)) = (verdicts.first(), words(fired).next()) else { return 0 };
+        // Without a branch for each bar: a block is compared as a whole.
+        let same = |(verdicts, fired): &(&[u8], &[u8])| {
+            verdicts.iter().fold(true, |same, other| same & (other == verdict))
+                & words(fired).fold(true, |same, other| same & (other == word))
+        };
+        let blocks = verdicts.chunks_exact(ALIKE).zip(fired.chunks_exact(4 * ALIKE));
+        let start = ALIKE * blocks.take_while(same).count();
+        let (verdicts, fired) = (verdicts.iter().skip(start), words(fired.get(4 * start..).unwrap_or_default()));
+        let rest = verdicts.zip(fired);
+        start + rest.take_while(|&(other, other_word)| other == verdict && other_word == word).count()
     }
 
     /// Value of out `out` at a bar; missing is NaN.
@@ -141,7 +165,7 @@ impl OutputSink for OutputColumns {
         let before = self.verdicts.len();
         self.messages.extend(rows.messages.iter().map(|(row, text)| (before + row, text.clone())));
         self.verdicts.extend_from_slice(rows.verdicts);
-        self.fired.extend(rows.fired.chunks_exact(4).filter_map(|b| b.try_into().ok()).map(u32::from_le_bytes));
+        self.fired.extend(words(rows.fired));
         self.outs.resize(rows.outs.len(), Vec::new());
         self.message_values.resize(rows.message_values.len(), Vec::new());
         for (column, bytes) in self.outs.iter_mut().zip(rows.outs) {
@@ -151,5 +175,37 @@ impl OutputSink for OutputColumns {
             append_words(column, bytes);
         }
         append_words(&mut self.keep, rows.keep);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_alike_are_those_of_one_verdict_and_the_same_statements() {
+        let rows = 6 * ALIKE + 3;
+        for last in 0..rows {
+            for (other_verdict, other_fired) in [(1, 7), (2, 7), (1, 8), (0, 1 << 31)] {
+                let verdicts: Vec<u8> = (0..rows).map(|row| if row <= last { 1 } else { other_verdict }).collect();
+                let fired = (0..rows).flat_map(|row| (if row <= last { 7_u32 } else { other_fired }).to_le_bytes());
+                let (fired, kept) = (fired.collect::<Vec<u8>>(), [].as_slice());
+                let of = OutputRows {
+                    rows,
+                    verdicts: &verdicts,
+                    fired: &fired,
+                    outs: &[],
+                    message_values: &[],
+                    keep: kept,
+                    messages: &[],
+                };
+                let differ = (other_verdict, other_fired) != (1, 7);
+                for row in 0..rows {
+                    let end = if row <= last && differ { last + 1 } else { rows };
+                    assert_eq!(of.alike(row), end - row, "from {row}, last {last}");
+                }
+                assert_eq!((of.alike(rows), of.alike(usize::MAX)), (0, 0));
+            }
+        }
     }
 }

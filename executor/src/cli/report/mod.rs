@@ -62,7 +62,7 @@ impl Results<'_> {
         let mut before = (Verdict::Ok, None);
         for bar in 0..self.bars() {
             let verdict = self.verdict(bar);
-            summary.counts.add(verdict);
+            summary.counts.add(verdict, 1);
             if let Some(first) = summary.first.get_mut(verdict as usize) {
                 first.get_or_insert(bar);
             }
