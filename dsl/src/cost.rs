@@ -12,10 +12,10 @@
 //! longest way back, and then the longest way out.
 //!
 //! The loops over bars are different: how often they run is not known, a trip may do several bars, and a fault goes from
-//! the one loop into the other in the midst of a bar. But each bar ends in one place. Let b be the longest way back in any
-//! of them for each bar of its trip. If every bar that ends pays b, no way back in them costs anything any more, and so
-//! the longest path, with what its bars pay taken off, is the most that a call can cost beside b for each of its bars:
-//! that path is the cost of a call, and b that of a bar.
+//! the one loop into the other in the midst of a bar. But each bar ends in one place. If every bar that ends pays b, and
+//! with that no way back in them costs anything any more, then the longest path, with what its bars pay taken off, is the
+//! most that a call can cost beside b for each of its bars: that path is the cost of a call, and b that of a bar. Each way
+//! back ends a bar at least, so a larger b makes all of them cheaper, and the least b that is enough is found by halving.
 
 use std::collections::BTreeMap;
 
@@ -60,11 +60,28 @@ pub(crate) fn of_call(code: &Code) -> u64 {
 
 /// Proves the cost of `rulebox_eval`.
 pub(crate) fn of_eval(code: &Code) -> EvalCost {
-    let bar = longest(code.ops(), 0).bar;
+    let bar = cost_of_bar(code.ops());
     let call = longest(code.ops(), bar).path;
-    let lines = lines(first_bar(code.ops())).into_iter().filter(|&(line, fuel)| line > 0 && fuel > 0);
+    let lines = lines(one_bar(code.ops())).into_iter().filter(|&(line, fuel)| line > 0 && fuel > 0);
     let lines = lines.map(|(line, fuel)| LineCost { line, fuel }).collect();
     EvalCost { bar: fuel(bar), call: fuel(call), lines }
+}
+
+/// The least that bars can pay so that no way back costs anything.
+fn cost_of_bar(ops: &[Op]) -> Cost {
+    let is_enough = |paid: Cost| longest(ops, paid).back <= 0;
+    // One bar pays for the longest way back of all.
+    let (mut less, mut enough) = (-1, longest(ops, 0).back.max(0));
+    while enough - less > 1 {
+        let half = less + (enough - less) / 2;
+        if is_enough(half) {
+            enough = half;
+        } else {
+            less = half;
+        }
+    }
+    // A loop over bars that ends none would never be paid for.
+    if is_enough(enough) { enough } else { Cost::from(u64::MAX) }
 }
 
 /// What is paid for bars is taken off, so that a path can cost less than nothing on its way. Sums of sums of u64 fit.
@@ -77,8 +94,8 @@ fn fuel(cost: Cost) -> u64 {
 struct Longest {
     /// From entry to exit, going back never in loops over bars.
     path: Cost,
-    /// The longest way back in a loop over bars, for each bar of its trip.
-    bar: Cost,
+    /// The longest way back in a loop over bars.
+    back: Cost,
 }
 
 /// An open block, loop or `if`. `None` is a place that cannot be reached.
@@ -105,7 +122,7 @@ enum FrameKind {
 fn longest(ops: &[Op], a_bar: Cost) -> Longest {
     let mut frames = vec![Frame { kind: FrameKind::Block, entry: None, branch: None }];
     let mut here = Some(Cost::from(ENTRY));
-    let mut bar = 0;
+    let mut longest_back = Cost::MIN;
     for op in ops {
         let paid = if op.ends_bar { a_bar } else { 0 };
         here = here.map(|cost| cost.saturating_add(Cost::from(instruction(&op.instruction))).saturating_sub(paid));
@@ -133,18 +150,20 @@ fn longest(ops: &[Op], a_bar: Cost) -> Longest {
                     FrameKind::If => here = here.max(frame.branch).max(frame.entry),
                     FrameKind::Loop { trips, outer } => {
                         let back = frame.branch.zip(frame.entry).map_or(0, |(back, entry)| back - entry);
-                        let again = match trips {
-                            Trips::Most(trips) => back.saturating_mul(Cost::from(trips.saturating_sub(1))),
-                            Trips::Bars(bars) => {
-                                let bars = Cost::from(bars.max(1));
-                                bar = bar.max(back.saturating_add(bars - 1) / bars);
-                                0
-                            }
+                        let times = |trips: u64| back.saturating_mul(Cost::from(trips.saturating_sub(1)));
+                        // What the trips before the last one cost if it is left at its end, and by a branch.
+                        let (at_end, by_branch) = match trips {
+                            Trips::Most(trips) => (times(trips), times(trips)),
+                            Trips::Bars => (0, 0),
+                            // Left before, it has done any number of them.
+                            Trips::Group(bars) => (times(bars.into()), times(bars.into()).max(0)),
                         };
-                        let later = |path: Option<Cost>| path.map(|cost| cost.saturating_add(again));
-                        here = later(here);
+                        if !matches!(trips, Trips::Most(_)) {
+                            longest_back = longest_back.max(back);
+                        }
+                        here = here.map(|cost| cost.saturating_add(at_end));
                         for (frame, before) in frames.iter_mut().zip(outer) {
-                            frame.branch = later(frame.branch).max(before);
+                            frame.branch = frame.branch.map(|cost| cost.saturating_add(by_branch)).max(before);
                         }
                     }
                 }
@@ -163,7 +182,7 @@ fn longest(ops: &[Op], a_bar: Cost) -> Longest {
         }
     }
     let returned = frames.first().and_then(|function| function.branch);
-    Longest { path: here.max(returned).unwrap_or(0), bar }
+    Longest { path: here.max(returned).unwrap_or(0), back: longest_back }
 }
 
 fn branch(frames: &mut [Frame], depth: usize, here: Option<Cost>) {
@@ -172,10 +191,11 @@ fn branch(frames: &mut [Frame], depth: usize, here: Option<Cost>) {
     }
 }
 
-/// The first bar of the first loop over bars: one that does not follow a fault.
-fn first_bar(ops: &[Op]) -> &[Op] {
-    let start = ops.iter().position(|op| matches!(op.trips, Some(Trips::Bars(_)))).map_or(ops.len(), |at| at + 1);
-    let inside = ops.get(start..).unwrap_or_default();
+/// A bar with all of its tests, and no fault before it: that of a group that is done one by one, or of the only loop.
+fn one_bar(ops: &[Op]) -> &[Op] {
+    let begins = |is: fn(&Trips) -> bool| ops.iter().position(|op| op.trips.as_ref().is_some_and(is));
+    let start = begins(|trips| matches!(trips, Trips::Group(_))).or_else(|| begins(|trips| *trips == Trips::Bars));
+    let inside = ops.get(start.map_or(ops.len(), |at| at + 1)..).unwrap_or_default();
     let end = inside.iter().position(|op| op.ends_bar).unwrap_or(0);
     inside.get(..end).unwrap_or_default()
 }
@@ -208,7 +228,7 @@ fn lines(ops: &[Op]) -> BTreeMap<u32, u64> {
             Instruction::Block(_) | Instruction::If(_) | Instruction::Loop(_) => {
                 let trips = match op.trips {
                     Some(Trips::Most(trips)) => trips,
-                    Some(Trips::Bars(_)) | None => 1,
+                    Some(Trips::Bars | Trips::Group(_)) | None => 1,
                 };
                 let is_if = matches!(op.instruction, Instruction::If(_));
                 let before = here.replace(BTreeMap::new());

@@ -9,9 +9,11 @@ use crate::ir::{Type, Width};
 pub enum Trips {
     /// At most this many times each time it is entered.
     Most(u64),
-    /// Over the bars of a call, so many of them in each trip but the last, which may leave after any of them. Whatever
-    /// is done with a bar ends in one place, [`Op::ends_bar`], and together these loops end as many as there are.
-    Bars(u32),
+    /// Over the bars of a call. Whatever is done with a bar ends in one place, [`Op::ends_bar`], one at least in each
+    /// trip, and together these loops end as many as there are.
+    Bars,
+    /// The same, a bar a trip, of so many bars if it is left at its end. By a branch it may be left before.
+    Group(u32),
 }
 
 /// An instruction.

@@ -8,6 +8,17 @@ use super::cells::Cells;
 use super::code::{Code, Label, Trips};
 use crate::ir::{Binary, Expr, Home, Program, Reg, Stmt, StmtKind, Type, Unary, Width};
 
+/// A bar of a group, whose place is known: what is read and written of it is at a constant from that of the first.
+#[derive(Clone, Copy)]
+pub(super) struct InGroup {
+    /// Its number within the group.
+    pub bar: u32,
+    /// Local of half the row of the group's first bar: the byte offset in columns of four bytes a bar.
+    pub half: u32,
+    /// Local of an eighth of it.
+    pub eighth: u32,
+}
+
 /// Where the registers of a program are in a function.
 pub(super) struct Emitter<'p> {
     program: &'p Program,
@@ -15,6 +26,8 @@ pub(super) struct Emitter<'p> {
     locals: Vec<Option<u32>>,
     /// Where a bar that faults goes, with the fault's id on the stack.
     pub fault: Option<Label>,
+    /// The bar of a group that is emitted, if it is in one: of it all inputs are good.
+    pub in_group: Option<InGroup>,
     /// What stands for memory, in a function that has none.
     cells: Option<&'p Cells>,
     /// Whether something was read or written that nothing stands for.
@@ -28,7 +41,14 @@ impl<'p> Emitter<'p> {
             Home::Memory(_) => None,
             Home::Bar | Home::Scratch | Home::Invariant | Home::State(_) => Some(code.local(register.ty)),
         });
-        Self { program, locals: locals.collect(), fault: None, cells: None, needs_memory: Cell::new(false) }
+        Self {
+            program,
+            locals: locals.collect(),
+            fault: None,
+            in_group: None,
+            cells: None,
+            needs_memory: Cell::new(false),
+        }
     }
 
     /// The same for a function without memory.
@@ -54,10 +74,38 @@ impl<'p> Emitter<'p> {
         self.locals.get(reg.0 as usize).copied().flatten()
     }
 
+    /// Leaves an address on the stack, less what is returned.
+    fn address(&self, address: &Expr, code: &mut Code) -> u32 {
+        let row = self.program.row;
+        let shift = match address {
+            Expr::Get(reg) if *reg == row => Some(0),
+            Expr::Binary(Binary::ShrU32, of, by) if **of == Expr::Get(row) => match **by {
+                Expr::I32(shift) => Some(shift),
+                _ => None,
+            },
+            _ => None,
+        };
+        let first = self.in_group.and_then(|group| match shift {
+            Some(0) => Some((self.local(row)?, 8 * group.bar)),
+            Some(1) => Some((group.half, 4 * group.bar)),
+            Some(3) => Some((group.eighth, group.bar)),
+            _ => None,
+        });
+        if let Some((first, further)) = first {
+            code.get(first);
+            return further;
+        }
+        self.expr(address, code);
+        0
+    }
+
     /// Leaves the value of a register on the stack.
     pub fn get(&self, reg: Reg, code: &mut Code) {
         if let Some(local) = self.local(reg) {
             code.get(local);
+            if let Some(group) = self.in_group.filter(|group| reg == self.program.row && group.bar > 0) {
+                code.i32((8 * group.bar).cast_signed()).op(Instruction::I32Add);
+            }
         } else if let Some(register) = self.program.registers.get(reg.0 as usize)
             && let Home::Memory(address) = register.home
         {
@@ -104,9 +152,9 @@ impl<'p> Emitter<'p> {
                     code.set_global(global);
                     return;
                 }
-                self.expr(address, code);
+                let further = self.address(address, code);
                 self.expr(value, code);
-                code.store(*width, *offset);
+                code.store(*width, offset + further);
             }
             StmtKind::If { condition, then, otherwise } => {
                 self.expr(condition, code);
@@ -118,8 +166,20 @@ impl<'p> Emitter<'p> {
                 }
                 code.end();
             }
+            StmtKind::Tests(tests) => {
+                if self.in_group.is_none() {
+                    self.stmts(tests, code);
+                }
+            }
             StmtKind::Fault(id) => {
                 if let Some(fault) = self.fault {
+                    // Where the faults begin.
+                    if self.in_group.is_some() {
+                        self.get(self.program.row, code);
+                        if let Some(row) = self.local(self.program.row) {
+                            code.set(row);
+                        }
+                    }
                     code.i32(id.0.cast_signed()).br(fault);
                 }
             }
@@ -173,8 +233,8 @@ impl<'p> Emitter<'p> {
                     code.global(global);
                     return;
                 }
-                self.expr(address, code);
-                code.load(*ty, *offset);
+                let further = self.address(address, code);
+                code.load(*ty, offset + further);
             }
             Expr::Seq(stmts, value) => {
                 self.stmts(stmts, code);

@@ -4,8 +4,8 @@ use rulebox_abi::{BufferKind, MAX_ROWS, MISSING, Verdict};
 use wasm_encoder::Instruction;
 
 use super::code::{Code, Trips};
-use super::emit::{Emitter, width};
-use crate::ir::{Home, Program, Reg, Type, Width};
+use super::emit::{Emitter, InGroup, width};
+use crate::ir::{Expr, Good, Home, Program, Reg, Type, Width};
 
 /// The parameter of the function.
 const ROWS: u32 = 0;
@@ -19,7 +19,17 @@ const ROWS: u32 = 0;
 /// block done {
 ///   block fault -> i32 {
 ///     if latched { br fault }
-///     block over { loop bars { … several bars, each of which may `br fault`, and if it was the last `br over` … } }
+///     block over {
+///       loop groups {
+///         block one_by_one {
+///           if there are fewer bars than a group has, or an input of them is not good { br one_by_one }
+///           … the bars of a group, each of which may `br fault`; if it was the last `br over` …
+///           br groups
+///         }
+///         loop bars { … a bar with tests of its inputs … }  until the end of the group, or of the bars: `br over`
+///         br groups
+///       }
+///     }
 ///     br done
 ///   }
 ///   loop bars { the fault on this bar and every one after }
@@ -59,26 +69,14 @@ pub(super) fn eval(program: &Program) -> Code {
     emitter.get(program.latch, &mut code);
     emitter.get(program.latch, &mut code);
     code.i32(0).op(Instruction::I32GeS).br_if(fault).op(Instruction::Drop);
-    let copies = copies(&emitter, program, &code);
-    // Left from any bar of a trip, and always by the same way: a run costs the same wherever its last bar is.
-    let over = code.block(None);
-    let bars = code.loop_(Trips::Bars(copies));
-    for copy in 1..=copies {
-        emitter.stmts(&program.bar, &mut code);
-        code.get(row).i32(8).op(Instruction::I32Add).set(row).end_bar();
-        if copy < copies {
-            code.get(row).get(end).op(Instruction::I32GeU).br_if(over);
-        }
-    }
-    code.get(row).get(end).op(Instruction::I32LtU).br_if(bars);
-    code.end();
-    code.end();
+    let at = Row { row, end };
+    bars(&mut emitter, program, at, &mut code);
     code.br(done);
     code.end();
 
     let latch = emitter.local(program.latch).unwrap_or(ROWS);
     code.set(latch);
-    fill(program, latch, row, end, &mut code);
+    fill(program, latch, at, &mut code);
     code.end();
 
     for (reg, ty, address) in state_locals(program) {
@@ -90,18 +88,111 @@ pub(super) fn eval(program: &Program) -> Code {
     code
 }
 
-/// Instructions that a trip of the loop over the bars may have.
-const TRIP_OPS: usize = 600;
-/// Bars that it may have. More gain nothing.
-const TRIP_BARS: usize = 8;
+/// Locals of the byte offset of a bar, and of that behind the last.
+#[derive(Clone, Copy)]
+struct Row {
+    row: u32,
+    end: u32,
+}
 
-/// How many bars are done in one trip. At the head of a loop, fuel and deadline are looked at, which takes as long as a
-/// third of a small rule. Each bar costs the same fuel, wherever in a trip it is, so the fuel of a run does not tell.
-fn copies(emitter: &Emitter<'_>, program: &Program, code: &Code) -> u32 {
+impl Row {
+    /// Goes to the next bar.
+    fn next(self, code: &mut Code) {
+        code.get(self.row).i32(8).op(Instruction::I32Add).set(self.row).end_bar();
+    }
+}
+
+/// All bars, until there are no more or one faults.
+fn bars(emitter: &mut Emitter<'_>, program: &Program, at: Row, code: &mut Code) {
+    let Row { row, end } = at;
+    let group = bars_of_a_group(emitter, program, code);
+    if group < 2 {
+        let bars = code.loop_(Trips::Bars);
+        emitter.stmts(&program.bar, code);
+        at.next(code);
+        code.get(row).get(end).op(Instruction::I32LtU).br_if(bars).end();
+        return;
+    }
+    let bytes = (8 * group).cast_signed();
+    let (half, eighth) = (code.local(Type::I32), code.local(Type::I32));
+    let over = code.block(None);
+    let groups = code.loop_(Trips::Bars);
+    let one_by_one = code.block(None);
+    code.get(end).get(row).op(Instruction::I32Sub).i32(bytes).op(Instruction::I32LtU).br_if(one_by_one);
+    code.get(row).i32(1).op(Instruction::I32ShrU).set(half);
+    code.get(row).i32(3).op(Instruction::I32ShrU).set(eighth);
+    if all_good(emitter, program, group, code) {
+        code.op(Instruction::I32Eqz).br_if(one_by_one);
+    }
+    for bar in 0..group {
+        emitter.in_group = Some(InGroup { bar, half, eighth });
+        emitter.stmts(&program.bar, code);
+        // It does nothing, and is where the bar ends.
+        code.op(Instruction::Nop).end_bar();
+    }
+    emitter.in_group = None;
+    code.get(row).i32(bytes).op(Instruction::I32Add).set(row);
+    code.get(row).get(end).op(Instruction::I32LtU).br_if(groups).br(over).end();
+
+    // A group begins where a multiple of its bars has been done, and so ends there.
+    let bars = code.loop_(Trips::Group(group));
+    emitter.stmts(&program.bar, code);
+    at.next(code);
+    code.get(row).get(end).op(Instruction::I32GeU).br_if(over);
+    code.get(row).i32(bytes - 1).op(Instruction::I32And).br_if(bars).end();
+    code.br(groups).end().end();
+}
+
+/// Whether all inputs of a group are good, as an i32; false if there is nothing to look at.
+///
+/// The sums of bars are added, rather than one input after the other, so that no addition waits for all others.
+fn all_good(emitter: &mut Emitter<'_>, program: &Program, group: u32, code: &mut Code) -> bool {
+    let Good { finite, conditions } = &program.good;
+    let mut is_first = true;
+    let mut bars = |values: &[Expr], and: Instruction<'static>, code: &mut Code| {
+        for bar in 0..group {
+            emitter.in_group = Some(InGroup { bar, half: 0, eighth: 0 });
+            for (n, value) in values.iter().enumerate() {
+                emitter.expr(value, code);
+                if n > 0 {
+                    code.op(and.clone());
+                }
+            }
+            if bar > 0 {
+                code.op(and.clone());
+            }
+        }
+        emitter.in_group = None;
+    };
+    if !finite.is_empty() {
+        let sum = code.local(Type::F64);
+        bars(finite, Instruction::F64Add, code);
+        code.set(sum).get(sum).get(sum).op(Instruction::F64Sub).f64(0.0).op(Instruction::F64Ge);
+        is_first = false;
+    }
+    if !conditions.is_empty() {
+        bars(conditions, Instruction::I32And, code);
+        if !is_first {
+            code.op(Instruction::I32And);
+        }
+        is_first = false;
+    }
+    !is_first
+}
+
+/// Instructions that a group may have.
+const GROUP_OPS: usize = 600;
+/// Bars that it may have. More gain nothing.
+const GROUP_BARS: u32 = 8;
+
+/// How many bars are done in one trip, a power of two. At the head of a loop, fuel and deadline are looked at, which
+/// takes as long as a third of a small rule.
+fn bars_of_a_group(emitter: &Emitter<'_>, program: &Program, code: &Code) -> u32 {
     let mut one = code.clone();
     emitter.stmts(&program.bar, &mut one);
     let ops = one.ops().len() - code.ops().len();
-    u32::try_from((TRIP_OPS / ops.max(1)).clamp(1, TRIP_BARS)).unwrap_or(1)
+    let fit = u32::try_from(GROUP_OPS / ops.max(1)).unwrap_or(GROUP_BARS).clamp(1, GROUP_BARS);
+    1 << fit.ilog2()
 }
 
 /// Every register that is a local here and in memory between calls.
@@ -113,11 +204,12 @@ pub(super) fn state_locals(program: &Program) -> impl Iterator<Item = (Reg, Type
 }
 
 /// The bars from that of a fault on.
-fn fill(program: &Program, latch: u32, row: u32, end: u32, code: &mut Code) {
+fn fill(program: &Program, latch: u32, at: Row, code: &mut Code) {
+    let Row { row, end } = at;
     let layout = &program.layout;
     let column = |kind, index| layout.column(kind, index).unwrap_or(0);
     let outs = layout.buffers().iter().find(|c| c.kind == BufferKind::Out).map_or(0, |c| c.count);
-    let bars = code.loop_(Trips::Bars(1));
+    let bars = code.loop_(Trips::Bars);
     code.get(row).i32(1).op(Instruction::I32ShrU);
     code.get(latch).store(Width::I32, column(BufferKind::Fired, 0));
     code.get(row).i32(3).op(Instruction::I32ShrU);
@@ -125,7 +217,6 @@ fn fill(program: &Program, latch: u32, row: u32, end: u32, code: &mut Code) {
     for out in 0..outs {
         code.get(row).f64(MISSING).store(Width::F64, column(BufferKind::Out, out));
     }
-    code.get(row).i32(8).op(Instruction::I32Add).set(row).end_bar();
-    code.get(row).get(end).op(Instruction::I32LtU).br_if(bars);
-    code.end();
+    at.next(code);
+    code.get(row).get(end).op(Instruction::I32LtU).br_if(bars).end();
 }

@@ -103,7 +103,6 @@ mod tests {
     use wasm_encoder::Instruction;
 
     use super::*;
-    use crate::codegen::code::Trips;
     use crate::{Limits, check_source};
 
     /// The instructions of a function, one a line after the source line that they are for. Of the bars of a trip, which
@@ -112,11 +111,8 @@ mod tests {
         let mut text = String::new();
         let mut depth = 0_usize;
         let ends: Vec<_> = (0..).zip(code.ops()).filter(|(_, op)| op.ends_bar).map(|(at, _)| at).collect();
-        let trip = code.ops().iter().find_map(|op| match op.trips {
-            Some(Trips::Bars(bars)) => Some(bars as usize),
-            _ => None,
-        });
-        let alike = trip.map_or(0..0, |bars| ends[0] + 1..ends[bars - 1] + 1);
+        let nops = code.ops().iter().filter(|op| matches!(op.instruction, Instruction::Nop)).count();
+        let alike = if nops > 1 { ends[0] + 1..ends[nops - 1] + 1 } else { 0..0 };
         for (_, op) in (0..).zip(code.ops()).filter(|(at, _)| !alike.contains(at)) {
             if matches!(op.instruction, Instruction::End | Instruction::Else) {
                 depth -= 1;

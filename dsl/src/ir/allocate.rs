@@ -24,6 +24,9 @@ pub fn allocate(program: &mut Program) {
         rename.expr(value);
     }
     rename.stmts(&mut program.bar);
+    for good in program.good.finite.iter_mut().chain(&mut program.good.conditions) {
+        rename.expr(good);
+    }
     rename.reg(&mut program.row);
     rename.reg(&mut program.latch);
 }
@@ -69,6 +72,7 @@ impl Walk<'_> {
                 self.stmts(then);
                 self.stmts(otherwise);
             }
+            StmtKind::Tests(tests) => self.stmts(tests),
             StmtKind::Fault(_) => {}
             StmtKind::Loop { body, again, .. } => {
                 let begin = self.at + 1;
@@ -175,6 +179,7 @@ impl Rename {
                     self.stmts(then);
                     self.stmts(otherwise);
                 }
+                StmtKind::Tests(tests) => self.stmts(tests),
                 StmtKind::Fault(_) => {}
                 StmtKind::Loop { body, again, .. } => {
                     self.stmts(body);

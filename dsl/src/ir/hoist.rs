@@ -36,6 +36,11 @@ impl Hoist<'_> {
                     self.stmt(stmt);
                 }
             }
+            StmtKind::Tests(tests) => {
+                for stmt in tests {
+                    self.stmt(stmt);
+                }
+            }
             StmtKind::Fault(_) => {}
             StmtKind::Loop { body, again, .. } => {
                 for stmt in body {

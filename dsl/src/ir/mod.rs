@@ -82,6 +82,8 @@ pub struct Program {
     pub invariants: Vec<(Reg, Expr)>,
     /// One bar. Ends with the verdict stored and every series advanced.
     pub bar: Vec<Stmt>,
+    /// What makes the tests of the inputs of a bar needless.
+    pub good: Good,
     /// The byte offset of this bar in a column of f64; advanced by the loop over the bars.
     pub row: Reg,
     /// Id of the fault that has latched; below 0 if there is none. In the state.
@@ -90,6 +92,16 @@ pub struct Program {
     pub initial: Vec<Initial>,
     /// Where everything is.
     pub layout: Layout,
+}
+
+/// When all inputs of a bar are good. A sum of numbers is finite only if each of them is; where it overflows without a
+/// fault, they are tested one by one and found good.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Good {
+    /// Inputs, of which the sum must be finite.
+    pub finite: Vec<Expr>,
+    /// Conditions of the others.
+    pub conditions: Vec<Expr>,
 }
 
 /// State that is not zero at bar 0.
@@ -148,6 +160,8 @@ pub enum StmtKind {
     Store { width: Width, address: Expr, offset: u32, value: Expr },
     /// Runs `then` if the condition is not 0.
     If { condition: Expr, then: Vec<Stmt>, otherwise: Vec<Stmt> },
+    /// Tests of inputs, which change nothing and leave the bar nowhere if all that [`Good`] says holds of it.
+    Tests(Vec<Stmt>),
     /// Leaves the bar with a fault.
     Fault(FaultId),
     /// Runs the body once, and again while `again` is not 0.

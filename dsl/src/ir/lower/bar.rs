@@ -7,15 +7,15 @@ use super::{abs, add, and, at_most, finite, fold, known, missing, type_of, width
 use crate::typed::{Base, Input, Source, Step};
 
 /// When a value of an input is good.
-enum Good {
-    If(Expr),
-    IfFinite(Expr),
+enum InputIs {
+    GoodIf(Expr),
+    GoodIfFinite(Expr),
 }
 
 /// How an input is tested.
 struct InputTest {
     line: u32,
-    good: Good,
+    good: InputIs,
     /// What is done with a value that is not good.
     bad: Vec<Stmt>,
 }
@@ -74,22 +74,27 @@ impl Lower<'_> {
         let value = self.register(Type::F64, Home::Bar);
         let column = self.layout.column(BufferKind::Input, index).unwrap_or(0);
         let load = Expr::Load { ty: Type::F64, address: Box::new(Expr::Get(self.row)), offset: column };
-        to.push(self.set(value, load));
+        to.push(self.set(value, load.clone()));
         let got = Expr::Get(value);
 
         let is_bool = input.ty.base == Base::Bool;
-        let good = match input.range {
-            _ if is_bool => Good::If(fold::binary(
+        let good = |value: Expr| match input.range {
+            _ if is_bool => InputIs::GoodIf(fold::binary(
                 Binary::Or32,
-                fold::binary(Binary::Eq, got.clone(), Expr::F64(0.0)),
-                fold::binary(Binary::Eq, got.clone(), Expr::F64(1.0)),
+                fold::binary(Binary::Eq, value.clone(), Expr::F64(0.0)),
+                fold::binary(Binary::Eq, value, Expr::F64(1.0)),
             )),
-            // A range is finite, so what is inside it is. No NaN is inside, by its first half.
+            // A range is finite, so what is inside it is.
             Some((lo, hi)) => {
-                Good::If(and(fold::binary(Binary::Ge, got.clone(), Expr::F64(lo)), at_most(got.clone(), hi)))
+                InputIs::GoodIf(and(fold::binary(Binary::Ge, value.clone(), Expr::F64(lo)), at_most(value, hi)))
             }
-            None => Good::IfFinite(got.clone()),
+            None => InputIs::GoodIfFinite(value),
         };
+        match good(load) {
+            InputIs::GoodIf(condition) => self.good.conditions.push(condition),
+            InputIs::GoodIfFinite(value) => self.good.finite.push(value),
+        }
+        let good = good(got.clone());
         // Off the usual path: which of the three is it?
         let mut valid = vec![self.fault(input.invalid)];
         if let (Some(out_of_range), false) = (input.out_of_range, is_bool) {
@@ -130,27 +135,31 @@ impl Lower<'_> {
         for InputTest { line, good, bad } in tests.drain(..) {
             self.line = line;
             let good = match good {
-                Good::If(condition) => {
+                InputIs::GoodIf(condition) => {
                     all = Some(all.map_or(condition.clone(), |all| and(all, condition.clone())));
                     condition
                 }
-                Good::IfFinite(value) => {
+                InputIs::GoodIfFinite(value) => {
                     sum = Some(sum.map_or(value.clone(), |sum| add(sum, value.clone())));
                     finite(value)
                 }
             };
             self.branch(&mut one_by_one, good, Vec::new(), bad);
         }
+        let mut tests = Vec::new();
         if several {
             if let Some(sum) = sum {
-                let sum = self.atom(sum, Type::F64, to);
+                let sum = self.atom(sum, Type::F64, &mut tests);
                 all = Some(all.map_or(finite(sum.clone()), |all| and(all, finite(sum.clone()))));
             }
-            self.branch(to, all.unwrap_or(Expr::I32(0)), Vec::new(), one_by_one);
+            self.branch(&mut tests, all.unwrap_or(Expr::I32(0)), Vec::new(), one_by_one);
         } else {
-            to.append(&mut one_by_one);
+            tests.append(&mut one_by_one);
         }
         self.line = outer;
+        if !tests.is_empty() {
+            to.push(self.stmt(StmtKind::Tests(tests)));
+        }
     }
 
     fn check_time(&mut self, to: &mut Vec<Stmt>) {

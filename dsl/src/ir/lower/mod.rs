@@ -12,7 +12,9 @@ mod smooth;
 
 use rulebox_abi::{BufferKind, MISSING, MISSING_BITS};
 
-use super::{Binary, Expr, Home, Initial, MISSING_BOOL, Program, Reg, Register, Stmt, StmtKind, Type, Unary, Width};
+use super::{
+    Binary, Expr, Good, Home, Initial, MISSING_BOOL, Program, Reg, Register, Stmt, StmtKind, Type, Unary, Width,
+};
 use super::{allocate, fold, hoist};
 use crate::layout::{Layout, ring_slots};
 use crate::span::{LineIndex, Span};
@@ -30,6 +32,7 @@ pub fn lower(rule: &Rule, source: &str) -> Program {
         registers: lower.registers,
         invariants: lower.invariants,
         bar,
+        good: lower.good,
         row: lower.row,
         latch: lower.latch,
         initial: lower.initial,
@@ -81,6 +84,7 @@ struct Lower<'r> {
     previous_time: Option<Reg>,
     fired: Option<Reg>,
     inputs: Vec<Expr>,
+    good: Good,
     params: Vec<Reg>,
     lets: Vec<Expr>,
     vars: Vec<Reg>,
@@ -112,6 +116,7 @@ impl<'r> Lower<'r> {
             previous_time: None,
             fired: None,
             inputs: Vec::new(),
+            good: Good::default(),
             params: Vec::new(),
             lets: vec![Expr::I32(0); rule.lets.len()],
             vars: Vec::new(),
@@ -345,15 +350,14 @@ fn finite(a: Expr) -> Expr {
     fold::binary(Binary::Ge, sub(a.clone(), a), Expr::F64(0.0))
 }
 
-/// Whether an atom that is not a NaN is less than a constant. The machine compares with a constant on its right in one
-/// instruction, and `<` would have it on its left.
+/// Whether an atom that is not a NaN is less than a constant.
 fn less_than(a: Expr, constant: f64) -> Expr {
-    not(fold::binary(Binary::Ge, a, Expr::F64(constant)))
+    fold::binary(Binary::Lt, a, Expr::F64(constant))
 }
 
 /// The same for `<=`.
 fn at_most(a: Expr, constant: f64) -> Expr {
-    not(fold::binary(Binary::Gt, a, Expr::F64(constant)))
+    fold::binary(Binary::Le, a, Expr::F64(constant))
 }
 
 /// Whether an optional value (an atom) is there.
