@@ -187,9 +187,11 @@ const GROUP_BARS: u32 = 8;
 
 /// How many bars are done in one trip, a power of two. At the head of a loop, fuel and deadline are looked at, which
 /// takes as long as a third of a small rule.
-fn bars_of_a_group(emitter: &Emitter<'_>, program: &Program, code: &Code) -> u32 {
+fn bars_of_a_group(emitter: &mut Emitter<'_>, program: &Program, code: &Code) -> u32 {
     let mut one = code.clone();
+    emitter.in_group = Some(InGroup { bar: 0, half: 0, eighth: 0 });
     emitter.stmts(&program.bar, &mut one);
+    emitter.in_group = None;
     let ops = one.ops().len() - code.ops().len();
     let fit = u32::try_from(GROUP_OPS / ops.max(1)).unwrap_or(GROUP_BARS).clamp(1, GROUP_BARS);
     1 << fit.ilog2()

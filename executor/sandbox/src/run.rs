@@ -187,19 +187,22 @@ pub(crate) fn check_input(shape: &Shape, input: &InputColumns<'_>) -> Result<(),
     [local_day, minute_of_day, weekday].iter().try_for_each(|column| long_enough(column.len()))
 }
 
-/// Copies rows `start .. start + rows` of a column, as little-endian bytes.
-fn write_column<T: Copy, const N: usize>(
+// Columns are copied as they lie in memory, and the memory of a module is little-endian.
+const _: () = assert!(cfg!(target_endian = "little"), "columns are copied as they lie in memory");
+
+/// Copies rows `start .. start + rows` of a column.
+fn write_column<T: bytemuck::NoUninit>(
     memory: &mut [u8],
     region: Option<Region>,
     column: &[T],
     (start, rows): (usize, usize),
-    bytes_of: impl Fn(T) -> [u8; N],
 ) -> Result<(), Breach> {
     let Some(region) = region else { return Ok(()) };
-    let cells = region.write(memory, rows * N)?;
-    let values = column.get(start..start + rows).unwrap_or_default();
-    for (cell, value) in cells.chunks_exact_mut(N).zip(values) {
-        cell.copy_from_slice(&bytes_of(*value));
+    let cells = region.write(memory, rows * size_of::<T>())?;
+    let values: &[u8] = bytemuck::cast_slice(column.get(start..start + rows).unwrap_or_default());
+    // It is: the lengths of columns are looked at before.
+    if values.len() == cells.len() {
+        cells.copy_from_slice(values);
     }
     Ok(())
 }
@@ -213,13 +216,13 @@ fn write_inputs(
 ) -> Result<(), Breach> {
     let range = (start, rows);
     for (region, column) in buffers.inputs.iter().zip(input.inputs) {
-        write_column(memory, *region, column, range, f64::to_le_bytes)?;
+        write_column(memory, *region, column, range)?;
     }
     let Some(time) = input.time else { return Ok(()) };
-    write_column(memory, buffers.time, time.time, range, i64::to_le_bytes)?;
-    write_column(memory, buffers.local_day, time.local_day, range, i32::to_le_bytes)?;
-    write_column(memory, buffers.minute_of_day, time.minute_of_day, range, i32::to_le_bytes)?;
-    write_column(memory, buffers.weekday, time.weekday, range, i32::to_le_bytes)
+    write_column(memory, buffers.time, time.time, range)?;
+    write_column(memory, buffers.local_day, time.local_day, range)?;
+    write_column(memory, buffers.minute_of_day, time.minute_of_day, range)?;
+    write_column(memory, buffers.weekday, time.weekday, range)
 }
 
 fn check_verdicts(memory: &[u8], region: Region, rows: usize) -> Result<(), Breach> {
