@@ -1,5 +1,7 @@
 //! Step 2 of a bar: calls with memory. Windows fold their ring afresh; what is exact in any order is kept up to date.
 
+use std::ops::Range;
+
 use super::{Binary, Expr, Home, Lower, Reg, Ring, Stmt, StmtKind, Type, Unary, Width};
 use super::{add, and, div, finite, fold, missing, mul, not, sub};
 use crate::layout::ring_slots;
@@ -9,10 +11,12 @@ use crate::typed::{
 };
 
 /// Values that a trip of the loop over a window takes, a power of two. Each trip looks at fuel and deadline.
-const UNROLLED: i32 = 8;
+const UNROLLED: i32 = 16;
 
 /// Windows of up to so many values, if that is known when the rule is compiled, are folded without a loop.
 const WHOLE: i32 = 32;
+/// Of those, so many at once.
+const AT_ONCE: i32 = 10;
 
 /// Windows of up to so many values are kept twice if they are folded on every bar, while the state is smaller than so
 /// many bytes: what is saved of a session, and its limit, are hardly touched.
@@ -243,7 +247,7 @@ impl Lower<'_> {
             (Expr::Get(reg), fold::unary(Unary::FromI32, Expr::Get(reg)))
         };
         code.push(self.set(result, Expr::F64(0.0)));
-        self.fold(window, &count, size.max, result, &mut code, |_, sum, value| add(sum, value));
+        self.fold(window, (&count, size.max), result, fault, &mut code, |_, sum, value| add(sum, value));
         self.test(result, fault, &mut code);
         match function {
             WindowFunction::Sma => code.push(self.set(result, div(Expr::Get(result), number))),
@@ -252,7 +256,7 @@ impl Lower<'_> {
                 let deviation = self.scratch(Type::F64);
                 code.push(self.set(mean, div(Expr::Get(result), number.clone())));
                 code.push(self.set(result, Expr::F64(0.0)));
-                self.fold(window, &count, size.max, result, &mut code, |lower, sum, value| {
+                self.fold(window, (&count, size.max), result, fault, &mut code, |lower, sum, value| {
                     let set = vec![lower.set(deviation, sub(value, Expr::Get(mean)))];
                     add(sum, mul(fold::seq(set, Expr::Get(deviation)), Expr::Get(deviation)))
                 });
@@ -288,14 +292,17 @@ impl Lower<'_> {
         Values { ring, twice: true }
     }
 
-    /// Folds the newest `count` values of a window into a register, from the oldest on: without a loop if they are few
-    /// and as many on every bar.
+    /// Adds up something of the newest `count` values of a window, `max` at most, in a register, from the oldest on:
+    /// without a loop if they are few and as many on every bar.
+    ///
+    /// What is not finite once stays so. Where it would be a fault, it is one already in between, which makes Cranelift
+    /// add before it has loaded more values than the machine has registers.
     fn fold(
         &mut self,
         window: Values,
-        count: &Expr,
-        max: u32,
+        (count, max): (&Expr, u32),
         into: Reg,
+        fault: Option<FaultId>,
         to: &mut Vec<Stmt>,
         step: impl Fn(&mut Self, Expr, Expr) -> Expr,
     ) {
@@ -304,8 +311,13 @@ impl Lower<'_> {
                 let oldest = self.scratch(Type::I32);
                 let slot = self.slot(window.ring, n.unsigned_abs() - 1);
                 to.push(self.set(oldest, slot));
-                let all = self.steps(window, oldest, n, into, &step);
-                to.push(self.set(into, all));
+                for from in (0..n).step_by(AT_ONCE.unsigned_abs() as usize) {
+                    if from > 0 {
+                        self.test(into, fault, to);
+                    }
+                    let some = self.steps(window, oldest, from..n.min(from + AT_ONCE), into, &step);
+                    to.push(self.set(into, some));
+                }
             }
             _ => self.each(window, count, max, into, to, step),
         }
@@ -332,11 +344,11 @@ impl Lower<'_> {
         let oldest = fold::binary(Binary::Sub32, plus(position, Expr::I32(8)), bytes(count.clone()));
         to.push(self.set(at, if window.twice { and(oldest, Expr::I32(window.ring.mask)) } else { oldest }));
         let take = |lower: &mut Self, values: i32| {
-            let result = lower.steps(window, at, values, into, &step);
+            let result = lower.steps(window, at, 0..values, into, &step);
             vec![lower.set(into, result), lower.set(at, plus(at, Expr::I32(values * 8)))]
         };
 
-        for piece in [1, 2, 4].into_iter().filter(|piece: &i32| piece.unsigned_abs() <= max) {
+        for piece in [1, 2, 4, 8].into_iter().filter(|piece: &i32| piece.unsigned_abs() <= max) {
             let code = take(self, piece);
             self.branch(to, and(count.clone(), Expr::I32(piece)), code, Vec::new());
         }
@@ -352,18 +364,18 @@ impl Lower<'_> {
         self.branch(to, whole, code, Vec::new());
     }
 
-    /// What a register is after some values of a window, the oldest of them at position `at`.
+    /// What a register is after some values of a window, the first of them so many behind position `at`.
     fn steps(
         &mut self,
         window: Values,
         at: Reg,
-        values: i32,
+        values: Range<i32>,
         into: Reg,
         step: &impl Fn(&mut Self, Expr, Expr) -> Expr,
     ) -> Expr {
         let Values { ring, twice } = window;
         let mut result = Expr::Get(into);
-        for byte in (0..values).map(|value| value * 8) {
+        for byte in values.map(|value| value * 8) {
             let (address, offset) = match byte {
                 _ if twice => (Expr::Get(at), ring.base + byte.unsigned_abs()),
                 0 => (and(Expr::Get(at), Expr::I32(ring.mask)), ring.base),
