@@ -72,10 +72,7 @@ fn code(rule: &Rule, program: &Program, cells: &Cells) -> Option<Code> {
 
     let done = code.block(None);
     let fault = code.block(Some(Type::I32));
-    emitter.fault = Some(fault);
-    emitter.get(program.latch, &mut code);
-    emitter.get(program.latch, &mut code);
-    code.i32(0).op(Instruction::I32GeS).br_if(fault).op(Instruction::Drop);
+    emitter.faults_go_to(fault, &mut code);
     emitter.stmts(&program.bar, &mut code);
     code.br(done).end();
     let latch = emitter.local(program.latch)?;

@@ -24,8 +24,8 @@ pub(super) struct Emitter<'p> {
     program: &'p Program,
     /// The local of each register that has one.
     locals: Vec<Option<u32>>,
-    /// Where a bar that faults goes, with the fault's id on the stack.
-    pub fault: Option<Label>,
+    /// See [`Emitter::faults_go_to`].
+    fault: Option<Label>,
     /// The bar of a group that is emitted, if it is in one: of it all inputs are good.
     pub in_group: Option<InGroup>,
     /// What stands for memory, in a function that has none.
@@ -68,6 +68,15 @@ impl<'p> Emitter<'p> {
         let cell = cells.at(address);
         self.needs_memory.set(self.needs_memory.get() || cell.is_none());
         cell
+    }
+
+    /// From here on a bar that faults goes to the end of this block, with the fault's id on the stack, and at once if a
+    /// fault has latched.
+    pub fn faults_go_to(&mut self, fault: Label, code: &mut Code) {
+        self.fault = Some(fault);
+        self.get(self.program.latch, code);
+        self.get(self.program.latch, code);
+        code.i32(0).op(Instruction::I32GeS).br_if(fault).op(Instruction::Drop);
     }
 
     pub fn local(&self, reg: Reg) -> Option<u32> {

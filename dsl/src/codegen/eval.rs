@@ -65,10 +65,7 @@ pub(super) fn eval(program: &Program) -> Code {
 
     let done = code.block(None);
     let fault = code.block(Some(Type::I32));
-    emitter.fault = Some(fault);
-    emitter.get(program.latch, &mut code);
-    emitter.get(program.latch, &mut code);
-    code.i32(0).op(Instruction::I32GeS).br_if(fault).op(Instruction::Drop);
+    emitter.faults_go_to(fault, &mut code);
     let at = Row { row, end };
     bars(&mut emitter, program, at, &mut code);
     code.br(done);

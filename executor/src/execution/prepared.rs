@@ -58,7 +58,7 @@ impl Prepared {
 }
 
 /// Worst-case fuel of one call of `rulebox_eval`, about a tenth of a second.
-const CALL_FUEL: u64 = 100_000_000;
+pub const CALL_FUEL: u64 = 100_000_000;
 
 /// How many bars to pass in one call, `most` at most.
 ///

@@ -10,15 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::bind::missing_column;
 use super::engine::Run;
-use super::prepared::{Prepared, rows_a_call};
+use super::prepared::{CALL_FUEL, Prepared, rows_a_call};
 use super::summary::{Changes, Reading, Times};
 use super::threads::slow_down_if_long;
 use crate::domain::bars::Bars;
 use crate::domain::evaluation::Event;
 
-/// Calls of a batch, for a rule whose results are small: the thread goes to somebody else after a few tenths of a
-/// second, and what a batch costs beside its calls does not matter.
+/// Calls of a batch at most, for a rule whose results are small: what a batch costs beside its calls does not matter.
 const CALLS_A_BATCH: u32 = 4;
+/// The same if a bar is its numbers alone, which are many in as many bytes.
+const CALLS_OF_NUMBERS: u32 = 64;
 /// About as many bytes may the columns of a batch and the answer made of it have.
 const BATCH_BYTES: usize = 2 << 20;
 /// About as many bytes has an answer for a bar without outs and messages.
@@ -26,17 +27,33 @@ const ROW_BYTES: usize = 128;
 /// About as many bytes has a number as text.
 const NUMBER_BYTES: usize = 24;
 
-/// How many bars of a rule are run at a time.
+/// How many bars of a rule are run at a time: as many as give the thread to somebody else after a few tenths of a second.
 ///
-/// `bar_fuel`: what a bar of a module without a proof may use.
-pub fn rows_a_batch(prepared: &Prepared, limits: &Limits, bar_fuel: u64) -> usize {
+/// `bar_fuel`: what a bar of a module without a proof may use. `numbers_alone`: whether nothing is kept or said of a bar
+/// but its inputs.
+pub fn rows_a_batch(prepared: &Prepared, limits: &Limits, bar_fuel: u64, numbers_alone: bool) -> usize {
     let manifest = &*prepared.manifest;
-    let by_cost = rows_a_call(manifest.cost.as_ref(), limits.chunk_rows).saturating_mul(CALLS_A_BATCH);
-    let by_size = BATCH_BYTES / row_bytes(manifest).max(1);
+    let call = rows_a_call(manifest.cost.as_ref(), limits.chunk_rows);
+    let (calls, row) = match &manifest.cost {
+        Some(cost) if numbers_alone => {
+            let fuel = cost.bar.max(1).saturating_mul(call.into());
+            let calls =
+                (u64::from(CALLS_A_BATCH) * CALL_FUEL / fuel).clamp(CALLS_A_BATCH.into(), CALLS_OF_NUMBERS.into());
+            (u32::try_from(calls).unwrap_or(CALLS_A_BATCH), input_bytes(manifest))
+        }
+        _ => (CALLS_A_BATCH, row_bytes(manifest)),
+    };
+    let by_cost = call.saturating_mul(calls);
+    let by_size = BATCH_BYTES / row.max(1);
     // Every bar in a call of its own is the most that they can cost.
     let a_bar = manifest.cost.as_ref().map_or(bar_fuel, |cost| cost.bar.saturating_add(cost.call));
     let by_fuel = limits.fuel / a_bar.max(1);
     (by_cost as usize).min(by_size).min(usize::try_from(by_fuel).unwrap_or(usize::MAX)).max(1)
+}
+
+/// Bytes of the numbers of a bar, of which times are four.
+const fn input_bytes(manifest: &Manifest) -> usize {
+    size_of::<f64>() * (manifest.inputs.len() + if manifest.uses_time { 4 } else { 0 })
 }
 
 /// Bytes that a bar and its answer may have if all of its statements fire.

@@ -39,6 +39,8 @@ pub struct StreamRequest {
     pub params: Params,
     /// Changes of verdict to keep.
     pub events: usize,
+    /// Whether a bar is its numbers alone: it comes as such, and nothing is answered of it.
+    pub numbers_alone: bool,
 }
 
 /// A stream between its batches: holds an instance, and no thread.
@@ -102,7 +104,7 @@ impl Service {
         let taken = self.stream_shares.take(caller.tenant.into());
         let share = taken.ok_or(ServiceError::TooManyOpen { what: "streams", limit: self.stream_shares.most() })?;
         let turn = (share, self.stream_turns.place(caller.tenant)?);
-        let StreamRequest { rule, version, params, events } = request;
+        let StreamRequest { rule, version, params, events, numbers_alone } = request;
         let place = self.runs.place(caller.tenant)?;
         let in_force = self.limits_of(caller.tenant).await?;
         let found = self.find(caller, &Selection::Named(vec![(rule.clone(), version)])).await?;
@@ -116,7 +118,7 @@ impl Service {
             let (prepared, stop) = (Arc::clone(&prepared), stop.clone());
             move || StreamRun::start(prepared, &params, &limits, events, stop)
         };
-        let rows_a_batch = rows_a_batch(&prepared, &limits, self.settings.compile.bar_fuel);
+        let rows_a_batch = rows_a_batch(&prepared, &limits, self.settings.compile.bar_fuel, numbers_alone);
         let span = spans::evaluation(&Span::current(), MODE, &runnable);
         let stream = Stream {
             service: self.clone(),

@@ -88,10 +88,10 @@ impl OutputRows<'_> {
         let verdicts = self.verdicts.get(row..).unwrap_or_default();
         let fired = self.fired.get(row.saturating_mul(4)..).unwrap_or_default();
         let (Some(verdict), Some(word)) = (verdicts.first(), words(fired).next()) else { return 0 };
-        // Without a branch for each bar: a block is compared as a whole.
+        // Counted, since that takes no branch for each bar.
         let same = |(verdicts, fired): &(&[u8], &[u8])| {
-            verdicts.iter().fold(true, |same, other| same & (other == verdict))
-                & words(fired).fold(true, |same, other| same & (other == word))
+            let others = verdicts.iter().filter(|other| *other != verdict).count();
+            others + words(fired).filter(|other| *other != word).count() == 0
         };
         let blocks = verdicts.chunks_exact(ALIKE).zip(fired.chunks_exact(4 * ALIKE));
         let start = ALIKE * blocks.take_while(same).count();

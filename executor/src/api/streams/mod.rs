@@ -84,7 +84,8 @@ pub async fn answer(
     let StreamBody { sent, wanted, encoding, body, room } = body;
     let settings = service.shared_settings();
     let events = if wanted == Media::Json { settings.evaluation.events } else { 0 };
-    let stream = service.open_stream(caller, StreamRequest { events, ..request }).await?;
+    let numbers_alone = (sent, wanted) == (Media::Arrow, Media::Json);
+    let stream = service.open_stream(caller, StreamRequest { events, numbers_alone, ..request }).await?;
     let (answering, begun, pieces) = channel(reader_patience(&settings));
     let output = Output::new(wanted, stream.manifest())?;
     let work = StreamWork {

@@ -56,8 +56,9 @@ pub struct Trailer {
     bars: usize,
     counts: CountsView,
     first: First<EventView>,
-    /// Units of fuel used. Each call into the module costs some beside its bars, and how bars are put into calls depends
-    /// on how they arrive: only this count may differ from run to run.
+    /// Units of fuel: of a rule's text what is proved that so many bars cost at most, of a module what it used. Of that
+    /// each call costs some beside its bars, and how bars are put into calls depends on how they arrive: only this count
+    /// may differ from run to run.
     fuel: u64,
     /// Version of the time zone database, if the rule uses time.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -104,7 +104,7 @@ pub struct CombinedBarAnswer {
     keep: Option<f64>,
     /// Each rule, in the order of the request (`"*"`: by name).
     rules: Vec<OneOfRules>,
-    /// Units of fuel used by all.
+    /// Units of fuel of all: of a rule's text what is proved that so many bars cost at most, of a module what it used.
     fuel: u64,
 }
 
@@ -123,7 +123,7 @@ pub struct CombinedSeriesAnswer {
     series: Option<SeriesView>,
     /// Each rule, in the order of the request (`"*"`: by name).
     rules: Vec<OneOfRules>,
-    /// Units of fuel used by all.
+    /// Units of fuel of all: of a rule's text what is proved that so many bars cost at most, of a module what it used.
     fuel: u64,
 }
 

@@ -86,7 +86,7 @@ pub async fn handle(
             }
             let params = query.params.as_deref().map(|text| read_params(text, &service.settings().evaluation));
             let params = params.transpose()?.unwrap_or_default();
-            let request = StreamRequest { rule, version: query.version, params, events: 0 };
+            let request = StreamRequest { rule, version: query.version, params, events: 0, numbers_alone: false };
             // In a box, so that bars in memory do not carry its size about.
             return Box::pin(streams::answer(&service, &tenant.caller(marks), headers, request, *body)).await;
         }

@@ -40,7 +40,7 @@ pub struct BarAnswer {
     version: u32,
     /// SHA-256 of its module.
     digest: String,
-    /// Units of fuel used.
+    /// Units of fuel: of a rule's text what is proved that so many bars cost at most, of a module what it used.
     fuel: u64,
     /// Version of the time zone database, if the rule uses time.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,7 +155,7 @@ pub struct SeriesAnswer {
     fault: Option<Fault>,
     #[serde(skip_serializing_if = "Option::is_none")]
     series: Option<SeriesView>,
-    /// Units of fuel used.
+    /// Units of fuel: of a rule's text what is proved that so many bars cost at most, of a module what it used.
     fuel: u64,
     /// Version of the time zone database, if the rule uses time.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -140,6 +140,10 @@ where
             match part {
                 Some(Ok(part)) => {
                     if let Ok(data) = part.into_data() {
+                        // All of it at once: there is room for it.
+                        if let (Some(length), true) = (length, self.bounds.is_some()) {
+                            self.buffer.reserve((HEAD + length).saturating_sub(self.buffer.len()));
+                        }
                         self.buffer.extend_from_slice(&data);
                     }
                 }
