@@ -16,6 +16,7 @@
 //! with that no way back in them costs anything any more, then the longest path, with what its bars pay taken off, is the
 //! most that a call can cost beside b for each of its bars: that path is the cost of a call, and b that of a bar. Each way
 //! back ends a bar at least, so a larger b makes all of them cheaper, and the least b that is enough is found by halving.
+//! What is done once for several bars ([`Code::shared`]) is in no path: each of those bars pays its part of it beside b.
 
 use std::collections::BTreeMap;
 
@@ -60,11 +61,20 @@ pub(crate) fn of_call(code: &Code) -> u64 {
 
 /// Proves the cost of `rulebox_eval`.
 pub(crate) fn of_eval(code: &Code) -> EvalCost {
-    let bar = cost_of_bar(code.ops());
-    let call = longest(code.ops(), bar).path;
+    let own = cost_of_bar(code.ops());
+    let call = longest(code.ops(), own).path;
+    let bar = own.saturating_add(share_of_bar(code.ops()));
     let lines = lines(one_bar(code.ops())).into_iter().filter(|&(line, fuel)| line > 0 && fuel > 0);
     let lines = lines.map(|(line, fuel)| LineCost { line, fuel }).collect();
     EvalCost { bar: fuel(bar), call: fuel(call), lines }
+}
+
+/// What a bar pays of that which is done once for several.
+fn share_of_bar(ops: &[Op]) -> Cost {
+    let shared = || ops.iter().filter_map(|op| op.shared.map(|bars| (bars, instruction(&op.instruction))));
+    let by = Cost::from(shared().map(|(bars, _)| bars).min().unwrap_or(1).max(1));
+    let all: Cost = shared().map(|(_, fuel)| Cost::from(fuel)).sum();
+    (all + by - 1) / by
 }
 
 /// The least that bars can pay so that no way back costs anything.
@@ -125,7 +135,8 @@ fn longest(ops: &[Op], a_bar: Cost) -> Longest {
     let mut longest_back = Cost::MIN;
     for op in ops {
         let paid = if op.ends_bar { a_bar } else { 0 };
-        here = here.map(|cost| cost.saturating_add(Cost::from(instruction(&op.instruction))).saturating_sub(paid));
+        let costs = if op.shared.is_some() { 0 } else { instruction(&op.instruction) };
+        here = here.map(|cost| cost.saturating_add(Cost::from(costs)).saturating_sub(paid));
         let mut open = |kind| frames.push(Frame { kind, entry: here, branch: None });
         match &op.instruction {
             Instruction::Block(_) => open(FrameKind::Block),

@@ -27,6 +27,8 @@ pub struct Op {
     pub trips: Option<Trips>,
     /// Whether a bar is over with it.
     pub ends_bar: bool,
+    /// Of how many bars this is done once, if it is not part of one: see [`Code::shared`].
+    pub shared: Option<u32>,
 }
 
 /// A block, loop or `if` that can be branched to.
@@ -41,12 +43,13 @@ pub struct Code {
     locals: Vec<ValType>,
     depth: u32,
     line: u32,
+    shared: Option<u32>,
 }
 
 impl Code {
     /// A function of this many parameters, all i32, and no code yet.
     pub const fn new(params: u32) -> Self {
-        Self { ops: Vec::new(), params, locals: Vec::new(), depth: 0, line: 0 }
+        Self { ops: Vec::new(), params, locals: Vec::new(), depth: 0, line: 0, shared: None }
     }
 
     /// Its instructions, without the `end` of the function.
@@ -72,8 +75,20 @@ impl Code {
 
     /// Adds an instruction that is not a branch.
     pub fn op(&mut self, instruction: Instruction<'static>) -> &mut Self {
-        self.ops.push(Op { instruction, line: self.line, trips: None, ends_bar: false });
+        self.push(instruction, None);
         self
+    }
+
+    fn push(&mut self, instruction: Instruction<'static>, trips: Option<Trips>) {
+        self.ops.push(Op { instruction, line: self.line, trips, ends_bar: false, shared: self.shared });
+    }
+
+    /// What follows, up to the same with `None`, has neither loop nor end of a bar in it.
+    ///
+    /// INVARIANT: each time that it is done, so many bars end behind it, in whichever way, before it is done again: the
+    /// proof has them share it.
+    pub const fn shared(&mut self, by: Option<u32>) {
+        self.shared = by;
     }
 
     /// A bar is over with the last instruction.
@@ -165,7 +180,7 @@ impl Code {
     }
 
     fn open(&mut self, instruction: Instruction<'static>, trips: Option<Trips>) -> Label {
-        self.ops.push(Op { instruction, line: self.line, trips, ends_bar: false });
+        self.push(instruction, trips);
         self.depth += 1;
         Label(self.depth)
     }

@@ -116,11 +116,14 @@ fn bars(emitter: &mut Emitter<'_>, program: &Program, at: Row, code: &mut Code) 
     let groups = code.loop_(Trips::Bars);
     let one_by_one = code.block(None);
     code.get(end).get(row).op(Instruction::I32Sub).i32(bytes).op(Instruction::I32LtU).br_if(one_by_one);
+    // All of them end, also if one faults.
+    code.shared(Some(group));
     code.get(row).i32(1).op(Instruction::I32ShrU).set(half);
     code.get(row).i32(3).op(Instruction::I32ShrU).set(eighth);
     if all_good(emitter, program, group, code) {
         code.op(Instruction::I32Eqz).br_if(one_by_one);
     }
+    code.shared(None);
     for bar in 0..group {
         emitter.in_group = Some(InGroup { bar, half, eighth });
         emitter.stmts(&program.bar, code);

@@ -13,7 +13,7 @@ use rulebox_dsl::interp::Interpreter;
 use rulebox_dsl::manifest::Manifest;
 use rulebox_dsl::outcome::normalise;
 use rulebox_dsl::{Compiled, compile};
-use rulebox_sandbox::{BarModule, Limits, Module, ModuleLimits, Sandbox, SandboxConfig, Shape};
+use rulebox_sandbox::{BarModule, Limits, Module, ModuleLimits, RunError, Sandbox, SandboxConfig, Shape};
 
 /// Bars of each rule.
 pub const ROWS: usize = 48;
@@ -68,42 +68,43 @@ impl Case<'_> {
     /// A run that moves to a fresh instance, by its saved state, before every bar of `stops`.
     fn run_moving(&self, stops: &[usize]) -> Result<OutputColumns, String> {
         let limits = limits(4_096);
-        let start = || self.module.start(&self.shape, self.params, &limits).map_err(|e| e.to_string());
-        let mut out = OutputColumns::default();
-        let mut instance = start()?;
-        let mut from = 0;
-        for &to in stops.iter().chain([&self.columns.rows]) {
-            let inputs: Vec<&[f64]> = self.columns.inputs.iter().map(|c| &c[from..to]).collect();
-            let columns = slice(&self.columns, &inputs, from, to);
-            instance.eval(&columns, from, &mut out).map_err(|e| e.to_string())?;
-            let state = instance.save_state().map_err(|e| e.to_string())?;
+        let start = || self.module.start(&self.shape, self.params, &limits);
+        let mut instance = start().map_err(|e| e.to_string())?;
+        self.run_in_parts(stops, |columns, from, out| {
+            instance.eval(columns, from, out)?;
+            let state = instance.save_state()?;
             instance = start()?;
-            instance.restore_state(&state).map_err(|e| e.to_string())?;
-            from = to;
-        }
-        normalise(&mut out, self.manifest);
-        Ok(out)
+            instance.restore_state(&state)
+        })
     }
-}
 
-impl Case<'_> {
     /// A run bar by bar in the form for single bars, whose state is put into the other form and taken out of it again
     /// before every bar of `stops`.
     fn run_by_bars(&self, bar: &BarModule, stops: &[usize]) -> Result<OutputColumns, String> {
         let limits = limits(1);
-        let start = || bar.start(&self.shape, self.params, &limits).map_err(|e| e.to_string());
+        let start = || bar.start(&self.shape, self.params, &limits);
+        let mut instance = start().map_err(|e| e.to_string())?;
+        self.run_in_parts(stops, |columns, from, out| {
+            instance.eval(columns, from, out)?;
+            let state = instance.save_state()?;
+            let mut other = self.module.start(&self.shape, self.params, &limits)?;
+            other.restore_state(&state)?;
+            instance = start()?;
+            instance.restore_state(&other.save_state()?)
+        })
+    }
+
+    /// The bars in parts, of which each ends before a bar of `stops`.
+    fn run_in_parts(
+        &self,
+        stops: &[usize],
+        mut part: impl FnMut(&InputColumns<'_>, usize, &mut OutputColumns) -> Result<(), RunError>,
+    ) -> Result<OutputColumns, String> {
         let mut out = OutputColumns::default();
-        let mut instance = start()?;
         let mut from = 0;
         for &to in stops.iter().chain([&self.columns.rows]) {
             let inputs: Vec<&[f64]> = self.columns.inputs.iter().map(|c| &c[from..to]).collect();
-            let columns = slice(&self.columns, &inputs, from, to);
-            instance.eval(&columns, from, &mut out).map_err(|e| e.to_string())?;
-            let state = instance.save_state().map_err(|e| e.to_string())?;
-            let mut other = self.module.start(&self.shape, self.params, &limits).map_err(|e| e.to_string())?;
-            other.restore_state(&state).map_err(|e| e.to_string())?;
-            instance = start()?;
-            instance.restore_state(&other.save_state().map_err(|e| e.to_string())?).map_err(|e| e.to_string())?;
+            part(&slice(&self.columns, &inputs, from, to), from, &mut out).map_err(|e| e.to_string())?;
             from = to;
         }
         normalise(&mut out, self.manifest);
