@@ -1,4 +1,4 @@
-//! The proved cost: met to the unit where a rule has one path, but for the tests of its inputs, and never exceeded elsewhere.
+//! The proved cost: met where a rule has one path and its inputs are tested one by one, and never exceeded elsewhere.
 
 use rulebox_dsl::bars::Bars;
 use rulebox_dsl::generate::Choices;
@@ -6,9 +6,10 @@ use rulebox_dsl::generate::Choices;
 use crate::harness::Case;
 use crate::walk::walk;
 
-/// Fuel of a bar that the proof has for each input and a bar rarely takes: where the test of all inputs at once fails, each
-/// is tested.
-const EACH_INPUT: u64 = 8;
+/// Fuel of a bar that the proof has and a bar rarely takes: where the inputs of a group of bars are not all good, its bars
+/// are done one by one, and where those of a bar are not, each is tested.
+const ONE_BY_ONE: u64 = 12;
+const EACH_INPUT: u64 = 16;
 
 /// Rules whose bars all take one path: arithmetic, comparisons, `and` and `or` of short operands, functions, `cum_` and
 /// `count`, over plain inputs, params and lets; outs; and `if condition { … }` around one verdict without placeholders,
@@ -25,18 +26,33 @@ const STRAIGHT: &[&str] = &[
 ];
 
 #[test]
-fn a_rule_of_one_path_uses_what_was_proved() {
+fn a_rule_of_one_path_uses_about_what_was_proved() {
     for source in STRAIGHT {
         let case = Case::new(source);
-        let unused = |rows: u64, chunk| {
+        for (rows, chunk) in [(1, 1), (7, 4096), (8, 8), (10, 3), (17, 9), (100, 4096), (4096, 4096)] {
             let bars = walk(&case.compiled.rule, &mut Choices::seeded(rows), usize::try_from(rows).unwrap());
             let ran = case.wasm(&case.defaults(), &bars.view().columns(), chunk);
-            ran.proved.checked_sub(ran.fuel).unwrap()
-        };
-        let a_bar = unused(1, 1);
-        assert!(a_bar <= EACH_INPUT * case.shape.inputs as u64, "{a_bar} of a bar: {source}");
-        for (rows, chunk) in [(1, 1), (7, 4096), (8, 8), (10, 3), (17, 9), (100, 4096)] {
-            assert_eq!(unused(rows, chunk), rows * a_bar, "{rows} bars in calls of {chunk}: {source}");
+            let a_bar = ran.proved.checked_sub(ran.fuel).unwrap() / rows;
+            println!("{a_bar} of {} a bar in {rows} bars in calls of {chunk}: {source}", ran.proved / rows);
+            let rarely = ONE_BY_ONE + EACH_INPUT * case.shape.inputs as u64;
+            assert!(a_bar <= rarely, "{a_bar} a bar in {rows} bars in calls of {chunk}: {source}");
+        }
+    }
+}
+
+/// Numbers so large that their sum is none: the inputs of each group, and of each bar, are looked at one by one.
+#[test]
+fn bars_whose_inputs_are_tested_one_by_one_use_what_was_proved() {
+    for source in ["rule r(x: num, y: num) = x > 20% or y < 50000", "rule r(x: num, y: num) { if x > 7 { warn \"\" } }"]
+    {
+        let case = Case::new(source);
+        for rows in [8, 80, 4096] {
+            let bars = Bars::new(rows, vec![vec![f64::MAX; rows]; 2]);
+            let ran = case.wasm(&case.defaults(), &bars.view().columns(), 4096);
+            let unused = ran.proved.checked_sub(ran.fuel).unwrap();
+            println!("{unused} of {} in {rows} bars: {source}", ran.proved);
+            // What bars share is no whole number for each.
+            assert!(unused <= 2 * rows as u64, "{unused} in {rows} bars: {source}");
         }
     }
 }

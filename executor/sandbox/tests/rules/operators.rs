@@ -132,6 +132,7 @@ fn probes() -> Vec<Probe> {
             &[I::Block(empty), I::I32Const(0), I::BrIf(0), I::I32Const(1), I::Drop, I::End],
             &[0, 1, 2, 3, 4, 5],
         ),
+        control("nop", &[I::Nop], &[0]),
         control("return", &[I::I32Const(1), I::Drop, I::Return, I::I32Const(1), I::Drop], &[0, 1, 2]),
     ]);
     probes
