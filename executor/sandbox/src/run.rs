@@ -200,7 +200,7 @@ fn write_column<T: bytemuck::NoUninit>(
     let Some(region) = region else { return Ok(()) };
     let cells = region.write(memory, rows * size_of::<T>())?;
     let values: &[u8] = bytemuck::cast_slice(column.get(start..start + rows).unwrap_or_default());
-    // It is: the lengths of columns are looked at before.
+    // They are as long: `check_input` has looked at every column.
     if values.len() == cells.len() {
         cells.copy_from_slice(values);
     }
